@@ -1,0 +1,201 @@
+"""The archive in a folder: one sub-folder a run, its record written last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from runpages.analysis.roles import role_of
+from runpages.errors import ArchiveError, UnknownNameError
+from runpages.model import Note, Run, Sample, SeriesSet
+
+from .files import write_atomically
+from .record import decode, dump
+from .tables import StoredSeries, open_series, write_series
+
+__all__ = ["Archive"]
+
+SCHEMA = "runpages.archive/1"
+_SWEEP_SECONDS = 86_400
+_REBUILD = "restore it from a copy, or pull the run again with --run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What run.json holds: the run without its arrays, and where those lie."""
+
+    schema: str
+    run: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    series_file: str = ""
+    series: tuple[StoredSeries, ...] = ()
+    samples_file: str = ""
+    withdrawn: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunFields:
+    """The types of Run's plain fields, for decoding."""
+
+    samples: tuple[Sample, ...] = ()
+
+
+class Archive:
+    """Keeps runs for ever. `location` is a folder; it is made when the first run comes.
+
+    run.json is the commit record of a run: it names the content-addressed files that belong to it
+    and is written last, by rename. Readers start there and never see half a run. Files that no
+    record names are swept a day later.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        self.location = Path(location)
+
+    def _folder(self, slug: str) -> Path:
+        return self.location / "runs" / slug
+
+    def _record(self, slug: str) -> _Record:
+        path = self._folder(slug) / "run.json"
+        try:
+            data = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise UnknownNameError("run", slug, self.slugs()[:20]) from error
+        except ValueError as error:
+            raise ArchiveError(path, f"not a run record: {error}", _REBUILD) from error
+        record: _Record = decode(_Record, data)
+        if record.schema != SCHEMA:
+            raise ArchiveError(
+                path,
+                f"schema {record.schema!r} where {SCHEMA!r} was expected",
+                "use the runpages version that wrote it",
+            )
+        return record
+
+    def slugs(self) -> tuple[str, ...]:
+        """All runs that are not withdrawn, sorted."""
+        return tuple(slug for slug in self._all() if not self._record(slug).withdrawn)
+
+    def _all(self) -> list[str]:
+        return sorted(path.parent.name for path in self.location.glob("runs/*/run.json"))
+
+    def __contains__(self, slug: object) -> bool:
+        return isinstance(slug, str) and (self._folder(slug) / "run.json").is_file()
+
+    def withdrawn(self) -> dict[str, str]:
+        """slug -> reason of the runs that were withdrawn."""
+        records = ((slug, self._record(slug).withdrawn) for slug in self._all())
+        return {slug: reason for slug, reason in records if reason}
+
+    def put(self, run: Run) -> bool:
+        """Keep `run`; False if the very same run was there. It must be redacted already."""
+        folder = self._folder(run.slug)
+        data, stored = write_series(run.series)
+        samples = dump(run.samples) if run.samples else b""
+        plain = {
+            f.name: getattr(run, f.name) for f in fields(run) if f.name not in {"series", "samples"}
+        }
+        record = _Record(
+            schema=SCHEMA,
+            run=plain,
+            spans={str(number): span for number, span in run.series.spans.items()},
+            series_file=_addressed("series", data, "parquet"),
+            series=stored,
+            samples_file=_addressed("samples", samples, "json"),
+        )
+        encoded = dump(record)
+        path = folder / "run.json"
+        if path.is_file() and path.read_bytes() == encoded:
+            return False
+        for name, content in ((record.series_file, data), (record.samples_file, samples)):
+            if name and not (folder / name).is_file():
+                write_atomically(folder / name, content)
+        write_atomically(path, encoded)
+        self._sweep(folder, {record.series_file, record.samples_file})
+        return True
+
+    def get(self, slug: str) -> Run:
+        """The run; its series are loaded when asked for.
+
+        Raises UnknownNameError, or ArchiveError if its record or a file of it is damaged.
+        """
+        record = self._record(slug)
+        folder = self._folder(slug)
+        if record.withdrawn:
+            raise ArchiveError(folder, f"withdrawn: {record.withdrawn}", "it cannot be read back")
+        samples: tuple[Sample, ...] = ()
+        if record.samples_file:
+            path = folder / record.samples_file
+            samples = decode(_RunFields, {"samples": json.loads(_intact(path))}).samples
+        series = SeriesSet.of({})
+        if record.series_file:
+            intact = partial(_intact, folder / record.series_file)
+            spans = {int(number): span for number, span in record.spans.items()}
+            series = open_series(intact, record.series, spans).roled(role_of)
+        plain = decode(Run, record.run | {"series": None})
+        return replace(plain, series=series, samples=samples)
+
+    def digest(self, slug: str) -> str:
+        """sha256 over everything that is kept of the run, notes included."""
+        folder = self._folder(slug)
+        digest = hashlib.sha256((folder / "run.json").read_bytes())
+        for path in sorted(folder.glob("notes/*.json")):
+            digest.update(path.name.encode() + b"\n" + path.read_bytes())
+        return digest.hexdigest()
+
+    def notes(self, slug: str) -> tuple[Note, ...]:
+        """What people wrote about the run, oldest first."""
+        return tuple(self._notes(slug))
+
+    def _notes(self, slug: str) -> Iterator[Note]:
+        for path in sorted(self._folder(slug).glob("notes/*.json")):
+            try:
+                note: Note = decode(Note, json.loads(path.read_bytes()))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise ArchiveError(path, f"not a note: {error}", "mend or delete it") from error
+            yield note
+
+    def withdraw(self, slug: str, reason: str) -> None:
+        """Delete the run's data and keep a tombstone with the reason."""
+        if not reason.strip():
+            raise ValueError("a withdrawal needs a reason")
+        self._record(slug)
+        folder = self._folder(slug)
+        write_atomically(folder / "run.json", dump(_Record(schema=SCHEMA, withdrawn=reason)))
+        self._sweep(folder, set(), at_once=True)
+
+    def discard(self, slug: str) -> None:
+        """Forget a run that was never published; no tombstone."""
+        shutil.rmtree(self._folder(slug))
+
+    def _sweep(self, folder: Path, keep: set[str], *, at_once: bool = False) -> None:
+        for path in folder.iterdir():
+            if path.name in keep or path.name == "run.json":
+                continue
+            if path.is_dir():
+                if at_once:
+                    shutil.rmtree(path)
+            elif at_once or time.time() - path.stat().st_mtime > _SWEEP_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def _addressed(stem: str, data: bytes, extension: str) -> str:
+    return f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.{extension}" if data else ""
+
+
+def _intact(path: Path) -> bytes:
+    """The bytes of a content-addressed file. Raises ArchiveError if they are not the named ones."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD) from error
+    stem, _, rest = path.name.partition("-")
+    if _addressed(stem, data, rest.partition(".")[2]) != path.name:
+        raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
+    return data

@@ -1,0 +1,23 @@
+"""Builder: sources into the archive, the archive into the site's Markdown and data."""
+
+from __future__ import annotations
+
+from .build import Built, archive_state, build, report_of, rows
+from .project import add_to_project, write_project
+from .pull import Outcome, Pulled, find_runs, pull
+from .write import read_generated
+
+__all__ = [
+    "Built",
+    "Outcome",
+    "Pulled",
+    "add_to_project",
+    "archive_state",
+    "build",
+    "find_runs",
+    "pull",
+    "read_generated",
+    "report_of",
+    "rows",
+    "write_project",
+]

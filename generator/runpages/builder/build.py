@@ -1,0 +1,299 @@
+"""Archive → Markdown and data: only pages whose inputs changed are made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from runpages.analysis import analyze, analyze_group
+from runpages.archive import Archive, locked, write_atomically
+from runpages.config import Settings, load_settings
+from runpages.engine import open_engine, run_all
+from runpages.errors import ConfigError, RunpagesError
+from runpages.model import Report
+from runpages.pages import Page, group_slug, list_row, render, render_group, render_index
+from runpages.pages.templating import template_folder
+
+from .assets import shared_assets
+from .write import read_generated, write_section
+
+__all__ = ["Built", "archive_state", "build", "report_of", "rows"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """Slugs by what became of their page, and (slug, reason) of those that failed."""
+
+    written: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    files_written: tuple[str, ...] = ()
+    """Paths below the section."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    slug: str
+    key: str
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Card:
+    """What the cache keeps of a page: enough to leave it alone and to list it."""
+
+    key: str
+    row: dict[str, Any]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rendered:
+    card: _Card
+    files: dict[str, bytes]
+
+
+def build(
+    config: str | Path | Settings = "runpages.toml", *, progress: Progress | None = None
+) -> Built:
+    """Write the section's Markdown and data from the archive.
+
+    A page whose inputs (archived files, pinned baseline, settings, generator) have not changed is
+    left alone. A run that cannot be rendered is listed in `failed`, the others are built. Raises
+    ConfigError, ForeignFileError or LockedError.
+    """
+    settings = config if isinstance(config, Settings) else load_settings(config)
+    with locked(settings.cache_path):
+        return _Builder(settings, progress).build()
+
+
+def report_of(settings: Settings, slug: str, *, with_baseline: bool = True) -> Report:
+    """The report of an archived run under these settings."""
+    archive = Archive(settings.archive_path)
+    options = settings.analysis_options()
+    pinned = settings.baseline.default
+    baseline = None
+    if with_baseline and pinned and pinned != slug:
+        baseline = analyze(archive.get(pinned), options)
+    report = analyze(archive.get(slug), options, baseline=baseline)
+    return replace(report, notes=archive.notes(slug))
+
+
+def rows(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """The list row of every published run, newest first."""
+    builder = _Builder(settings, progress)
+    return _ordered([c.row for c in builder.cards().values()])
+
+
+class _Builder:
+    def __init__(self, settings: Settings, progress: Progress | None) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.archive = Archive(settings.archive_path)
+        self.failed: list[tuple[str, str]] = []
+        self.generator = _generator_digest()
+        pinned = settings.baseline.default
+        if pinned and pinned not in self.archive:
+            problem = f"[baseline] default = {pinned!r}: the archive has no such run"
+            raise ConfigError(settings.folder / "runpages.toml", problem)
+
+    def build(self) -> Built:
+        section = self.settings.section_path
+        generated = read_generated(section)
+        keys = self._keys()
+        cards = {s: c for s, k in keys.items() if (c := self._cached("pages", s, k)) is not None}
+        kept = {s: c for s, c in cards.items() if _present(section, c, generated.files)}
+        files: dict[str, bytes] = {}
+        changed = [slug for slug in keys if slug not in kept]
+        rendered = self._render(_page, {slug: keys[slug] for slug in changed})
+        cards = dict(kept)
+        for slug, page in rendered.items():
+            cards[slug] = page.card
+            files.update(page.files)
+        unchanged = {path: digest for card in kept.values() for path, digest in card.files.items()}
+        group_files, group_kept = self._groups(cards, generated.files)
+        files.update(group_files)
+        unchanged.update(group_kept)
+        ordered = _ordered([card.row for card in cards.values()])
+        files.update(self._below(render_index(ordered, site=self.settings.site), "index.md"))
+        files.update(shared_assets())
+        state = archive_state(self.archive)
+        done = write_section(section, files, unchanged, archive=state)
+        for slug, page in rendered.items():
+            self._cache("pages", slug, page.card)
+        return Built(
+            written=tuple(sorted(rendered)),
+            unchanged=tuple(sorted(kept)),
+            withdrawn=tuple(sorted(self.archive.withdrawn())),
+            failed=tuple(sorted(self.failed)),
+            files_written=done.written,
+        )
+
+    def cards(self) -> dict[str, _Card]:
+        """A card for every published run, rendered now where the cache has none."""
+        keys = self._keys()
+        cards = {s: c for s, k in keys.items() if (c := self._cached("pages", s, k)) is not None}
+        for slug, page in self._render(_page, {s: k for s, k in keys.items() if s not in cards}).items():
+            cards[slug] = page.card
+            self._cache("pages", slug, page.card)
+        return cards
+
+    def _keys(self) -> dict[str, str]:
+        """slug -> page key of every run that is to be published."""
+        baseline = self.settings.baseline.default
+        common = [
+            self.generator,
+            repr(self.settings.site),
+            repr(sorted(self.settings.metrics.items())),
+            repr(self.settings.model),
+            f"{baseline} {self.archive.digest(baseline)}" if baseline else "",
+        ]
+        keys = {}
+        for slug in self.archive.slugs():
+            try:
+                run = self.archive.get(slug)
+            except RunpagesError as error:
+                self.failed.append((slug, str(error)))
+                continue
+            if not self.settings.publish.matches(run):
+                continue
+            prices = self._prices(run.end)
+            parts = [*common, self.archive.digest(slug), repr(prices)]
+            keys[slug] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return keys
+
+    def _prices(self, end: float | None) -> list[object]:
+        """The price rows that can hold at the run's end: later ones do not touch its page."""
+        if end is None:
+            return []
+        day = datetime.fromtimestamp(end, UTC).date().isoformat()
+        return [row for row in self.settings.price if row.valid_from <= day]
+
+    def _render(
+        self, task: Callable[[_Task], _Rendered], keys: Mapping[str, str]
+    ) -> dict[str, _Rendered]:
+        tasks = [_Task(slug=s, key=k, settings=self.settings) for s, k in keys.items()]
+        out: dict[str, _Rendered] = {}
+        # a worker costs its start-up (imports of plotly and pyarrow): few pages are faster here
+        kind = self.settings.engine.kind if len(tasks) > 3 else "serial"
+        with open_engine(kind) as executor:
+            for number, (one, future) in enumerate(run_all(executor, task, tasks), start=1):
+                try:
+                    out[one.slug] = future.result()
+                except RunpagesError as error:
+                    self.failed.append((one.slug, str(error)))
+                if self.progress:
+                    self.progress(number, len(tasks), one.slug)
+        return out
+
+    def _groups(
+        self, cards: Mapping[str, _Card], listed: Mapping[str, str]
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        """Files of the group pages to write, and those that stay."""
+        members: dict[str, list[str]] = defaultdict(list)
+        for slug in sorted(cards):
+            if name := cards[slug].row["group"]:
+                members[name].append(slug)
+        files: dict[str, bytes] = {}
+        kept: dict[str, str] = {}
+        for name, slugs in sorted(members.items()):
+            path = group_slug(name)
+            key = hashlib.sha256("\n".join(cards[s].key for s in slugs).encode()).hexdigest()
+            card = self._cached("groups", path, key)
+            if card is not None and _present(self.settings.section_path, card, listed):
+                kept.update(card.files)
+                continue
+            reports = [report_of(self.settings, slug, with_baseline=False) for slug in slugs]
+            group = analyze_group(reports)
+            page = render_group(group, _ordered([cards[s].row for s in slugs]), site=self.settings.site)
+            made = self._below(page, f"by/group/{path}.md")
+            files.update(made)
+            self._cache("groups", path, _Card(key=key, row={}, files=_digests(made)))
+        return files, kept
+
+    def _below(self, page: Page, path: str) -> dict[str, bytes]:
+        return _section_files(page, path, self.settings.site.section)
+
+    def _cached(self, kind: str, name: str, key: str) -> _Card | None:
+        try:
+            data = json.loads((self.settings.cache_path / kind / f"{name}.json").read_bytes())
+            card = _Card(key=data["key"], row=data["row"], files=data["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return card if card.key == key else None
+
+    def _cache(self, kind: str, name: str, card: _Card) -> None:
+        data = json.dumps({"key": card.key, "row": card.row, "files": card.files}).encode()
+        path = self.settings.cache_path / kind / f"{name}.json"
+        write_atomically(path, data, durable=False)
+
+
+def _page(task: _Task) -> _Rendered:
+    """Runs in a worker: judge one run and write its page's files in memory."""
+    report = report_of(task.settings, task.slug)
+    page = render(report, section=task.settings.site.section)
+    files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
+    card = _Card(key=task.key, row=list_row(report), files=_digests(files))
+    return _Rendered(card=card, files=files)
+
+
+def _section_files(page: Page, path: str, section: str) -> dict[str, bytes]:
+    files = {path: page.markdown.encode()}
+    files.update({name.removeprefix(f"{section}/"): data for name, data in page.files.items()})
+    return files
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+
+
+def _present(section: Path, card: _Card, listed: Mapping[str, str]) -> bool:
+    return all(
+        listed.get(path) == digest and (section / path).is_file()
+        for path, digest in card.files.items()
+    )
+
+
+def _ordered(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Newest first; runs without a date last; then by slug."""
+
+    def date(row: dict[str, Any]) -> float | None:
+        return row["start"] if isinstance(row["start"], int | float) else None
+
+    dated = [row for row in rows if date(row) is not None]
+    undated = [row for row in rows if date(row) is None]
+    dated.sort(key=lambda row: (-(date(row) or 0.0), row["slug"]))
+    return dated + sorted(undated, key=lambda row: str(row["slug"]))
+
+
+def archive_state(archive: Archive) -> str:
+    """Digest of all that the archive holds: the plugin compares it with the built one."""
+    digest = hashlib.sha256()
+    for slug in archive.slugs():
+        digest.update(f"{slug} {archive.digest(slug)}\n".encode())
+    return digest.hexdigest()
+
+
+def _sources_of_pages() -> Iterator[tuple[str, bytes]]:
+    package = Path(str(package_files("runpages")))
+    for folder in (package, template_folder()):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".py", ".toml", ".jinja", ".css", ".js"} and "vendor" not in path.parts:
+                yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def _generator_digest() -> str:
+    digest = hashlib.sha256()
+    for name, data in _sources_of_pages():
+        digest.update(name.encode() + b"\n" + data)
+    return digest.hexdigest()

@@ -1,0 +1,32 @@
+"""The command line: one verb a file; each translates its words into one call of the core."""
+
+from __future__ import annotations
+
+import click
+
+from runpages import __version__
+
+from .build import build
+from .demo import demo
+from .init import init
+from .list import list_runs
+from .preview import preview
+from .pull import pull
+from .shell import RunpagesGroup
+from .show import show
+from .sources import sources
+
+__all__ = ["main"]
+
+
+@click.group(cls=RunpagesGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="runpages")
+def main() -> None:
+    """Static, searchable pages that say what happened in each training run.
+
+    Try `runpages preview PATH` on any folder of logs: it needs no configuration.
+    """
+
+
+for _verb in (demo, preview, init, pull, build, list_runs, show, sources):
+    main.add_command(_verb)

@@ -1,0 +1,107 @@
+"""What all verbs share: errors become one line and an exit code, progress goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from runpages.errors import RunpagesError
+
+__all__ = [
+    "OK",
+    "PARTIAL",
+    "RunpagesGroup",
+    "config_option",
+    "emit",
+    "json_option",
+    "progress_bar",
+    "quiet_option",
+    "say",
+    "warn",
+]
+
+OK = 0
+PARTIAL = 3
+
+config_option = click.option(
+    "-f",
+    "--config",
+    default="runpages.toml",
+    show_default=True,
+    help="Settings file.",
+    type=click.Path(dir_okay=False),
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only errors.")
+
+
+class RunpagesGroup(click.Group):
+    """Turns our errors into `Error: <sentence>` and their exit code, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RunpagesError as error:
+            click.echo(f"Error: {_plain(str(error))}", err=True)
+            ctx.exit(error.exit_code)
+
+
+def _plain(text: str) -> str:
+    """Foreign text on a terminal: no control characters (they could steer it)."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(text: str = "") -> None:
+    """A result, on standard output."""
+    click.echo(_plain(text))
+
+
+def warn(text: str) -> None:
+    """A remark, on standard error. Under GitHub Actions no line of it can be a command."""
+    line = _plain(text).replace("\n", " ")
+    click.echo(f" {line}" if line.startswith("::") else line, err=True)
+
+
+def emit(verb: str, data: dict[str, object]) -> None:
+    """The verb's JSON object."""
+    document = {"schema": f"runpages.{verb}/1", **data}
+    click.echo(json.dumps(document, allow_nan=False, ensure_ascii=True))
+
+
+def _interactive() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def progress_bar(
+    label: str, *, quiet: bool = False
+) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar on stderr if that is a terminal; gives the function that moves it."""
+    if quiet or not _interactive():
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[item]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None, item="")
+
+        def move(done: int, total: int, item: str) -> None:
+            bar.update(task, completed=done, total=total, item=escape(_plain(item))[:40])
+
+        yield move

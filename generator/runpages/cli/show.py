@@ -1,0 +1,55 @@
+"""`runpages show`: one run in the terminal."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from runpages import builder
+from runpages.archive import Archive
+from runpages.config import load_settings
+from runpages.errors import UnknownNameError, UsageError
+from runpages.pages import run_json
+
+from .shell import config_option, json_option, say
+
+__all__ = ["find_slug", "show"]
+
+
+@click.command()
+@click.argument("run")
+@config_option
+@json_option
+def show(run: str, config: str, as_json: bool) -> None:
+    """Show what is known of RUN: a slug, the beginning of one, or a run's name."""
+    settings = load_settings(config)
+    archive = Archive(settings.archive_path)
+    report = builder.report_of(settings, find_slug(archive, run))
+    if as_json:
+        click.echo(json.dumps(run_json(report), allow_nan=False, ensure_ascii=True))
+        return
+    document = run_json(report)
+    say(f"{document['name']}  ({document['slug']})")
+    say(f"state {document['state']}, source {document['source']}, project {document['project']}")
+    for key, figure in document["figures"].items():
+        value, unit, why = (figure.get(part, "") for part in ("value", "unit", "why"))
+        say(f"  {key:<28} " + (f"n/a: {why}" if value is None else f"{value} {unit}"))
+    for event in report.events:
+        say(f"  [{event.severity}] {event.message}")
+    if not report.events:
+        say("  no findings")
+
+
+def find_slug(archive: Archive, name: str) -> str:
+    """The one slug that `name` means. Raises UnknownNameError or UsageError."""
+    slugs = archive.slugs()
+    if name in slugs:
+        return name
+    found = [slug for slug in slugs if slug.startswith(name)]
+    found = found or [slug for slug in slugs if archive.get(slug).name == name]
+    if not found:
+        raise UnknownNameError("run", name, slugs[:20])
+    if len(found) > 1:
+        raise UsageError(f"{name!r} means {len(found)} runs: {', '.join(found[:10])}")
+    return found[0]

@@ -1,0 +1,144 @@
+"""What can be set in runpages.toml. The string under a field is its documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from runpages.model import Run
+
+__all__ = [
+    "ArchiveSettings",
+    "BaselineSettings",
+    "EngineSettings",
+    "ModelSettings",
+    "PriceSettings",
+    "PublishSettings",
+    "Settings",
+    "SiteSettings",
+    "SourceSettings",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """`[site]`"""
+
+    title: str = "Training runs"
+    """Heading of the index page."""
+    docs_dir: str = "docs"
+    """Folder of the MkDocs site's Markdown, relative to runpages.toml."""
+    section: str = "runs"
+    """Folder below `docs_dir` that runpages writes; nothing else may live there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveSettings:
+    """`[archive]`"""
+
+    location: str = "archive"
+    """Folder that keeps the runs, relative to runpages.toml."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """`[[source]]`"""
+
+    kind: str
+    """`auto` (whatever is found), or a name that `runpages sources` lists."""
+    location: str
+    """Folder or file of logs, relative to runpages.toml."""
+    name: str = ""
+    """Part of every run's identity and URL; default: the folder's own name."""
+    include: tuple[str, ...] = ("*",)
+    """Only runs whose id, name or project matches one of these patterns."""
+    settle_minutes: float = 30.0
+    """A log without an end marker counts as ended when its last record is older than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishSettings:
+    """`[publish]`"""
+
+    include: tuple[str, ...] = ("*",)
+    """Only runs that match one of these patterns get a page: slug, name, project, `project/name`,
+    or `tag:NAME`."""
+
+    def matches(self, run: Run) -> bool:
+        """Whether the run may be published."""
+        names = (run.slug, run.name, run.ref.project, f"{run.ref.project}/{run.name}")
+        names += tuple(f"tag:{tag}" for tag in run.tags)
+        return any(fnmatchcase(name, pattern) for pattern in self.include for name in names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """`[model]`"""
+
+    parameters: str = ""
+    """Where the number of parameters stands: `config.` and a dotted key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSettings:
+    """`[[price]]`"""
+
+    accelerator: str
+    """Device as the runs name it; part of the name is enough."""
+    usd_per_device_hour: float
+    """What one device costs an hour."""
+    valid_from: str
+    """ISO date from which the price holds; the row valid at a run's end date is used."""
+    source_url: str = ""
+    """Where the price stands, shown beside each cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineSettings:
+    """`[baseline]`"""
+
+    default: str = ""
+    """Slug of the run that all pages compare with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """`[engine]`"""
+
+    kind: str = "processes"
+    """`processes`, `serial`, or `module:function` that returns an Executor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of runpages.toml. `folder` is where it lies: relative paths start there."""
+
+    folder: Path
+    site: SiteSettings = field(default_factory=SiteSettings)
+    archive: ArchiveSettings = field(default_factory=ArchiveSettings)
+    source: tuple[SourceSettings, ...] = ()
+    publish: PublishSettings = field(default_factory=PublishSettings)
+    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """`[metrics]`: role = names of the metrics that play it; comes before the built-in table."""
+    model: ModelSettings = field(default_factory=ModelSettings)
+    price: tuple[PriceSettings, ...] = ()
+    baseline: BaselineSettings = field(default_factory=BaselineSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+
+    @property
+    def docs_path(self) -> Path:
+        return self.folder / self.site.docs_dir
+
+    @property
+    def section_path(self) -> Path:
+        return self.docs_path / self.site.section
+
+    @property
+    def archive_path(self) -> Path:
+        return self.folder / self.archive.location
+
+    @property
+    def cache_path(self) -> Path:
+        return self.folder / ".cache" / "runpages"

@@ -1,0 +1,152 @@
+"""Every error that runpages raises on purpose, and the exit code each one ends in.
+
+    RunpagesError                 1  base; never raised itself
+    ├── UsageError                2  a wrong argument or verb
+    │   └── UnknownNameError      2  lists the names that exist
+    ├── ConfigError               2  runpages.toml: names file, line and key
+    ├── MissingExtraError         2  an optional SDK is not installed
+    ├── SourceError               3  a log that cannot be read; `place` says where
+    │   └── NotThisFormatError    3  the file is of another kind: sniffing goes on
+    ├── StrictError               4  findings under --strict
+    ├── LockedError               5  another runpages process works here
+    ├── ArchiveError              3  a damaged record in the archive
+    └── ForeignFileError          2  a file that runpages did not write stands in the way
+
+The sentence is built here from attributes: what was expected, what was found, where, what to do.
+Only the entrances print errors; nothing below them catches `RunpagesError` to hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = [
+    "ArchiveError",
+    "ConfigError",
+    "ForeignFileError",
+    "LockedError",
+    "MissingExtraError",
+    "NotThisFormatError",
+    "RunpagesError",
+    "SourceError",
+    "StrictError",
+    "UnknownNameError",
+    "UsageError",
+]
+
+
+class RunpagesError(Exception):
+    """Base of all errors that a user can do something about."""
+
+    exit_code = 1
+
+
+class UsageError(RunpagesError):
+    """A wrong argument."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in a table; the sentence lists the table."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.what = what
+        self.name = name
+        self.known = tuple(sorted(known))
+        listed = ", ".join(self.known) if self.known else "none yet"
+        super().__init__(f"no {what} named {name!r}; there are: {listed}")
+
+
+class ConfigError(RunpagesError):
+    """A mistake in runpages.toml."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path | str, problem: str, *, line: int | None = None) -> None:
+        self.path = Path(path)
+        self.problem = problem
+        self.line = line
+        where = f"{self.path}:{line}" if line else f"{self.path}"
+        super().__init__(f"{where}: {problem}")
+
+
+class MissingExtraError(RunpagesError):
+    """An SDK that an extra would install is absent."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what = what
+        self.extra = extra
+        super().__init__(f"{what} needs: pip install 'runpages[{extra}]'")
+
+
+class SourceError(RunpagesError):
+    """A log that cannot be read.
+
+    `path` is the file, `place` the record, line or byte, `remedy` what the user can do.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self, path: Path | str, problem: str, *, place: str = "", remedy: str = ""
+    ) -> None:
+        self.path = str(path)
+        self.problem = problem
+        self.place = place
+        self.remedy = remedy
+        sentence = f"{self.path}: {problem}"
+        if place:
+            sentence += f" ({place})"
+        if remedy:
+            sentence += f"; {remedy}"
+        super().__init__(sentence)
+
+
+class NotThisFormatError(SourceError):
+    """The file is not of the kind that this source reads."""
+
+
+class StrictError(RunpagesError):
+    """Something that --strict does not let pass."""
+
+    exit_code = 4
+
+
+class LockedError(RunpagesError):
+    """Another process holds the lock."""
+
+    exit_code = 5
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = str(path)
+        super().__init__(
+            f"{self.path}: another runpages process is writing here; wait for it to end and run "
+            "the command again"
+        )
+
+
+class ArchiveError(RunpagesError):
+    """A record of the archive that cannot be read."""
+
+    exit_code = 3
+
+    def __init__(self, path: Path | str, problem: str, remedy: str) -> None:
+        self.path = str(path)
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{self.path}: {problem}; {remedy}")
+
+
+class ForeignFileError(RunpagesError):
+    """A file stands where a generated one belongs, and runpages did not write it."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path | str, why: str) -> None:
+        self.path = str(path)
+        self.why = why
+        super().__init__(f"{self.path}: {why}; move or delete it, then build again")

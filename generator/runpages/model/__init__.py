@@ -1,0 +1,105 @@
+"""The run model: what a run, a step, an attempt and a value are. Every layer relies on this text.
+
+**Step.** The optimiser step: one update of the weights. A tracker that counts something else (log
+calls, batches) is translated by its source, and `Provenance.step_source` says how. Within one
+attempt steps do not fall; a source that meets falling steps starts a new attempt there.
+
+**Attempt.** One life of the training process, numbered from 1. A run that was killed and resumed
+has two. Nothing is overwritten on resume: every recorded row stays, with its attempt.
+
+**Superseded.** A row whose step a later attempt did again (see `series.superseded`). The
+*effective curve* is what remains: one row a step, the last attempt's. Figures are taken from the
+effective curve; detectors look at each attempt, so that a spike that was rolled back stays a
+finding, with the steps it cost.
+
+**Value.** float64 as recorded. NaN and infinities are values. A row that was not recorded is
+absent: there is no filler, no interpolation and no zero.
+
+**Time.** UTC seconds since 1970 as float64; NaN in arrays and None in fields where the source has
+no clock. File times are never used.
+
+**Role.** What a metric means (`loss`, `val_loss`, `lr`, `grad_norm`...), resolved from its name by
+`analysis.roles` or by the team's `[metrics]` table. A metric without a role is charted and judged
+for nothing but non-finite and missing values.
+
+**Identity.** `RunRef.slug` is made of source name, project and run id and of nothing else; no
+path, port, display name or way of reading enters, so that moving or renaming keeps the URL.
+
+**State.** `finished`, `failed`, `crashed` and `killed` only if the source says so; `ended` when no
+end marker exists and the last recorded time is old or unknown; `running` otherwise.
+`Run.incomplete` stands beside the state: a finished run can have lost records.
+
+All classes are frozen. Text fields hold what the run wrote, redacted but not escaped: only
+`markup` makes them fit for a page.
+"""
+
+from __future__ import annotations
+
+from .report import (
+    KINDS,
+    SEVERITIES,
+    AttemptCost,
+    Cost,
+    Event,
+    GroupMetric,
+    GroupReport,
+    Judgement,
+    MetricSummary,
+    Note,
+    Price,
+    Quantity,
+    Report,
+    Timing,
+)
+from .run import (
+    STATES,
+    Attempt,
+    Checkpoint,
+    Code,
+    Dataset,
+    Hardware,
+    Link,
+    LoggedEvent,
+    ModelFacts,
+    Provenance,
+    Run,
+    RunRef,
+    Sample,
+    slug_of,
+)
+from .series import Columns, Series, SeriesInfo, SeriesSet
+
+__all__ = [
+    "KINDS",
+    "SEVERITIES",
+    "STATES",
+    "Attempt",
+    "AttemptCost",
+    "Checkpoint",
+    "Code",
+    "Columns",
+    "Cost",
+    "Dataset",
+    "Event",
+    "GroupMetric",
+    "GroupReport",
+    "Hardware",
+    "Judgement",
+    "Link",
+    "LoggedEvent",
+    "MetricSummary",
+    "ModelFacts",
+    "Note",
+    "Price",
+    "Provenance",
+    "Quantity",
+    "Report",
+    "Run",
+    "RunRef",
+    "Sample",
+    "Series",
+    "SeriesInfo",
+    "SeriesSet",
+    "Timing",
+    "slug_of",
+]

@@ -1,0 +1,215 @@
+"""Series: the recorded rows of one metric, and the effective curve made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Columns", "Series", "SeriesInfo", "SeriesSet", "superseded"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Columns(NamedTuple):
+    """All recorded rows of one metric in the order in which they were written; equal lengths."""
+
+    step: Ints
+    """Optimiser step; for `axis == "time"` the number of the sample."""
+    time: Floats
+    """UTC seconds since 1970, NaN where the source has no clock."""
+    value: Floats
+    attempt: Ints
+    """Number of the attempt (process life) that wrote the row, from 1."""
+
+    def take(self, rows: NDArray[np.bool_] | Ints | slice) -> Columns:
+        return Columns(self.step[rows], self.time[rows], self.value[rows], self.attempt[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesInfo:
+    """What is known of a series without loading its rows."""
+
+    name: str
+    points: int
+    """Recorded rows, superseded ones included."""
+    axis: str = "step"
+    """`step`, or `time` for samples taken by the clock (system metrics)."""
+    role: str | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """One metric. `step`, `time`, `value` are the effective curve, ordered by step."""
+
+    info: SeriesInfo
+    recorded: Columns
+    superseded_rows: NDArray[np.bool_]
+    effective: Columns
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def role(self) -> str | None:
+        return self.info.role
+
+    @property
+    def rank_number(self) -> int | None:
+        return self.info.rank
+
+    @property
+    def step(self) -> Ints:
+        return self.effective.step
+
+    @property
+    def time(self) -> Floats:
+        return self.effective.time
+
+    @property
+    def value(self) -> Floats:
+        return self.effective.value
+
+    def __len__(self) -> int:
+        return len(self.effective.step)
+
+    def attempt(self, number: int) -> Columns:
+        """All rows that attempt `number` recorded, in file order."""
+        return self.recorded.take(self.recorded.attempt == number)
+
+    @property
+    def superseded(self) -> Columns:
+        """Rows that a later attempt redid."""
+        return self.recorded.take(self.superseded_rows)
+
+    def window(self, first: int, last: int) -> Columns:
+        """Rows of the effective curve with first <= step <= last."""
+        low = int(np.searchsorted(self.effective.step, first, side="left"))
+        high = int(np.searchsorted(self.effective.step, last, side="right"))
+        return self.effective.take(slice(low, high))
+
+
+def superseded(rows: Columns, spans: Mapping[int, tuple[int, int]]) -> NDArray[np.bool_]:
+    """Which rows a later attempt redid.
+
+    A row is superseded when a later attempt's span of steps covers its step, or when a later
+    attempt recorded this same metric at its step or before it (a rollback that died before it
+    came as far again). A later attempt that only adds other metrics supersedes nothing.
+    """
+    out = np.zeros(len(rows.step), dtype=bool)
+    numbers = np.unique(rows.attempt)
+    for number in sorted({*spans, *(int(n) for n in numbers)}, reverse=True):
+        earlier = rows.attempt < number
+        if not earlier.any():
+            continue
+        own = rows.step[rows.attempt == number]
+        if own.size:
+            out |= earlier & (rows.step >= own.min())
+        span = spans.get(number)
+        if span is not None:
+            out |= earlier & (rows.step >= span[0]) & (rows.step <= span[1])
+    return out
+
+
+def _effective(rows: Columns, gone: NDArray[np.bool_]) -> Columns:
+    """The rows that stand, ordered by step; of several rows at one step the last written."""
+    if not gone.any() and bool(np.all(rows.step[1:] > rows.step[:-1])):
+        return rows
+    kept = rows.take(~gone)
+    order = np.argsort(kept.step, kind="stable")
+    kept = kept.take(order)
+    if len(kept.step):
+        last = np.append(kept.step[1:] != kept.step[:-1], True)
+        kept = kept.take(last)
+    return kept
+
+
+class SeriesSet(Mapping[str, Series]):
+    """All series of a run by name; the rows of one are loaded when it is asked for.
+
+    `load` gives the recorded rows of a name; `spans` the (first, last) optimiser step of each
+    attempt. Iteration is in the order in which the source met the names.
+    """
+
+    def __init__(
+        self,
+        infos: Mapping[str, SeriesInfo],
+        load: Callable[[str], Columns],
+        spans: Mapping[int, tuple[int, int]],
+    ) -> None:
+        self._infos = dict(infos)
+        self._load = load
+        self.spans = dict(spans)
+
+    def __getitem__(self, name: str) -> Series:
+        info = self._infos[name]
+        rows = self._load(name)
+        if info.axis == "time":
+            gone = np.zeros(len(rows.step), dtype=bool)
+            return Series(info=info, recorded=rows, superseded_rows=gone, effective=rows)
+        gone = superseded(rows, self.spans)
+        return Series(
+            info=info, recorded=rows, superseded_rows=gone, effective=_effective(rows, gone)
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._infos)
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def info(self, name: str) -> SeriesInfo:
+        return self._infos[name]
+
+    @property
+    def infos(self) -> tuple[SeriesInfo, ...]:
+        return tuple(self._infos.values())
+
+    def with_role(self, role: str) -> tuple[str, ...]:
+        """Names that play `role`, in the order of the source."""
+        return tuple(name for name, info in self._infos.items() if info.role == role)
+
+    def roled(self, role_of: Callable[[str], str | None]) -> Self:
+        """The same series with their roles given by `role_of(name)`."""
+        infos = {n: replace(i, role=role_of(n)) for n, i in self._infos.items()}
+        return type(self)(infos, self._load, self.spans)
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, Columns],
+        *,
+        time_axis: frozenset[str] = frozenset(),
+        spans: Mapping[int, tuple[int, int]] | None = None,
+    ) -> Self:
+        """From rows in memory. `time_axis` names the series sampled by the clock."""
+        infos = {
+            name: SeriesInfo(
+                name=name,
+                points=len(rows.step),
+                axis="time" if name in time_axis else "step",
+            )
+            for name, rows in columns.items()
+        }
+        if spans is None:
+            spans = _spans(r for n, r in columns.items() if n not in time_axis)
+        return cls(infos, columns.__getitem__, spans)
+
+
+def _spans(tables: Iterator[Columns]) -> dict[int, tuple[int, int]]:
+    spans: dict[int, tuple[int, int]] = {}
+    for rows in tables:
+        for number in np.unique(rows.attempt):
+            own = rows.step[rows.attempt == number]
+            low, high = int(own.min()), int(own.max())
+            if int(number) in spans:
+                low = min(low, spans[int(number)][0])
+                high = max(high, spans[int(number)][1])
+            spans[int(number)] = (low, high)
+    return dict(sorted(spans.items()))

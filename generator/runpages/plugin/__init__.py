@@ -1,0 +1,73 @@
+"""The MkDocs plugin: a convenience on top of pages that are complete without it.
+
+It adds our style sheet and script, keeps run pages out of the navigation, and warns when the
+archive holds runs that the pages do not show yet. It writes nothing below docs_dir.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from mkdocs.config import config_options
+from mkdocs.config.base import Config
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin
+from pathspec.gitignore import GitIgnoreSpec
+
+from runpages.archive import Archive
+from runpages.builder import archive_state, read_generated
+from runpages.builder.assets import SCRIPT, STYLE
+from runpages.config import load_settings
+from runpages.errors import RunpagesError
+
+__all__ = ["RunpagesConfig", "RunpagesPlugin"]
+
+log = logging.getLogger("mkdocs.plugins.runpages")
+
+
+class RunpagesConfig(Config):
+    """Options under `plugins: - runpages:` in mkdocs.yml."""
+
+    enabled = config_options.Type(bool, default=True)
+    """Switch the plugin off, for instance with `!ENV`."""
+    config = config_options.Type(str, default="runpages.toml")
+    """Settings file, relative to mkdocs.yml."""
+
+
+class RunpagesPlugin(BasePlugin[RunpagesConfig]):
+    def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
+        if not self.config.enabled:
+            return config
+        base = Path(config.config_file_path or "mkdocs.yml").parent
+        try:
+            settings = load_settings(base / self.config.config)
+            section = settings.site.section
+            add_assets(config, section)
+            for sentence in stale(settings.section_path, Archive(settings.archive_path)):
+                log.warning(sentence)
+        except RunpagesError as error:
+            raise PluginError(f"runpages: {error}") from error
+        return config
+
+
+def add_assets(config: MkDocsConfig, section: str) -> None:
+    """Style, script and the rule that run pages are not in the navigation, each once."""
+    style, script = f"{section}/{STYLE}", f"{section}/{SCRIPT}"
+    if style not in config.extra_css:
+        config.extra_css.append(style)
+    if script not in [str(item) for item in config.extra_javascript]:
+        config.extra_javascript.append(script)
+    own = GitIgnoreSpec.from_lines([f"/{section}/*"])
+    config.not_in_nav = config.not_in_nav + own if config.not_in_nav else own
+
+
+def stale(section: Path, archive: Archive) -> list[str]:
+    """One sentence if the pages do not show what the archive holds."""
+    generated = read_generated(section)
+    if not generated.files:
+        return [f"{section}: no run pages yet; `runpages build` writes them"]
+    if archive.location.is_dir() and generated.archive != archive_state(archive):
+        return ["the archive is newer than the run pages; `runpages build` brings them up to date"]
+    return []

@@ -1,0 +1,22 @@
+"""Sources: one tracker or format a file; they do not see each other."""
+
+from __future__ import annotations
+
+from .contract import Claim, FileSource, Folder, Source, Spool, settled_state
+from .scan import Found, sniff
+from .table import SOURCES, Row, load_source, open_source
+
+__all__ = [
+    "SOURCES",
+    "Claim",
+    "FileSource",
+    "Folder",
+    "Found",
+    "Row",
+    "Source",
+    "Spool",
+    "load_source",
+    "open_source",
+    "settled_state",
+    "sniff",
+]

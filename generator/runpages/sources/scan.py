@@ -1,0 +1,100 @@
+"""One walk over a folder: which files are logs of which source, and why the others are not read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runpages.errors import UsageError
+from runpages.model import RunRef
+
+from .contract import SETTLE_MINUTES, FileSource, Folder
+from .table import SOURCES, load_source
+
+__all__ = ["Found", "find_logs", "sniff"]
+
+_PASSED_OVER = frozenset({".git", ".venv", "__pycache__", "node_modules", ".cache"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What `sniff` found below a path."""
+
+    runs: tuple[RunRef, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """(path below the root, one sentence) of everything that is not read."""
+
+
+def _walk(path: Path, skipped: list[tuple[str, str]]) -> Iterator[Folder]:
+    """Folders top-down in sorted order. Links to folders are not followed (they may be circles)."""
+    if path.is_file():
+        yield Folder(path.parent, (path.name,))
+        return
+    if not path.is_dir():
+        raise UsageError(f"{path}: there is no such file or folder")
+
+    def unreadable(error: OSError) -> None:
+        skipped.append((str(error.filename), f"cannot be opened: {error.strerror}"))
+
+    for current, folders, files in os.walk(path, onerror=unreadable):
+        folders[:] = sorted(f for f in folders if f not in _PASSED_OVER)
+        yield Folder(Path(current), tuple(sorted(files)))
+
+
+def _file_sources(path: Path, name: str, settle_minutes: float) -> list[FileSource]:
+    sources = [load_source(kind) for kind in SOURCES]
+    return [
+        cls(str(path), name=name, settle_minutes=settle_minutes)
+        for cls in sources
+        if issubclass(cls, FileSource)
+    ]
+
+
+def find_logs(source: FileSource) -> list[Path]:
+    """The log files that `source` claims below its path."""
+    logs = []
+    for folder in _walk(source.path, source.skipped):
+        claim = source.claim(folder)
+        logs += [folder.path / name for name in claim.logs]
+    return logs
+
+
+def sniff(
+    path: str | Path, *, name: str = "", settle_minutes: float = SETTLE_MINUTES
+) -> Found:
+    """Every run below `path`, whatever tracker wrote it, and why the other files are not read.
+
+    A file is offered to each source in the order of the table; the first that claims it has it.
+    Raises UsageError if `path` does not exist.
+    """
+    root = Path(path).resolve()
+    sources = _file_sources(root, name, settle_minutes)
+    logs: dict[str, list[Path]] = {source.kind: [] for source in sources}
+    skipped: list[tuple[str, str]] = []
+    owned: list[Path] = []
+    for folder in _walk(root, skipped):
+        left = set(folder.files)
+        for source in sources:
+            claim = source.claim(Folder(folder.path, tuple(sorted(left))))
+            logs[source.kind] += [folder.path / name for name in claim.logs]
+            left -= {*claim.logs, *claim.companions}
+            if claim.whole_tree:
+                owned.append(folder.path)
+        if any(folder.path == top or top in folder.path.parents for top in owned):
+            continue
+        skipped += [(str(folder.path / name), "no source reads this file") for name in sorted(left)]
+    runs: list[RunRef] = []
+    for source in sources:
+        runs += source.gather(logs[source.kind])
+        skipped += source.skipped
+    return Found(runs=tuple(runs), skipped=tuple((_below(root, p), why) for p, why in skipped))
+
+
+def _below(root: Path, path: str) -> str:
+    base = root.parent if root.is_file() else root
+    try:
+        return Path(path).relative_to(base).as_posix()
+    except ValueError:
+        return path

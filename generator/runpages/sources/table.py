@@ -1,0 +1,88 @@
+"""The table of sources: name -> where its class is, and the extra its SDK needs.
+
+A source is imported when it is used. Entry points of the group `runpages.sources` add rows
+(`name = "module:Class"`); the built-in rows come in by the same door.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import MappingProxyType
+
+from runpages.errors import MissingExtraError, UnknownNameError, UsageError
+
+from .contract import Source
+
+__all__ = ["SOURCES", "Row", "load_source", "open_source"]
+
+ENTRY_POINT_GROUP = "runpages.sources"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    target: str
+    """`module:Class`."""
+    extra: str = ""
+    """Extra that installs the SDK; empty = nothing more is needed."""
+    reads: str = ""
+    """One line for `runpages sources`."""
+
+
+_BUILT_IN = {
+    "wandb": Row(
+        target="runpages.sources.wandb_offline:WandbOffline",
+        reads="Weights & Biases offline run folders and .wandb files",
+    ),
+    "tensorboard": Row(
+        target="runpages.sources.tensorboard:TensorBoard",
+        reads="TensorBoard event files: scalars in both encodings, text",
+    ),
+    "rundir": Row(
+        target="runpages.sources.rundir:RunDirectory",
+        reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
+    ),
+}
+
+
+def _rows() -> Mapping[str, Row]:
+    rows = dict(_BUILT_IN)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        rows[point.name] = Row(target=point.value, reads=f"from {point.value.partition(':')[0]}")
+    return MappingProxyType(rows)
+
+
+SOURCES: Mapping[str, Row] = _rows()
+
+
+def load_source(kind: str) -> type[Source]:
+    """The class of a source. Raises UnknownNameError or MissingExtraError."""
+    if kind not in SOURCES:
+        raise UnknownNameError("source", kind, SOURCES)
+    row = SOURCES[kind]
+    module, _, name = row.target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        # a missing module of ours is a bug, not a missing extra
+        if not row.extra or (error.name or "").partition(".")[0] == "runpages":
+            raise
+        raise MissingExtraError(f"reading {kind}", row.extra) from error
+    if not (isinstance(found, type) and issubclass(found, Source)):
+        raise UsageError(f"source {kind!r}: {row.target} is not a runpages Source")
+    return found
+
+
+def open_source(kind: str, location: str, **options: object) -> Source:
+    """A source of the given kind at `location` (a folder, a file or a URL).
+
+    Options common to all: `name` (part of every run's identity; default: the folder's own name)
+    and `settle_minutes`. Raises UnknownNameError, MissingExtraError or UsageError.
+    """
+    cls = load_source(kind)
+    try:
+        return cls(str(location), **options)  # type: ignore[arg-type]  # checked by the class
+    except TypeError as error:
+        raise UsageError(f"source {kind!r}: {error}") from error

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runpages.archive import Archive, locked
+from runpages.archive.record import decode, encode
+from runpages.errors import ArchiveError, LockedError, UnknownNameError
+from runpages.model import Attempt, Columns, Run, RunRef, Sample, SeriesSet
+
+
+def make_run(run_id: str = "a/b", **changes) -> Run:
+    axis = Columns(
+        np.array([0, 1, 2, 1, 2]),
+        np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+        np.array([1.0, np.nan, np.inf, -np.inf, 0.1]),
+        np.array([1, 1, 1, 2, 2]),
+    )
+    ref = RunRef(
+        source="logs", project="p", run_id=run_id, name="n", state="ended", location="x"
+    )
+    run = Run(
+        ref=ref,
+        name="n",
+        series=SeriesSet.of({"loss": axis, "lr": axis._replace(value=axis.value * 2)}),
+        config={"lr": math.nan, "nested": [1, {"deep": None}], "text": "NaN"},
+        attempts=(Attempt(number=1, start=1.0), Attempt(number=2, start=4.0)),
+        samples=(Sample(kind="text", name="s", text="lone \ud800 surrogate"),),
+        seed=3,
+    )
+    return replace(run, **changes)
+
+
+def test_a_run_comes_back_as_it_was(tmp_path):
+    run = make_run()
+    archive = Archive(tmp_path)
+    assert archive.put(run) is True
+    back = archive.get(run.slug)
+    assert back.attempts == run.attempts
+    assert back.samples == run.samples
+    assert back.ref == run.ref
+    assert math.isnan(back.config["lr"])
+    assert back.config["text"] == "NaN"
+    assert back.config["nested"] == [1, {"deep": None}]
+    for name in run.series:
+        for one, other in zip(run.series[name].recorded, back.series[name].recorded, strict=True):
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(back.series["loss"].superseded.step, [1, 2])
+    assert back.series["loss"].role == "loss"
+
+
+def test_the_same_run_twice_is_kept_once(tmp_path):
+    archive = Archive(tmp_path)
+    archive.put(make_run())
+    assert archive.put(make_run()) is False
+    assert archive.put(make_run(seed=4)) is True
+    assert archive.slugs() == (make_run().slug,)
+    assert archive.get(make_run().slug).seed == 4
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        Archive(tmp_path / name).put(make_run())
+    files = [
+        sorted((p.relative_to(tmp_path / n).as_posix(), p.read_bytes()) for p in (tmp_path / n).rglob("*") if p.is_file())
+        for n in ("one", "two")
+    ]
+    assert files[0] == files[1]
+
+
+def test_series_with_one_axis_store_it_once(tmp_path):
+    archive = Archive(tmp_path)
+    archive.put(make_run())
+    record = json.loads((tmp_path / "runs" / make_run().slug / "run.json").read_bytes())
+    assert len({entry["axis_group"] for entry in record["series"]}) == 1
+
+
+def test_a_damaged_series_file_is_one_sentence(tmp_path):
+    archive = Archive(tmp_path)
+    run = make_run()
+    archive.put(run)
+    path = next((tmp_path / "runs" / run.slug).glob("series-*"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match=r"series-.*not those that were written; restore"):
+        archive.get(run.slug).series["loss"]
+
+
+def test_a_damaged_record_is_one_sentence(tmp_path):
+    archive = Archive(tmp_path)
+    run = make_run()
+    archive.put(run)
+    (tmp_path / "runs" / run.slug / "run.json").write_text("{")
+    with pytest.raises(ArchiveError, match="not a run record"):
+        archive.get(run.slug)
+
+
+def test_an_unknown_slug_lists_the_known(tmp_path):
+    archive = Archive(tmp_path)
+    archive.put(make_run())
+    with pytest.raises(UnknownNameError, match=make_run().slug):
+        archive.get("nothing")
+
+
+def test_a_withdrawn_run_leaves_only_its_reason(tmp_path):
+    archive = Archive(tmp_path)
+    run = make_run()
+    archive.put(run)
+    archive.withdraw(run.slug, "wrong data")
+    assert archive.slugs() == ()
+    assert archive.withdrawn() == {run.slug: "wrong data"}
+    assert [p.name for p in (tmp_path / "runs" / run.slug).iterdir()] == ["run.json"]
+    with pytest.raises(ArchiveError, match="wrong data"):
+        archive.get(run.slug)
+
+
+def test_a_run_without_series_is_kept(tmp_path):
+    run = make_run(series=SeriesSet.of({}), samples=())
+    archive = Archive(tmp_path)
+    archive.put(run)
+    assert len(archive.get(run.slug).series) == 0
+
+
+def test_notes_are_read_oldest_first(tmp_path):
+    run = make_run()
+    archive = Archive(tmp_path)
+    archive.put(run)
+    notes = tmp_path / "runs" / run.slug / "notes"
+    notes.mkdir()
+    before = archive.digest(run.slug)
+    for stamp, text in (("20260102T000000Z", "later"), ("20260101T000000Z", "first")):
+        note = {"author": "a", "time": stamp, "kind": "note", "text": text}
+        (notes / f"{stamp}-a-note.json").write_text(json.dumps(note))
+    assert [note.text for note in archive.notes(run.slug)] == ["first", "later"]
+    assert archive.digest(run.slug) != before
+
+
+def test_a_folder_can_be_locked_once(tmp_path):
+    with locked(tmp_path), pytest.raises(LockedError, match="another runpages"), locked(tmp_path):
+        pass
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.text(), values))
+def test_any_configuration_survives(config):
+    def same(one, other):
+        if isinstance(one, float) and isinstance(other, float):
+            return one == other or (math.isnan(one) and math.isnan(other))
+        if isinstance(one, dict):
+            return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+        if isinstance(one, list):
+            return len(one) == len(other) and all(map(same, one, other))
+        return type(one) is type(other) and one == other
+
+    if {"$float"} in [d.keys() for d in _dicts(config)]:
+        return
+    assert same(config, decode(dict[str, object], json.loads(json.dumps(encode(config)))))
+
+
+def _dicts(value):
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from _dicts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _dicts(item)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from runpages.model import Columns, SeriesSet, slug_of
+
+
+def rows(*items):
+    step, value, attempt = zip(*items, strict=True)
+    size = len(step)
+    return Columns(
+        np.array(step), np.full(size, np.nan), np.array(value, dtype=float), np.array(attempt)
+    )
+
+
+def test_a_later_attempt_supersedes_what_it_did_again():
+    loss = rows((1, 4, 1), (2, 3, 1), (3, 9, 1), (2, 3.1, 2), (3, 2, 2), (4, 1, 2))
+    series = SeriesSet.of({"loss": loss})["loss"]
+    assert series.step.tolist() == [1, 2, 3, 4]
+    assert series.value.tolist() == [4, 3.1, 2, 1]
+    assert series.superseded.value.tolist() == [3, 9]
+    assert series.attempt(1).value.tolist() == [4, 3, 9]
+
+
+def test_sparse_rows_in_a_redone_stretch_are_superseded_too():
+    loss = rows((1, 4, 1), (5, 9, 1), (2, 3, 2), (6, 2, 2))
+    evaluation = rows((4, 7, 1), (6, 5, 2))
+    series = SeriesSet.of({"loss": loss, "val": evaluation})["val"]
+    assert series.step.tolist() == [6]
+
+
+def test_a_rollback_that_dies_early_still_supersedes():
+    loss = rows((1, 4, 1), (2, 3, 1), (3, 9, 1), (4, 9, 1), (2, 3, 2))
+    assert SeriesSet.of({"loss": loss})["loss"].step.tolist() == [1, 2]
+
+
+def test_a_later_evaluation_alone_supersedes_nothing():
+    loss = rows((1, 4, 1), (2, 3, 1), (3, 2, 1))
+    score = rows((0, 0.5, 2))
+    assert SeriesSet.of({"loss": loss, "score": score})["loss"].step.tolist() == [1, 2, 3]
+
+
+def test_of_several_rows_at_one_step_the_last_stands():
+    assert SeriesSet.of({"x": rows((1, 1, 1), (1, 2, 1), (2, 3, 1))})["x"].value.tolist() == [2, 3]
+
+
+def test_a_window_is_closed_on_both_sides():
+    series = SeriesSet.of({"x": rows(*((i, i, 1) for i in range(10)))})["x"]
+    assert series.window(3, 5).step.tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("source", "project", "run_id", "slug"),
+    [
+        ("logs", "char-lm", "baseline", "baseline-743bef1076"),
+        ("logs", "", "exp/7b Résumé", "exp-7b-resume-0342905ddb"),
+        ("wandb.ai", "团队", "2kd61az8", "2kd61az8-ee3e3b5f09"),
+        ("logs", "", "训练", "run-9c10f9dd3f"),
+    ],
+)
+def test_slug_vectors_of_the_documentation(source, project, run_id, slug):
+    assert slug_of(source, project, run_id) == slug
+
+
+HOSTILE = [
+    "Run", "run", "RUN ", "run.", "rün", "ru\u0308n", "../../etc/passwd", "..\\..\\x", "con", "NUL",
+    "a" * 300, "", ".", "..", "index", "404", "日本語", "🔥", "é", "e\u0301", "a/b", "a%2fb", "a\x00b",
+    "-rf", "--help", "run\n", "\u202erun", "fi", "ﬁ", "$(id)", "`id`", "{{7*7}}", "\ud800", "'\"",
+]  # fmt: skip
+
+
+def test_hostile_ids_give_short_distinct_slugs():
+    slugs = [slug_of("s", "p", name) for name in HOSTILE]
+    assert len(set(slugs)) == len(HOSTILE)
+    assert max(map(len, slugs)) <= 64
+    for slug in slugs:
+        assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+        assert not slug.startswith("-")
