@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from runpages.model import Run
+from runpages.analysis import AnalysisOptions
+from runpages.model import Price, Run
 
 __all__ = [
     "ArchiveSettings",
@@ -142,3 +143,20 @@ class Settings:
     @property
     def cache_path(self) -> Path:
         return self.folder / ".cache" / "runpages"
+
+    def analysis_options(self) -> AnalysisOptions:
+        """What `analysis` needs to know of these settings."""
+        return AnalysisOptions(
+            metrics=self.metrics,
+            parameters_key=self.model.parameters,
+            prices=tuple(
+                Price(
+                    accelerator=row.accelerator,
+                    usd_per_device_hour=row.usd_per_device_hour,
+                    valid_from=row.valid_from,
+                    source_url=row.source_url,
+                    kind="team price",
+                )
+                for row in self.price
+            ),
+        )

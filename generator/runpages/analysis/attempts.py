@@ -1,0 +1,182 @@
+"""What restarts cost: steps and time that were done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from runpages import units
+from runpages.model import Attempt, Checkpoint, Columns, Event, Run, Series
+
+from .detect import event_id
+
+__all__ = [
+    "Transition",
+    "find_transitions",
+    "restart_events",
+    "rolled_back",
+    "rows_of_attempt",
+    "with_checkpoints",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """From one attempt to the next."""
+
+    before: int
+    after: int
+    reached: int
+    """Last step of the attempt before."""
+    resumed: int
+    """First step of the attempt after."""
+    lost_seconds: float | None
+    """Time the attempt before had spent on the steps that were done again."""
+    downtime_seconds: float | None
+
+    @property
+    def lost_steps(self) -> int:
+        return max(0, self.reached - self.resumed + 1)
+
+
+def rows_of_attempt(series: Series, number: int) -> tuple[Columns, int]:
+    """What attempt `number` continued from, then what it recorded; and the first step of its own.
+
+    Earlier rows give its detectors the level that the run came from.
+    """
+    own = series.attempt(number)
+    first = int(own.step.min()) if len(own.step) else 0
+    parts = [own]
+    for earlier in range(number - 1, 0, -1):
+        rows = series.attempt(earlier)
+        parts.insert(0, rows.take(rows.step < min(int(p.step.min()) for p in parts if len(p.step))))
+    joined = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return joined.take(np.argsort(joined.step, kind="stable")), first
+
+
+def find_transitions(run: Run) -> tuple[Transition, ...]:
+    """Each change of attempt whose steps are known."""
+    attempts = [a for a in run.attempts if a.first_step is not None]
+    out = []
+    for one, other in zip(attempts, attempts[1:], strict=False):
+        if one.last_step is None or other.first_step is None:
+            continue
+        downtime = None if one.end is None or other.start is None else other.start - one.end
+        out.append(
+            Transition(
+                before=one.number,
+                after=other.number,
+                reached=one.last_step,
+                resumed=other.first_step,
+                lost_seconds=_spent(run, one, other.first_step),
+                downtime_seconds=downtime,
+            )
+        )
+    return tuple(out)
+
+
+def _spent(run: Run, attempt: Attempt, step: int) -> float | None:
+    """Seconds that `attempt` ran from `step` on, by the metric with the most rows."""
+    names = [i.name for i in run.series.infos if i.axis == "step"]
+    if not names or attempt.end is None:
+        return None
+    dense = max(names, key=lambda name: run.series.info(name).points)
+    rows = run.series[dense].attempt(attempt.number)
+    before = rows.time[rows.step < step]
+    known = before[np.isfinite(before)]
+    if len(known):
+        return max(0.0, attempt.end - float(known[-1]))
+    return None if attempt.start is None else max(0.0, attempt.end - attempt.start)
+
+
+def restart_events(
+    transitions: Sequence[Transition], metric: str, devices: int | None
+) -> tuple[Event, ...]:
+    """One info a restart, with what was done again."""
+    return tuple(_restart(t, metric, devices) for t in transitions)
+
+
+def _restart(change: Transition, metric: str, devices: int | None) -> Event:
+    lost = change.lost_steps
+    sentence = f"Attempt {change.after} resumed at step {units.count(change.resumed)}"
+    if change.downtime_seconds is not None:
+        sentence += f", {units.duration(change.downtime_seconds)} after attempt {change.before} ended"
+    if lost:
+        spent = f" ({units.duration(change.lost_seconds)})" if change.lost_seconds else ""
+        sentence += (
+            f"; {units.count(lost)} step{'s' if lost != 1 else ''}{spent} up to step "
+            f"{units.count(change.reached)} were done again."
+        )
+    else:
+        sentence += "; no step was done twice."
+    return Event(
+        id=event_id("restart", change.resumed, metric, None, change.after),
+        kind="restart",
+        metric=metric,
+        attempt=change.after,
+        start_step=change.resumed,
+        end_step=max(change.reached, change.resumed),
+        severity="info",
+        recovered=True,
+        lost_steps=lost,
+        lost_seconds=change.lost_seconds if lost else 0.0,
+        lost_device_hours=_device_hours(change.lost_seconds, devices) if lost else None,
+        message=sentence,
+    )
+
+
+def _device_hours(seconds: float | None, devices: int | None) -> float | None:
+    return None if seconds is None or devices is None else seconds / 3600 * devices
+
+
+def rolled_back(
+    event: Event, transitions: Sequence[Transition], later: Sequence[Event], devices: int | None
+) -> Event:
+    """The event with what its rollback cost, if a later attempt did its steps again.
+
+    What had not come back when its attempt ended is a spike, not a divergence: the run went on
+    from a state before it. It is as serious as before only if a later attempt met it again.
+    """
+    change = next(
+        (t for t in transitions if t.before >= event.attempt and t.resumed <= event.end_step), None
+    )
+    if change is None or event.kind == "restart":
+        return event
+    again = any(e.kind == event.kind and e.metric == event.metric for e in later)
+    ended = "and was still up when the attempt ended" if event.recovered is False else ""
+    sentence = event.message.replace("and did not come back", ended or "and did not come back")
+    sentence = sentence.replace("and stayed so to the end", "until the attempt ended")
+    fate = "it came back" if again else "it did not come back"
+    sentence += (
+        f" The run was rolled back to step {units.count(change.resumed)}: "
+        f"{units.count(change.lost_steps)} steps were lost, and {fate}."
+    )
+    severity = event.severity
+    if not again and severity == "critical":
+        severity = "warning"
+    kind = "spike" if event.kind == "divergence" else event.kind
+    return replace(
+        event,
+        id=event_id(kind, event.start_step, event.metric, event.rank, event.attempt),
+        kind=kind,
+        severity=severity,
+        recovered=not again,
+        lost_steps=change.lost_steps,
+        lost_seconds=change.lost_seconds,
+        lost_device_hours=_device_hours(change.lost_seconds, devices),
+        message=sentence,
+    )
+
+
+def with_checkpoints(event: Event, checkpoints: Sequence[Checkpoint]) -> Event:
+    """The event with the nearest checkpoints before and after it."""
+    steps = sorted({c.step for c in checkpoints})
+    before = [s for s in steps if s < event.start_step]
+    after = [s for s in steps if s > event.end_step]
+    return replace(
+        event,
+        checkpoint_before=before[-1] if before else None,
+        checkpoint_after=after[0] if after else None,
+    )

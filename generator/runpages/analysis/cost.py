@@ -1,0 +1,138 @@
+"""Device-hours, money from a dated price, energy from sampled power. No clock enters."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+
+import numpy as np
+
+from runpages.model import Attempt, AttemptCost, Cost, Price, Quantity, Run
+
+from .attempts import Transition
+
+__all__ = ["analyze_cost", "choose_price", "shipped_prices"]
+
+_JOULES_PER_KWH = 3.6e6
+_GAP_PERIODS = 3.0
+"""A gap in the power samples counts as at most this many sampling periods (analysis.md 9.3)."""
+
+
+@functools.cache
+def shipped_prices() -> tuple[Price, ...]:
+    """The rows of prices.toml."""
+    text = files("runpages.analysis").joinpath("prices.toml").read_text(encoding="utf-8")
+    return tuple(
+        Price(
+            accelerator=row["accelerator"],
+            usd_per_device_hour=row["usd_per_device_hour"],
+            valid_from=row["valid_from"],
+            source_url=row["source_url"],
+            kind="list price estimate",
+        )
+        for row in tomllib.loads(text)["price"]
+    )
+
+
+def choose_price(device: str, end: float | None, prices: Sequence[Price]) -> Price | None:
+    """The first list's newest row for this device that held at the run's end (UTC seconds)."""
+    if end is None or not device:
+        return None
+    day = datetime.fromtimestamp(end, UTC).date().isoformat()
+    for table in (prices, shipped_prices()):
+        fitting = [
+            row
+            for row in table
+            if row.accelerator.casefold() in device.casefold() and row.valid_from <= day
+        ]
+        if fitting:
+            return max(fitting, key=lambda row: (row.valid_from, len(row.accelerator)))
+    return None
+
+
+def analyze_cost(run: Run, transitions: Sequence[Transition], prices: Sequence[Price]) -> Cost:
+    """Device-hours = sum over attempts of wall time times its devices; money = those times price."""
+    attempts = tuple(_attempt(run, attempt) for attempt in run.attempts)
+    hours = _device_hours(run, attempts)
+    price = choose_price(run.hardware.device, run.end, prices)
+    return Cost(
+        device_hours=hours,
+        lost_device_hours=_lost(run, transitions),
+        usd=_usd(run, hours, price),
+        price=price,
+        energy_kwh=_energy(run),
+        attempts=attempts,
+    )
+
+
+def _attempt(run: Run, attempt: Attempt) -> AttemptCost:
+    seconds = None
+    if attempt.start is not None and attempt.end is not None:
+        seconds = attempt.end - attempt.start
+    devices = attempt.devices if attempt.devices is not None else run.hardware.devices
+    hours = None if seconds is None or devices is None else seconds / 3600 * devices
+    return AttemptCost(
+        number=attempt.number, seconds=seconds, devices=devices, device_hours=hours
+    )
+
+
+def _device_hours(run: Run, attempts: Sequence[AttemptCost]) -> Quantity:
+    if not attempts:
+        return Quantity.unknown("nothing was recorded", "h")
+    if any(a.devices is None for a in attempts):
+        return Quantity.unknown("number of accelerators not recorded", "h")
+    if any(a.device_hours is None for a in attempts):
+        return Quantity.unknown("no clock in the log", "h")
+    total = sum(a.device_hours or 0.0 for a in attempts)
+    return Quantity(value=total, unit="h", note="wall time of each attempt times its devices")
+
+
+def _lost(run: Run, transitions: Sequence[Transition]) -> Quantity:
+    redone = [t for t in transitions if t.lost_steps]
+    if not redone:
+        return Quantity(value=0.0, unit="h", note="no step was done twice")
+    devices = run.hardware.devices
+    if devices is None:
+        return Quantity.unknown("number of accelerators not recorded", "h")
+    if any(t.lost_seconds is None for t in redone):
+        return Quantity.unknown("no clock in the log", "h")
+    seconds = sum(t.lost_seconds or 0.0 for t in redone)
+    return Quantity(value=seconds / 3600 * devices, unit="h", note="steps that were done again")
+
+
+def _usd(run: Run, hours: Quantity, price: Price | None) -> Quantity:
+    if not run.hardware.device:
+        return Quantity.unknown("accelerator not recorded, so no price fits", "USD")
+    if hours.value is None:
+        return Quantity.unknown(hours.why, "USD")
+    if run.end is None:
+        return Quantity.unknown("no end date, so no price row applies", "USD")
+    if price is None:
+        return Quantity.unknown("no price row for this device held at the run's end", "USD")
+    note = f"{price.kind}, valid from {price.valid_from}"
+    return Quantity(value=hours.value * price.usd_per_device_hour, unit="USD", note=note)
+
+
+def _energy(run: Run) -> Quantity:
+    names = run.series.with_role("gpu_power")
+    joules = 0.0
+    sampled = 0
+    for name in names:
+        series = run.series[name]
+        for number in np.unique(series.recorded.attempt):
+            rows = series.attempt(int(number))
+            good = np.isfinite(rows.time) & np.isfinite(rows.value)
+            seconds, watts = rows.time[good], rows.value[good]
+            if len(seconds) < 2:
+                continue
+            gaps = np.diff(seconds)
+            gaps = np.minimum(gaps, _GAP_PERIODS * np.median(gaps))
+            joules += float(np.sum(gaps * (watts[1:] + watts[:-1]) / 2))
+            sampled += 1
+    if not sampled:
+        return Quantity.unknown("power was not sampled", "kWh")
+    note = f"trapezoid over {len(names)} power series; accelerators only, without host and PUE"
+    return Quantity(value=joules / _JOULES_PER_KWH, unit="kWh", note=note)

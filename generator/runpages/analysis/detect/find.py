@@ -1,0 +1,174 @@
+"""find_events: all detectors that suit a metric, their overlaps settled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from runpages import units
+from runpages.model import Event
+
+from runpages.analysis.roles import LOSSES, ROLES, role_of
+from .divergence import DivergenceOptions, find_divergence
+from .nonfinite import NonfiniteOptions, find_nonfinite
+from .spike import SpikeOptions, find_spikes
+from .track import Candidate, Floats, Track
+
+__all__ = ["DETECTORS", "DetectorOptions", "event_id", "find_events"]
+
+EVIDENCE_ROWS = 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorOptions:
+    """Thresholds of all detectors."""
+
+    nonfinite: NonfiniteOptions = field(default_factory=NonfiniteOptions)
+    divergence: DivergenceOptions = field(default_factory=DivergenceOptions)
+    spike: SpikeOptions = field(default_factory=SpikeOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """One row of the table: a kind, the roles it judges (None = every metric), its function."""
+
+    kind: str
+    roles: frozenset[str] | None
+    find: Callable[[Track, Any], Iterator[Candidate]]
+
+
+DETECTORS = (
+    Detector(kind="nonfinite", roles=None, find=find_nonfinite),
+    Detector(kind="divergence", roles=frozenset({"loss"}), find=find_divergence),
+    Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
+)
+
+
+def event_id(kind: str, start_step: int, metric: str, rank: int | None, attempt: int) -> str:
+    """The anchor of an event, which stays when other events come or go."""
+    identity = f"{metric}\n{'' if rank is None else rank}\n{attempt}"
+    digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:4]
+    return f"{kind}-{start_step}-{digest}"
+
+
+def find_events(
+    steps: ArrayLike,
+    values: ArrayLike,
+    *,
+    times: ArrayLike | None = None,
+    metric: str = "loss",
+    direction: str | None = None,
+    role: str | None = None,
+    attempt: int = 1,
+    rank: int | None = None,
+    options: DetectorOptions = DetectorOptions(),
+) -> tuple[Event, ...]:
+    """Events in one series, by start.
+
+    `steps` (n,) must not fall; `values` (n,) may be NaN or infinite, which is an event; rows that
+    were not recorded are absent. `times` (n,) are UTC seconds. `metric` is the name as logged, from
+    which the role follows unless `role` is given; a metric without a role is judged for non-finite
+    values only. `direction` (`lower`, `higher`) says which way is better where the role does not.
+    Empty, constant and all-NaN series are legal. Raises ValueError for falling steps or unequal
+    lengths.
+    """
+    step = np.asarray(steps)
+    value = np.asarray(values, dtype=np.float64)
+    time = np.full(len(value), np.nan) if times is None else np.asarray(times, dtype=np.float64)
+    if step.shape != value.shape or time.shape != value.shape or value.ndim != 1:
+        raise ValueError("steps, values and times must be one-dimensional and of one length")
+    if np.any(np.diff(step) < 0):
+        raise ValueError("steps fall: split the series into its attempts first")
+    meaning = role or role_of(metric)
+    better = direction or (ROLES[meaning].direction if meaning in ROLES else None)
+    track = Track(
+        name=metric,
+        role=meaning,
+        sign=-1.0 if better == "higher" else 1.0,
+        steps=step.astype(np.int64),
+        values=value,
+        finite=np.flatnonzero(np.isfinite(value)),
+    )
+    if not len(value):
+        return ()
+    found = _settled(_candidates(track, options))
+    return tuple(_event(track, c, time, attempt=attempt, rank=rank) for c in found)
+
+
+def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
+    with np.errstate(all="ignore"):
+        for detector in DETECTORS:
+            if detector.roles is None or track.role in detector.roles:
+                yield from detector.find(track, getattr(options, detector.kind))
+
+
+def _settled(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Drop a spike that lies in a divergence; order by start."""
+    found = sorted(candidates, key=lambda c: (c.start, c.kind))
+    runs_away = [c.start for c in found if c.kind == "divergence"]
+    return [c for c in found if not (c.kind == "spike" and any(c.end >= s for s in runs_away))]
+
+
+def _event(
+    track: Track, found: Candidate, time: Floats, *, attempt: int, rank: int | None
+) -> Event:
+    step = track.steps
+    start = int(step[found.start])
+    first = max(0, min(found.peak - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))
+    rows = range(first, min(first + EVIDENCE_ROWS, len(step)))
+
+    def clock(position: int) -> float | None:
+        return float(time[position]) if np.isfinite(time[position]) else None
+
+    return Event(
+        id=event_id(found.kind, start, track.name, rank, attempt),
+        kind=found.kind,
+        metric=track.name,
+        role=track.role,
+        rank=rank,
+        attempt=attempt,
+        start_step=start,
+        end_step=int(step[found.end]),
+        start_time=clock(found.start),
+        end_time=clock(found.end),
+        peak_step=int(step[found.peak]),
+        peak_value=float(track.values[found.peak]),
+        baseline_value=found.level,
+        threshold=found.threshold,
+        severity=found.severity,
+        recovered=found.recovered,
+        message=_sentence(track, found),
+        evidence=tuple((int(step[i]), float(track.values[i])) for i in rows),
+    )
+
+
+def _sentence(track: Track, found: Candidate) -> str:
+    what = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}.get(
+        track.role or "", track.name
+    )
+    start, end = int(track.steps[found.start]), int(track.steps[found.end])
+    peak, value = int(track.steps[found.peak]), units.number(float(track.values[found.peak]))
+    at = f"at step {units.count(start)}"
+    if found.kind == "nonfinite":
+        until = (
+            f"until step {units.count(end)}, then finite again"
+            if found.recovered
+            else "and stayed so to the end"
+        )
+        return f"{what} became {value} {at} {until}."
+    level = units.number(found.level) if found.level is not None else "n/a"
+    if found.kind == "divergence":
+        return (
+            f"{what} left its level of {level} {at}, reached {value} at step {units.count(peak)} "
+            "and did not come back."
+        )
+    after = end - start + 1
+    return (
+        f"{what} jumped from {level} to {value} at step {units.count(peak)} and was back after "
+        f"{units.count(after)} step{'s' if after != 1 else ''}."
+    )

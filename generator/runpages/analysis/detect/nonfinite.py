@@ -1,0 +1,46 @@
+"""NaN and infinities: every stretch of them is an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .track import Candidate, Track, segments
+
+__all__ = ["NonfiniteOptions", "find_nonfinite"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonfiniteOptions:
+    merge_points: int = 32
+    """Stretches with fewer finite points between them are one event (analysis.md 1)."""
+
+
+def find_nonfinite(
+    track: Track, options: NonfiniteOptions = NonfiniteOptions()
+) -> Iterator[Candidate]:
+    """Stretches of non-finite values; critical unless finite values follow."""
+    bad = ~np.isfinite(track.values)
+    if not bad.any():
+        return
+    merged: list[tuple[int, int]] = []
+    for start, end in segments(bad):
+        if merged and start - merged[-1][1] <= options.merge_points:
+            merged[-1] = (merged[-1][0], end)
+        else:
+            merged.append((start, end))
+    for start, end in merged:
+        before = track.finite[track.finite < start]
+        recovered = end < len(bad) - 1
+        yield Candidate(
+            kind="nonfinite",
+            start=start,
+            end=end,
+            peak=start,
+            level=float(track.values[before[-1]]) if len(before) else None,
+            threshold=None,
+            recovered=recovered,
+            severity="warning" if recovered else "critical",
+        )

@@ -1,0 +1,107 @@
+"""What a detector is given and what it gives back, and the level and noise they all start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Candidate", "Floats", "Track", "level_of", "noise_of", "running_median", "segments"]
+
+Floats = NDArray[np.float64]
+
+BLOCK = 32
+LONG = 4096
+"""From this many points on the level is taken from medians of blocks: O(n), no wide windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Track:
+    """The rows of one metric in one attempt, in the order of their steps."""
+
+    name: str
+    role: str | None
+    sign: float
+    """+1 where a rise is bad, -1 where a fall is bad."""
+    steps: NDArray[np.int64]
+    values: Floats
+    finite: NDArray[np.int64]
+    """Positions of the finite values."""
+    ends_run: bool = True
+    """Whether nothing follows this attempt."""
+
+    @property
+    def y(self) -> Floats:
+        """The finite values, turned so that a rise is bad."""
+        return self.sign * self.values[self.finite]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A finding by positions into the track's rows (both ends included)."""
+
+    kind: str
+    start: int
+    end: int
+    peak: int
+    level: float | None
+    """Value just before, as logged."""
+    threshold: float | None
+    recovered: bool | None
+    severity: str
+
+
+def segments(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(first, last) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[0::2], edges[1::2], strict=True)]
+
+
+def running_median(values: Floats, width: int) -> Floats:
+    """Centred running median over an odd `width`; the edges continue the trend (odd reflection)."""
+    size = len(values)
+    if size < 3:
+        return values.copy()
+    half = min(width, (size - 1) // 2 * 2 + 1) // 2
+    if half == 0:
+        return values.copy()
+    low = 2 * np.median(values[: half + 1]) - values[half:0:-1]
+    high = 2 * np.median(values[-half - 1 :]) - values[-2 : -half - 2 : -1]
+    padded = np.concatenate([low, values, high])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
+    return np.asarray(np.median(windows, axis=1), dtype=np.float64)
+
+
+def _block_medians(values: Floats) -> Floats:
+    blocks = len(values) // BLOCK
+    return np.asarray(np.median(values[: blocks * BLOCK].reshape(blocks, BLOCK), axis=1))
+
+
+def _spread(blocks: Floats, size: int) -> Floats:
+    centres = np.arange(len(blocks)) * BLOCK + (BLOCK - 1) / 2
+    return np.interp(np.arange(size), centres, blocks)
+
+
+def level_of(y: Floats) -> Floats:
+    """The curve without its noise and without excursions shorter than half the window."""
+    size = len(y)
+    if size >= LONG:
+        return _spread(running_median(_block_medians(y), 17), size)
+    width = int(np.clip(size // 8, 5, 65)) | 1
+    return running_median(y, width)
+
+
+def noise_of(residual: Floats) -> Floats:
+    """Robust standard deviation around each point: 1.4826 times a wide running median of |r|.
+
+    Not below 15 % of its own median, so that a quiet stretch does not make an alarm of nothing.
+    """
+    size = len(residual)
+    away = np.abs(residual)
+    if size >= LONG:
+        sigma = 1.4826 * _spread(running_median(_block_medians(away), 65), size)
+    else:
+        sigma = 1.4826 * running_median(away, int(np.clip(size // 3, 7, 257)) | 1)
+    middle = float(np.median(sigma))
+    return np.maximum(sigma, 0.15 * middle)

@@ -1,0 +1,23 @@
+"""Everything that can be set for an analysis; `config` builds it from runpages.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runpages.model import Price
+
+from .detect import DetectorOptions
+
+__all__ = ["AnalysisOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisOptions:
+    detectors: DetectorOptions = field(default_factory=DetectorOptions)
+    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Role -> names, before the built-in table."""
+    parameters_key: str = ""
+    """Dotted key of the configuration that holds the number of parameters."""
+    prices: tuple[Price, ...] = ()
+    """The team's price rows; the shipped ones come after them."""

@@ -1,0 +1,185 @@
+"""analyze: everything a run page says, from one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runpages.model import KINDS, SEVERITIES, Event, Judgement, Quantity, Report, Run
+
+from .attempts import (
+    Transition,
+    find_transitions,
+    restart_events,
+    rolled_back,
+    rows_of_attempt,
+    with_checkpoints,
+)
+from .cost import analyze_cost
+from .detect import DETECTORS, find_events
+from .options import AnalysisOptions
+from .roles import EVALUATIONS, resolver
+from .summary import flatten, summarize
+from .timing import analyze_timing
+
+__all__ = ["analyze"]
+
+_PARAMETER_KEYS = ("n_params", "num_params", "parameters", "n_parameters", "model.n_params")
+
+
+def analyze(
+    run: Run, options: AnalysisOptions | None = None, *, baseline: Report | None = None
+) -> Report:
+    """Judge a run. Detectors look at every attempt, figures at the effective curve.
+
+    `baseline` is the report of the pinned baseline. Nothing but the arguments enters.
+    """
+    options = options or AnalysisOptions()
+    run = _roled(run, options)
+    transitions = find_transitions(run)
+    metrics = {
+        name: summary
+        for name in run.series
+        if (summary := summarize(run.series[name])) is not None
+    }
+    primary = _primary(run, metrics.keys())
+    events = _events(run, transitions, options, primary or "")
+    return Report(
+        run=run,
+        events=events,
+        metrics=metrics,
+        timing=analyze_timing(run),
+        cost=analyze_cost(run, transitions, options.prices),
+        judgements=_judgements(run),
+        steps=_steps(run),
+        redone_steps=sum(t.lost_steps for t in transitions),
+        parameters=_parameters(run, options),
+        evaluations=tuple(
+            i.name for i in run.series.infos if i.role in EVALUATIONS and i.axis == "step"
+        ),
+        primary=primary,
+        baseline=baseline,
+        differences=_differences(run, baseline),
+        missing=_missing(run),
+    )
+
+
+def _roled(run: Run, options: AnalysisOptions) -> Run:
+    from dataclasses import replace
+
+    return replace(run, series=run.series.roled(resolver(options.metrics)))
+
+
+def _primary(run: Run, known: object) -> str | None:
+    for role in ("val_loss", "loss"):
+        names = run.series.with_role(role)
+        if names:
+            return max(names, key=lambda n: (run.series.info(n).points, -names.index(n)))
+    return None
+
+
+def _events(
+    run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
+) -> tuple[Event, ...]:
+    found: list[Event] = []
+    for info in run.series.infos:
+        if info.axis == "step":
+            found += _events_of(run, info.name, options)
+    devices = run.hardware.devices
+    told = [
+        rolled_back(event, transitions, [e for e in found if e.attempt > event.attempt], devices)
+        for event in found
+    ]
+    told += restart_events(transitions, primary, devices)
+    told = [with_checkpoints(event, run.checkpoints) for event in told]
+    order = {severity: -number for number, severity in enumerate(SEVERITIES)}
+    told.sort(key=lambda e: (order[e.severity], e.start_step, e.kind, e.metric, e.attempt))
+    return tuple(told)
+
+
+def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
+    series = run.series[name]
+    numbers = sorted({int(number) for number in series.recorded.attempt})
+    out: list[Event] = []
+    for number in numbers:
+        rows, first = rows_of_attempt(series, number)
+        events = find_events(
+            rows.step,
+            rows.value,
+            times=rows.time,
+            metric=name,
+            role=series.role,
+            attempt=number,
+            options=options.detectors,
+        )
+        # what lies before this attempt's own rows was told of the attempt that recorded it
+        out += [e for e in events if number == numbers[0] or (e.peak_step or e.start_step) >= first]
+    return out
+
+
+def _judgements(run: Run) -> tuple[Judgement, ...]:
+    roles = {i.name: i.role for i in run.series.infos if i.axis == "step"}
+    table = {d.kind: d for d in DETECTORS}
+    out = []
+    for kind in KINDS:
+        if kind == "restart":
+            why = "" if run.attempts else "attempts are not known"
+            out.append(Judgement(kind=kind, judged=tuple(roles) if not why else (), why_not=why))
+        elif kind not in table:
+            out.append(Judgement(kind=kind, judged=(), why_not="not judged by this version"))
+        else:
+            wanted = table[kind].roles
+            judged = tuple(n for n, r in roles.items() if wanted is None or r in wanted)
+            why = "" if judged else f"no metric plays {' or '.join(sorted(wanted or {'any role'}))}"
+            out.append(Judgement(kind=kind, judged=judged, why_not=why))
+    return tuple(out)
+
+
+def _steps(run: Run) -> Quantity:
+    if not run.series.spans:
+        return Quantity.unknown("no row with a step was recorded", "steps")
+    last = max(
+        int(run.series[i.name].step[-1])
+        for i in run.series.infos
+        if i.axis == "step" and len(run.series[i.name])
+    )
+    return Quantity(value=float(last), unit="steps", note="last recorded step")
+
+
+def _parameters(run: Run, options: AnalysisOptions) -> Quantity:
+    if run.model.parameters is not None:
+        return Quantity(value=float(run.model.parameters), unit="parameters", note="logged")
+    flat = flatten(dict(run.config))
+    asked = options.parameters_key.removeprefix("config.")
+    for key in (asked,) if asked else _PARAMETER_KEYS:
+        value = flat.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return Quantity(value=float(value), unit="parameters", note=f"config.{key}")
+    return Quantity.unknown("number of parameters not logged", "parameters")
+
+
+def _differences(run: Run, baseline: Report | None) -> tuple[tuple[str, object, object], ...]:
+    if baseline is None:
+        return ()
+    own, other = flatten(dict(run.config)), flatten(dict(baseline.run.config))
+    keys = sorted({*own, *other})
+    return tuple(
+        (key, own.get(key), other.get(key))
+        for key in keys
+        if key not in own or key not in other or own[key] != other[key]
+    )
+
+
+def _missing(run: Run) -> dict[str, str]:
+    """What is needed to redo the run and was not recorded."""
+    absent = {
+        "commit": ("" if run.code.commit else "which code ran is not known"),
+        "command": ("" if run.command else "how it was started is not known"),
+        "configuration": ("" if run.config else "its settings are not known"),
+        "seed": ("" if run.seed is not None else "it cannot be repeated to the digit"),
+        "data": ("" if run.datasets else "name and version of the data are not known"),
+        "environment": ("" if run.environment else "library versions are not known"),
+        "hardware": ("" if run.hardware.device or run.hardware.hosts else "what it ran on is not known"),
+    }
+    if run.code.dirty:
+        absent["clean tree"] = "the code had changes that are not in the commit"
+    return {name: why for name, why in absent.items() if why}

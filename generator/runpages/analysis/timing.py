@@ -1,0 +1,117 @@
+"""Step time and throughput from the recorded clock."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runpages.model import Quantity, Run, Timing
+
+__all__ = ["analyze_timing"]
+
+Floats = NDArray[np.float64]
+
+
+def analyze_timing(run: Run) -> Timing:
+    """Step time: the logged one if there is one, else time over steps between rows of an attempt.
+
+    Percentiles are over rows. tokens/s is tokens over the time between the first and last row of
+    each attempt, evaluations and checkpoints included (end-to-end).
+    """
+    per_step, how = _step_seconds(run)
+    p50, p95, p99 = (_percentile(per_step, q, how) for q in (50, 95, 99))
+    rate = (
+        Quantity(value=1 / p50.value, unit="steps/s", note="1 / median step time")
+        if p50.value
+        else Quantity.unknown(p50.why or "step time is 0", "steps/s")
+    )
+    tokens = _tokens(run)
+    return Timing(
+        step_seconds_p50=p50,
+        step_seconds_p95=p95,
+        step_seconds_p99=p99,
+        steps_per_second=rate,
+        tokens=tokens,
+        tokens_per_second=_tokens_per_second(run),
+        elapsed_seconds=_elapsed(run),
+        active_seconds=_active(run),
+    )
+
+
+def _dense(run: Run) -> str | None:
+    names = [i.name for i in run.series.infos if i.axis == "step" and i.points > 1]
+    return max(names, key=lambda n: run.series.info(n).points) if names else None
+
+
+def _step_seconds(run: Run) -> tuple[Floats, str]:
+    for role, factor in (("step_seconds", 1.0), ("step_milliseconds", 1e-3)):
+        for name in run.series.with_role(role):
+            values = run.series[name].value * factor
+            values = values[np.isfinite(values) & (values > 0)]
+            if len(values):
+                return values, f"logged as {name}"
+    name = _dense(run)
+    if name is None:
+        return np.empty(0), "no metric has two rows"
+    parts = []
+    series = run.series[name]
+    for number in np.unique(series.recorded.attempt):
+        rows = series.attempt(int(number))
+        seconds, steps = np.diff(rows.time), np.diff(rows.step)
+        good = np.isfinite(seconds) & (steps > 0) & (seconds >= 0)
+        parts.append(seconds[good] / steps[good])
+    found = np.concatenate(parts) if parts else np.empty(0)
+    return found, f"time between rows of {name}" if len(found) else "no clock in the log"
+
+
+def _percentile(values: Floats, q: float, how: str) -> Quantity:
+    if not len(values):
+        return Quantity.unknown(how, "s")
+    return Quantity(value=float(np.percentile(values, q)), unit="s", note=how)
+
+
+def _tokens(run: Run) -> Quantity:
+    for name in run.series.with_role("tokens"):
+        values = run.series[name].value
+        values = values[np.isfinite(values)]
+        if len(values):
+            return Quantity(value=float(values.max()), unit="tokens", note=f"largest {name}")
+    return Quantity.unknown("no metric counts tokens", "tokens")
+
+
+def _tokens_per_second(run: Run) -> Quantity:
+    for name in run.series.with_role("tokens_per_second"):
+        values = run.series[name].value
+        values = values[np.isfinite(values)]
+        if len(values):
+            return Quantity(
+                value=float(np.median(values)), unit="tok/s", note=f"median of logged {name}"
+            )
+    for name in run.series.with_role("tokens"):
+        series = run.series[name]
+        done = seconds = 0.0
+        for number in np.unique(series.recorded.attempt):
+            rows = series.attempt(int(number))
+            rows = rows.take(np.isfinite(rows.value) & np.isfinite(rows.time))
+            if len(rows.step) > 1:
+                done += float(rows.value[-1] - rows.value[0])
+                seconds += float(rows.time[-1] - rows.time[0])
+        if seconds > 0 and done > 0:
+            return Quantity(
+                value=done / seconds, unit="tok/s", note=f"{name} over wall time, all attempts"
+            )
+        return Quantity.unknown(f"{name} has no two rows with a time", "tok/s")
+    return Quantity.unknown("no metric counts tokens", "tok/s")
+
+
+def _elapsed(run: Run) -> Quantity:
+    if run.start is None or run.end is None:
+        return Quantity.unknown("no clock in the log", "s")
+    return Quantity(value=run.end - run.start, unit="s", note="first to last record")
+
+
+def _active(run: Run) -> Quantity:
+    known = [a.end - a.start for a in run.attempts if a.start is not None and a.end is not None]
+    if not known or len(known) < len(run.attempts):
+        return Quantity.unknown("no clock in the log", "s")
+    return Quantity(value=sum(known), unit="s", note="sum over attempts")
