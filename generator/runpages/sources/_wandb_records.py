@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError, Message
 
 from ._protobuf import declare
 
-__all__ = ["HEADER", "HISTORY", "SUMMARY", "RecordLog", "has_header", "kind_of"]
+__all__ = ["BLOCK", "HEADER", "HISTORY", "SUMMARY", "RecordLog", "has_header", "kind_of"]
 
 BLOCK = 32768
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)

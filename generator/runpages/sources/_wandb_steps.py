@@ -205,9 +205,7 @@ def _main(parts: Sequence[Part], axis_of: Mapping[str, str]) -> str:
     return next((axis for axis in ordered if axis != LOG_CALLS), LOG_CALLS)
 
 
-def _attempts(
-    parts: Sequence[Part], main: Sequence[_Axis]
-) -> tuple[list[Ints], list[int], int]:
+def _attempts(parts: Sequence[Part], main: Sequence[_Axis]) -> tuple[list[Ints], list[int], int]:
     """Every file is at least one attempt; a fall in it begins another."""
     attempts, first, number = [], [], 1
     for part, axis in zip(parts, main, strict=True):

@@ -1,0 +1,203 @@
+"""Fields of a Run from what the files of a W&B run hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runpages.model import Attempt, SeriesSet
+
+from ._wandb_facts import Facts
+from ._wandb_media import Media
+from ._wandb_part import CONSOLE_BYTES, Part, flatten
+from ._wandb_steps import LOG_CALLS, Placed
+from .contract import Spool, settled_state
+
+__all__ = [
+    "attempts_of",
+    "console_of",
+    "environment_of",
+    "exit_state",
+    "losses_of",
+    "lossy_of",
+    "series_of",
+    "summary_of",
+    "warnings_of",
+]
+
+_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\))")
+
+
+def exit_state(exit_code: int) -> str:
+    return "finished" if exit_code == 0 else "failed"
+
+
+def attempts_of(
+    parts: Sequence[Part], placed: Placed, facts: Sequence[Facts], settle_minutes: float
+) -> tuple[Attempt, ...]:
+    """The lives of the process: at least one a file, more where its steps fall back."""
+    attempts: list[Attempt] = []
+    for number, (part, fact) in enumerate(zip(parts, facts, strict=True)):
+        rows = placed.attempts[number]
+        times = np.array(part.times, dtype=np.float64)
+        steps = placed.steps[number][placed.main]
+        first = placed.first_attempt[number]
+        final = int(rows[-1]) if len(rows) else first
+        for own in range(first, final + 1):
+            known, seen = _finite(steps[rows == own]), _finite(times[rows == own])
+            attempts.append(
+                Attempt(
+                    number=own,
+                    start=part.start if own == first else _at(seen, 0),
+                    end=_end(part) if own == final else _at(seen, -1),
+                    first_step=int(known.min()) if len(known) else None,
+                    last_step=int(known.max()) if len(known) else None,
+                    state=_state(part, settle_minutes, last=number == len(parts) - 1)
+                    if own == final
+                    else "ended",
+                    host=fact.texts.get("host", ""),
+                    devices=fact.numbers.get("gpu_count"),
+                )
+            )
+    return tuple(attempts)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[np.isfinite(values)]
+
+
+def _at(values: NDArray[np.float64], index: int) -> float | None:
+    return float(values[index]) if len(values) else None
+
+
+def _end(part: Part) -> float | None:
+    """Last recorded time; of a process that recorded none, start and run time of the exit."""
+    if part.exit_code is not None and part.start is not None and part.last == part.start:
+        return part.start + part.runtime
+    return part.last
+
+
+def _state(part: Part, settle_minutes: float, *, last: bool) -> str:
+    if part.exit_code is not None:
+        return exit_state(part.exit_code)
+    return settled_state(part.last, settle_minutes) if last else "ended"
+
+
+def series_of(parts: Sequence[Part], placed: Placed) -> SeriesSet:
+    """History on steps; system readings by the clock, named `system/...`."""
+    spool = Spool()
+    for number, part in enumerate(parts):
+        times = np.array(part.times, dtype=np.float64)
+        for name, (row_numbers, values) in part.columns.items():
+            rows = np.array(row_numbers, dtype=np.int64)
+            steps = placed.steps[number][placed.axis_of[name]][rows].astype(np.int64)
+            own = placed.attempts[number][rows]
+            for attempt in np.unique(own):
+                mine = own == attempt
+                spool.extend(
+                    name,
+                    steps[mine],  # type: ignore[arg-type]  # an array is as good as a list
+                    times[rows][mine],  # type: ignore[arg-type]
+                    np.array(values)[mine],  # type: ignore[arg-type]
+                    attempt=int(attempt),
+                )
+    for number, part in enumerate(parts):
+        for name, readings in part.stats.items():
+            for when, value, row in readings:
+                attempt = placed.attempt_at(number, row)
+                spool.sample(f"system/{name}", when, value, attempt=attempt)
+    return spool.finish()
+
+
+def summary_of(parts: Sequence[Part]) -> dict[str, object]:
+    """Last value of each key; the tracker's own keys and media objects are left out."""
+    last: dict[str, str] = {}
+    for part in parts:
+        last |= part.summary
+    media = {name.removesuffix("._type") for name in last if name.endswith("._type")}
+    summary: dict[str, object] = {}
+    for name, text in last.items():
+        if name.startswith("_") or any(name.startswith(f"{key}.") for key in media):
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        summary |= {k: v for k, v in flatten(name, value) if not isinstance(v, dict)}
+    return summary
+
+
+def environment_of(facts: Sequence[Facts]) -> dict[str, str]:
+    environment: dict[str, str] = {}
+    for one in facts:
+        environment |= {
+            name: one.texts[name]
+            for name in ("python", "os", "cuda", "docker")
+            if one.texts.get(name)
+        }
+        environment |= one.versions
+    return environment
+
+
+def console_of(parts: Sequence[Part]) -> str:
+    """The end of all consoles; of a line that a progress bar wrote over, what stood there last."""
+    text = _ANSI.sub("", "".join(chunk for part in parts for chunk in part.console))
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    text = "\n".join(lines)
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= CONSOLE_BYTES:
+        return text
+    kept = raw[-CONSOLE_BYTES:].decode("utf-8", "ignore")
+    return kept.partition("\n")[2] or kept
+
+
+def losses_of(part: Part, name: str) -> Iterator[str]:
+    log = part.log
+    if log.spots or log.damaged_bytes:
+        lost = log.damaged - (1 if log.tail_bytes else 0)
+        yield (
+            f"{name}: {lost} record{'s are' if lost != 1 else ' is'} damaged "
+            f"({log.damaged_bytes:,} bytes); those before and after are kept"
+        )
+    if log.tail_bytes:
+        yield f"{name}: the file ends inside a record ({log.tail_bytes:,} bytes of it)"
+
+
+def lossy_of(media: Media) -> tuple[str, ...]:
+    if not media.unread:
+        return ()
+    names = sorted(media.unread)
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return (
+        f"images, audio, video, HTML and histograms of W&B are not read yet (logged here: {shown})",
+    )
+
+
+def _texts(parts: Sequence[Part]) -> Iterator[str]:
+    rows: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.texts.items():
+            rows[name] = rows.get(name, 0) + count
+    for name, count in sorted(rows.items()):
+        yield f"{name} is no number in {count} row{'s' if count != 1 else ''}; these are not charted"
+
+
+def _restarted_count(parts: Sequence[Part], placed: Placed) -> Iterator[str]:
+    if placed.main != LOG_CALLS:
+        return
+    counted = [part.steps for part in parts if len(part.steps)]
+    if any(later[0] == 0 and max(earlier) > 0 for earlier, later in pairwise(counted)):
+        yield (
+            "a resumed process counts its log calls from 0 again, so its rows replace earlier "
+            "ones; log a step column or pass step= to keep both"
+        )
+
+
+def warnings_of(parts: Sequence[Part], placed: Placed) -> tuple[str, ...]:
+    """What was met in the history and set aside."""
+    return (*_restarted_count(parts, placed), *_texts(parts))

@@ -1,0 +1,250 @@
+"""Weights & Biases: offline run folders and single .wandb files, read without the SDK."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from runpages.errors import SourceError
+from runpages.model import Provenance, Run, RunRef
+
+from ._wandb_build import (
+    attempts_of,
+    console_of,
+    environment_of,
+    exit_state,
+    losses_of,
+    lossy_of,
+    series_of,
+    summary_of,
+    warnings_of,
+)
+from ._wandb_facts import Facts, code_of, command_of, facts_of, hardware_of
+from ._wandb_media import Media, media_of
+from ._wandb_part import Part, clock, read_part
+from ._wandb_records import BLOCK, RecordLog, has_header
+from ._wandb_steps import Placed, place
+from .contract import Claim, FileSource, Folder, settled_state
+
+__all__ = ["WandbOffline"]
+
+READER = "wandb 1"
+
+_RUN_FOLDER = re.compile(r"(offline-)?run-\d{8}_\d{6}-.+", re.DOTALL)
+_HEAD_RECORDS = 50
+"""The run record is the second one of a file; this many are looked at for it."""
+_TAIL_BLOCKS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """What a light look at one file tells."""
+
+    path: Path
+    run_id: str
+    project: str
+    name: str
+    start: float | None
+    stamp: tuple[int, int]
+
+
+class WandbOffline(FileSource):
+    """Folders that W&B's SDK wrote. Several folders with one id are attempts of one run."""
+
+    kind: ClassVar[str] = "wandb"
+
+    @classmethod
+    def claim(cls, folder: Folder) -> Claim:
+        """A run folder as a whole; elsewhere the .wandb files alone."""
+        logs = tuple(name for name in folder.files if name.endswith(".wandb"))
+        named = [name for name in logs if name.startswith("run-")]
+        if len(named) == 1 and (
+            _RUN_FOLDER.fullmatch(folder.path.name) or (folder.path / "files").is_dir()
+        ):
+            others = tuple(name for name in folder.files if name not in logs)
+            return Claim(logs=logs, companions=others, whole_tree=True)
+        markers = tuple(name for name in folder.files if name.endswith(".wandb.synced"))
+        return Claim(logs=logs, companions=markers if logs else ())
+
+    def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
+        runs: dict[tuple[str, str], list[_Head]] = {}
+        for path in logs:
+            head = self._head(path)
+            if head is not None:
+                runs.setdefault((head.project, head.run_id), []).append(head)
+        for (project, run_id), heads in sorted(runs.items()):
+            kept = self._without_copies(heads)
+            parts = tuple(str(head.path) for head in kept)
+            yield RunRef(
+                source=self.name,
+                project=project,
+                run_id=run_id,
+                name=next((h.name for h in reversed(kept) if h.name), run_id),
+                state=_light_state(kept[-1], self.settle_minutes),
+                location=parts[0],
+                kind=self.kind,
+                parts=parts,
+            )
+
+    def _head(self, path: Path) -> _Head | None:
+        try:
+            if path.stat().st_size == 0:
+                self.skipped.append((str(path), "the file is empty"))
+                return None
+            if not has_header(path):
+                self.skipped.append((str(path), "does not begin as a .wandb file does"))
+                return None
+            return _look(path)
+        except OSError as error:
+            self.skipped.append((str(path), f"cannot be opened: {error.strerror}"))
+            return None
+
+    def _without_copies(self, heads: list[_Head]) -> list[_Head]:
+        """Ordered by start; of several files with one start the largest."""
+        ordered = sorted(heads, key=lambda h: (h.stamp, self._below(h.path)))
+        kept: list[_Head] = []
+        for head in ordered:
+            if not kept or head.stamp == (0, 0) or head.stamp != kept[-1].stamp:
+                kept.append(head)
+                continue
+            larger = head.path.stat().st_size > kept[-1].path.stat().st_size
+            winner, other = (head, kept[-1]) if larger else (kept[-1], head)
+            kept[-1] = winner
+            why = f"the same run with the same start is read from {self._below(winner.path)}"
+            self.skipped.append((str(other.path), why))
+        return kept
+
+    def _below(self, path: Path) -> str:
+        return self.relative(path) if path.is_relative_to(self.root) else path.name
+
+    def read(self, ref: RunRef) -> Run:
+        paths = [Path(part) for part in ref.parts or (ref.location,)]
+        try:
+            for path in paths:
+                if not has_header(path):
+                    raise SourceError(path, "does not begin as a .wandb file does")
+            parts = [read_part(path) for path in paths]
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SourceError(error.filename or paths[0], f"cannot be read: {reason}") from error
+        if not any(part.log.read for part in parts):
+            raise SourceError(
+                paths[0],
+                "no record in it is whole",
+                place=f"{sum(p.log.bytes_read for p in parts):,} bytes",
+                remedy="copy the file again from where it was written",
+            )
+        placed = place(parts)
+        facts = [facts_of(part) for part in parts]
+        media = media_of(parts, placed)
+        return self._run(ref, parts, placed, facts, media)
+
+    def _run(
+        self, ref: RunRef, parts: list[Part], placed: Placed, facts: list[Facts], media: Media
+    ) -> Run:
+        fields: dict[str, Any] = {}
+        config: dict[str, Any] = {}
+        for part in parts:
+            fields |= part.run
+            config |= part.config
+        attempts = attempts_of(parts, placed, facts, self.settle_minutes)
+        seed = config.get("seed")
+        return Run(
+            ref=ref,
+            name=fields.get("display_name") or ref.name,
+            state=attempts[-1].state,
+            incomplete=tuple(s for part in parts for s in losses_of(part, self._below(part.path))),
+            start=next((p.start for p in parts if p.start is not None), None),
+            end=max((a.end for a in attempts if a.end is not None), default=None),
+            attempts=attempts,
+            series=series_of(parts, placed),
+            config=config,
+            summary=summary_of(parts),
+            group=fields.get("run_group", ""),
+            job_type=fields.get("job_type", ""),
+            author=next((f.texts["username"] for f in facts if "username" in f.texts), ""),
+            tags=fields.get("tags", ()),
+            description=fields.get("notes", ""),
+            code=code_of(facts),
+            hardware=hardware_of(facts),
+            environment=environment_of(facts),
+            command=command_of(facts),
+            seed=seed if type(seed) is int else None,
+            datasets=tuple(media.datasets),
+            checkpoints=tuple(media.checkpoints),
+            samples=tuple(media.samples),
+            logged_events=tuple(media.events),
+            console=console_of(parts),
+            provenance=self._provenance(parts, placed, facts, media),
+        )
+
+    def _provenance(
+        self, parts: list[Part], placed: Placed, facts: list[Facts], media: Media
+    ) -> Provenance:
+        files = [(part.path, part.log.bytes_read) for part in parts]
+        files += [entry for one in facts for entry in one.files]
+        files += [(Path(path), size) for path, size in media.files]
+        return Provenance(
+            reader=READER,
+            files=tuple(dict.fromkeys((self._below(path), size) for path, size in files)),
+            records_read=sum(p.log.read for p in parts),
+            records_expected=sum(p.log.expected for p in parts),
+            records_damaged=sum(p.log.damaged for p in parts),
+            bytes_damaged=sum(p.log.damaged_bytes + p.log.tail_bytes for p in parts),
+            step_source=placed.step_source,
+            lossy=lossy_of(media),
+            warnings=(
+                *placed.warnings,
+                *warnings_of(parts, placed),
+                *(w for one in facts for w in one.warnings),
+                *media.warnings,
+            ),
+        )
+
+
+def _look(path: Path) -> _Head:
+    """Identity by the run record; without one by the file's name."""
+    for seen, (_, record) in enumerate(RecordLog(path)):
+        if record.HasField("run") and record.run.run_id:
+            run = record.run
+            stamp = (run.start_time.seconds, run.start_time.nanos)
+            return _Head(
+                path=path,
+                run_id=run.run_id,
+                project=run.project,
+                name=run.display_name,
+                start=clock(run.start_time),
+                stamp=stamp,
+            )
+        if seen >= _HEAD_RECORDS:
+            break
+    run_id = path.name.removeprefix("run-").removesuffix(".wandb")
+    return _Head(path=path, run_id=run_id, project="", name="", start=None, stamp=(0, 0))
+
+
+def _light_state(head: _Head, settle_minutes: float) -> str:
+    """By the last blocks of the newest file: exit record, else the last recorded time."""
+    blocks = head.path.stat().st_size // BLOCK
+    last = head.start
+    for _, record in RecordLog(head.path, from_block=max(0, blocks - _TAIL_BLOCKS)):
+        if record.HasField("exit"):
+            return exit_state(record.exit.exit_code)
+        for stamp in (record.stats.timestamp, record.output_raw.timestamp):
+            last = max(clock(stamp) or 0.0, last or 0.0) or None
+        for item in record.history.item:
+            if "_timestamp" in (item.key, *item.nested_key):
+                last = max(_seconds(item.value_json), last or 0.0)
+    return settled_state(last, settle_minutes)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return 0.0
+    return seconds if np.isfinite(seconds) else 0.0
