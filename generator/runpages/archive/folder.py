@@ -101,6 +101,8 @@ class Archive:
         plain = {
             f.name: getattr(run, f.name) for f in fields(run) if f.name not in {"series", "samples"}
         }
+        # where the log lay when it was read is no part of the run
+        plain["ref"] = replace(run.ref, location="", parts=())
         record = _Record(
             schema=SCHEMA,
             run=plain,

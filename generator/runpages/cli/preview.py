@@ -98,7 +98,7 @@ def _document(pulled: Pulled, archive: Archive, site: Path) -> dict[str, object]
                     "slug": run.slug,
                     "source": run.ref.kind,
                     "name": run.name,
-                    "path": run.ref.location,
+                    "path": outcome.ref.location,
                     "state": run.state,
                     "points": sum(info.points for info in run.series.infos),
                 }

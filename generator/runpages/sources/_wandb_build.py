@@ -101,9 +101,9 @@ def series_of(parts: Sequence[Part], placed: Placed) -> SeriesSet:
                 mine = own == attempt
                 spool.extend(
                     name,
-                    steps[mine],  # type: ignore[arg-type]  # an array is as good as a list
-                    times[rows][mine],  # type: ignore[arg-type]
-                    np.array(values)[mine],  # type: ignore[arg-type]
+                    steps[mine],
+                    times[rows][mine],
+                    np.array(values)[mine],
                     attempt=int(attempt),
                 )
     for number, part in enumerate(parts):
@@ -184,7 +184,8 @@ def _texts(parts: Sequence[Part]) -> Iterator[str]:
         for name, count in part.texts.items():
             rows[name] = rows.get(name, 0) + count
     for name, count in sorted(rows.items()):
-        yield f"{name} is no number in {count} row{'s' if count != 1 else ''}; these are not charted"
+        where = f"{count} row{'s' if count != 1 else ''}"
+        yield f"{name} is no number in {where}, which are not charted"
 
 
 def _restarted_count(parts: Sequence[Part], placed: Placed) -> Iterator[str]:

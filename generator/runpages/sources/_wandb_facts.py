@@ -1,4 +1,4 @@
-"""Machine, code and command of a W&B run: from environment records and files/wandb-metadata.json."""
+"""Machine, code and command of a W&B run: environment records, files/wandb-metadata.json."""
 
 from __future__ import annotations
 
@@ -72,9 +72,10 @@ def facts_of(part: Part) -> Facts:
         facts.versions["wandb"] = version
     _from_metadata(facts, part.path.parent)
     _from_requirements(facts, part.path.parent)
-    # without metadata the sampled devices are the only record of how many there are
+    # of several sampled devices nobody knows how many the run used; of one it is plain
     sampled = {name.split(".")[1] for name in part.stats if name.startswith("gpu.")}
-    _put_number(facts, "gpu_count", sum(number.isdigit() for number in sampled))
+    if sum(number.isdigit() for number in sampled) == 1:
+        _put_number(facts, "gpu_count", 1)
     return facts
 
 
@@ -124,9 +125,7 @@ def _from_metadata(facts: Facts, folder: Path) -> None:
         facts.warnings.append(f"{_METADATA} holds no JSON object")
         return
     facts.files.append((path, path.stat().st_size))
-    git = data.get("git") if isinstance(data.get("git"), dict) else {}
-    memory = data.get("memory") if isinstance(data.get("memory"), dict) else {}
-    cpu = data.get("cpu") if isinstance(data.get("cpu"), dict) else {}
+    git, memory, cpu = (_object(data.get(name)) for name in ("git", "memory", "cpu"))
     names = ("os", "python", "docker", "program", "host", "username", "executable", "gpu")
     _put(facts, {name: data.get(name) for name in names})
     _put(
@@ -147,6 +146,10 @@ def _from_metadata(facts: Facts, folder: Path) -> None:
     args = data.get("args")
     if not facts.args and isinstance(args, list):
         facts.args = tuple(str(a) for a in args)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _from_requirements(facts: Facts, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,7 +72,7 @@ def _table(media: Media, part: Part, number: int, placed: Placed, found: Found) 
         media.warnings.append(f"table {found.name}: {_ROWS} of its {len(rows):,} rows are read")
     seconds = part.times[found.row]
     step = placed.step_at(number, found.row, placed.main)
-    when = seconds if seconds == seconds else None
+    when = seconds if math.isfinite(seconds) else None
     attempt = placed.attempt_at(number, found.row + 1)
     text, prompt = _column(columns, _TEXT), _column(columns, _PROMPT)
     cells = tuple(tuple(_cell(c) for c in row) for row in rows[:_ROWS])
@@ -98,15 +99,19 @@ def _table(media: Media, part: Part, number: int, placed: Placed, found: Found) 
         )
 
 
+def _malformed(why: str) -> ValueError:
+    return ValueError(why)
+
+
 def _checked(data: object) -> tuple[tuple[str, ...], list[list[object]]]:
     if not isinstance(data, dict):
-        raise ValueError("it holds no table")  # noqa: TRY004 - a malformed file, like the others
+        raise _malformed("it holds no table")
     columns, rows = data.get("columns"), data.get("data")
     if not isinstance(columns, list) or not isinstance(rows, list):
-        raise ValueError("`columns` and `data` are not lists")
+        raise _malformed("`columns` and `data` are not lists")
     width = len(columns)
     if any(not isinstance(row, list) or len(row) != width for row in rows):
-        raise ValueError(f"a row does not have the {width} cells of the header")
+        raise _malformed(f"a row does not have the {width} cells of the header")
     return tuple(str(c) for c in columns), rows
 
 

@@ -6,6 +6,7 @@ A row is one record of the history (one call of `log`). Nothing is placed on ste
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -86,7 +87,7 @@ def clock(stamp: Any) -> float | None:
     """UTC seconds of a protobuf Timestamp; None if it was not set."""
     if not stamp.seconds and not stamp.nanos:
         return None
-    return float(stamp.seconds) + 1e-9 * stamp.nanos
+    return float(stamp.seconds + 1e-9 * stamp.nanos)
 
 
 def nested(root: dict[str, Any], path: Iterable[str], value: object) -> None:
@@ -162,7 +163,7 @@ def _history(part: Part, history: Any) -> None:
         numbers = _mixed(part, row, history)
     part.steps.append(step)
     part.times.append(seconds)
-    part.seen(seconds if seconds == seconds else None)
+    part.seen(seconds if math.isfinite(seconds) else None)
     for name, value in numbers:
         column = part.columns.get(name)
         if column is None:

@@ -226,11 +226,10 @@ class RecordLog:
                 return
             if not fits or crc32(view[begin:end], _SEEDS[kind]) != crc:
                 block_end = min(at + room, size)
-                if not any(view[at:block_end]):
+                if block_end == size and not any(view[at:]):
                     # space that the file system allocated and the process never filled
-                    if block_end == size:
-                        self.tail_bytes += size - at
-                        return
+                    self.tail_bytes += size - at
+                    return
                 self._lose(block_end - at)
                 at = block_end
                 continue

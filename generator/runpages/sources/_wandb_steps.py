@@ -82,7 +82,7 @@ def place(parts: Sequence[Part]) -> Placed:
     axis_of, warnings = _assign(parts, names, declared, axes)
     main = _main(parts, axis_of)
     attempts, first, count = _attempts(parts, axes[main])
-    _settle(parts, axis_of, axes, attempts, warnings, main)
+    warnings += _settle(axis_of, axes, attempts, main)
     kept = {main, LOG_CALLS, *axis_of.values()}
     return Placed(
         axis_of=axis_of,
@@ -221,14 +221,13 @@ def _attempts(parts: Sequence[Part], main: Sequence[_Axis]) -> tuple[list[Ints],
 
 
 def _settle(
-    parts: Sequence[Part],
     axis_of: dict[str, str],
     axes: Mapping[str, list[_Axis]],
     attempts: Sequence[Ints],
-    warnings: list[str],
     main: str,
-) -> None:
-    """Metrics whose own axis falls where no attempt begins go to `_step`."""
+) -> list[str]:
+    """Moves metrics whose own axis falls where no attempt begins to `_step`."""
+    warnings = []
     for axis in sorted({*axis_of.values()} - {main, LOG_CALLS}):
         for candidate, number in zip(axes[axis], attempts, strict=True):
             inside = number[1:] == number[:-1]
@@ -237,6 +236,7 @@ def _settle(
                 axis_of.update(dict.fromkeys(moved, LOG_CALLS))
                 warnings.append(f"{axis} falls within an attempt; {_listed(moved)} by _step")
                 break
+    return warnings
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,0 +1,113 @@
+"""Pages about several runs: the index and the pages of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from runpages import markup, units
+from runpages.model import GroupReport
+
+from .document import plain
+from .run import Page
+from .svg import spark
+from .templating import render_template
+from .words import Chip, finding_chips, group_slug
+
+__all__ = ["render_group", "render_index"]
+
+_STATES = {"ended": "ended, no end marker", "running": "still running"}
+
+
+class SiteFacts(Protocol):
+    """What a page needs to know of the site."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def section(self) -> str: ...
+
+
+def _number(value: object) -> float | None:
+    """A number of a list row; the names of NaN and infinities are not numbers to show."""
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _row(row: Mapping[str, Any], up: str) -> dict[str, Any]:
+    value, elapsed, steps = (_number(row[k]) for k in ("value", "elapsed_seconds", "steps"))
+    start = _number(row["start"])
+    state = _STATES.get(row["state"], row["state"])
+    shown = "n/a" if value is None else units.number(value)
+    return {
+        "href": f"{up}{row['slug']}/",
+        "name": row["name"],
+        "project": row["project"] or row["source"],
+        "group": row["group"],
+        "group_href": f"{up}by/group/{group_slug(row['group'])}/" if row["group"] else "",
+        "state": state + (", incomplete" if row["incomplete"] else ""),
+        "verdict": row["verdict"] or "none yet",
+        "chips": _chips(row["events"]),
+        "spark": spark(row["spark"], label=f"{row['metric'] or 'metric'} curve"),
+        "value": row["value"] if isinstance(row["value"], str) else shown,
+        "metric": row["metric"] or "no loss",
+        "steps": "n/a" if steps is None else units.count(steps),
+        "elapsed": "n/a" if elapsed is None else units.duration(elapsed),
+        "date": "n/a" if start is None else units.day(start),
+    }
+
+
+def _chips(events: Mapping[str, int]) -> list[Chip]:
+    return finding_chips(dict(events)) if any(events.values()) else []
+
+
+def render_index(rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
+    """The list of all runs, in the order given."""
+    states: dict[str, int] = {}
+    for row in rows:
+        states[row["state"]] = states.get(row["state"], 0) + 1
+    summary = ", ".join(f"{n} {_STATES.get(s, s)}" for s, n in sorted(states.items()))
+    needing = sum(1 for row in rows if row["events"]["critical"] or row["events"]["warning"])
+    text = render_template(
+        "index.md.jinja",
+        title=markup.yaml(site.title),
+        heading=site.title,
+        rows=[_row(row, "./") for row in rows],
+        count=units.count(len(rows)),
+        one=len(rows) == 1,
+        summary=summary,
+        needing=units.count(needing),
+    )
+    return Page(markdown=text.rstrip() + "\n", files={})
+
+
+def render_group(
+    group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site: SiteFacts
+) -> Page:
+    """Members of a group and what only the group can tell: mean and spread over seeds."""
+    names = {row["slug"]: row["name"] for row in rows}
+    metrics = [
+        {
+            "name": metric.name,
+            "mean": units.number(metric.mean, 5),
+            "sd": "n/a" if metric.sd is None else units.number(metric.sd, 2),
+            "n": str(metric.n),
+            "values": ", ".join(
+                f"{names.get(slug, slug)}: {units.number(value)}" for slug, value in metric.values.items()
+            ),
+        }
+        for metric in group.metrics
+    ]
+    seeds = [str(s) for slug in group.seed_set if (s := group.seeds.get(slug)) is not None]
+    text = render_template(
+        "group.md.jinja",
+        title=markup.yaml(f"Group {group.name}"),
+        name=group.name,
+        rows=[_row(row, "../../../") for row in rows],
+        metrics=metrics,
+        seed_count=len(group.seed_set),
+        seeds=", ".join(sorted(seeds, key=lambda s: (len(s), s))) or "not logged",
+    )
+    path = f"{site.section}/groups/{group_slug(group.name)}.json"
+    document = {"schema": "runpages.group/1", **plain(group)}
+    return Page(markdown=text.rstrip() + "\n", files={path: markup.json_bytes(document)})

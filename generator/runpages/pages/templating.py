@@ -1,0 +1,62 @@
+"""Jinja as our pages use it: strict, and foreign text inert unless `markup` made it.
+
+Macros return Markup, which only Jinja itself makes; everything else passes `markup.finalize`.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from runpages.markup import finalize
+
+__all__ = ["environment", "render_template", "template_folder"]
+
+
+def template_folder() -> Path:
+    """`runpages/templates` of an installed package, else `templates` of the repository."""
+    package = Path(str(files("runpages")))
+    installed = package / "templates"
+    return installed if installed.is_dir() else package.parent.parent / "templates"
+
+
+def _printed(value: object) -> Markup:
+    if isinstance(value, Markup):
+        return value
+    return Markup(finalize(value))  # noqa: S704 - finalize has encoded it
+
+
+@functools.lru_cache(maxsize=4)
+def environment(override: Path | None = None) -> Environment:
+    """The environment; templates in the folder `override` come before ours."""
+    folders = [folder for folder in (override, template_folder()) if folder is not None]
+    return Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printed,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render_template(name: str, *, override: Path | None = None, **values: object) -> str:
+    """The filled template, without the blank lines that would end its HTML blocks.
+
+    Blank lines stand only around Markdown headings and after the front matter: foreign text can
+    hold no line break, and `pre` writes its own as entities.
+    """
+    filled = environment(override).get_template(name).render(**values)
+    front, _, body = filled.partition("\n===\n")
+    out = [line.strip() for line in front.split("\n") if line.strip()]
+    out.append("")
+    for line in (part.strip() for part in body.split("\n")):
+        if line.startswith("## "):
+            out += ["", line, ""]
+        elif line:
+            out.append(line)
+    return "\n".join(out) + "\n"
