@@ -27,17 +27,19 @@ def main(folder: Path, output: Path) -> None:
             if not row["value"]:
                 continue  # a blank cell is "not recorded"
             rows[row["series"]].append((float(row["step"]), float(row["value"])))
-    metrics = {s["id"]: s["metric"] for s in json.loads((folder / "labels.json").read_text())["series"]}
+    metrics = {
+        s["id"]: s["metric"] for s in json.loads((folder / "labels.json").read_text())["series"]
+    }
     predictions = {}
     for name, points in rows.items():
         step, value = (np.array(column) for column in zip(*points, strict=True))
         found = []
         cuts = np.flatnonzero(np.diff(step) < 0) + 1
         for part_step, part_value in zip(np.split(step, cuts), np.split(value, cuts), strict=True):
-            for event in find_events(part_step, part_value, metric=metrics[name]):
-                found.append(
-                    {"kind": event.kind, "start_step": event.start_step, "end_step": event.end_step}
-                )
+            found += [
+                {"kind": event.kind, "start_step": event.start_step, "end_step": event.end_step}
+                for event in find_events(part_step, part_value, metric=metrics[name])
+            ]
         predictions[name] = found
     output.write_text(json.dumps(predictions))
 

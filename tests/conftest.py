@@ -23,7 +23,12 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium. Under CI a missing browser fails."""
-    names = (os.environ.get("RUNPAGES_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    names = (
+        os.environ.get("RUNPAGES_CHROMIUM", ""),
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+    )
     found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
         if os.environ.get("CI"):

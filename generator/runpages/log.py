@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 __all__ = ["Recorder", "start"]
 
@@ -45,8 +46,13 @@ class Recorder:
         earlier = events.read_text().count('"event": "start"') if events.exists() else 0
         self.attempt = earlier + 1
         self._state = ""
-        found = {"host": socket.gethostname(), "python": platform.python_version()}
-        found |= {"os": platform.platform(), "command": " ".join(sys.argv), "cpus": os.cpu_count()}
+        found: dict[str, object] = {
+            "host": socket.gethostname(),
+            "python": platform.python_version(),
+            "os": platform.platform(),
+            "command": " ".join(sys.argv),
+            "cpus": os.cpu_count(),
+        }
         self.event("start", **found, **facts)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -67,16 +73,19 @@ class Recorder:
         self._write("events", {"event": event, **self._now(), **facts})
 
     def finish(self, state: str = "finished") -> None:
-        """End the run as `finished`, `failed`, `crashed` or `killed`; only the first call counts."""
+        """End the run as `finished`, `failed`, `crashed` or `killed`; the first call counts."""
         if not self._state:
             self._state = state
             self.event("end", state=state)
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.finish("failed" if error else "finished")
 

@@ -27,7 +27,9 @@ _WORD = (
     r"(?:auth|access|api|hub|hf|bearer|refresh|session|bot|id|push|deploy|ci|github|gitlab|wandb|slack)"
     r"[_-]?token|webhook(?:[_-]?url)?|connection[_-]?string|dsn)"
 )
-_SECRET_KEY = re.compile(rf"(?:^|.*[_\-. ]){_WORD}$|^(?:token|bearer|authorization)$", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    rf"(?:^|.*[_\-. ]){_WORD}$|^(?:token|bearer|authorization)$", re.IGNORECASE
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _TOKENS = re.compile(
@@ -42,14 +44,18 @@ _TOKENS = re.compile(
 _PEM = re.compile(
     r"-----BEGIN ([A-Z ]*PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END \1-----|\Z)", re.DOTALL
 )
-_HOOK = re.compile(r"https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)/[^\s\"'<>]+")
+_HOOK = re.compile(
+    r"https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)/[^\s\"'<>]+"
+)
 _USERINFO = re.compile(r"(?<=://)[^\s/@:\"'<>]*:[^\s/@\"'<>]+(?=@)|(?<=://)[A-Za-z0-9_-]{20,}(?=@)")
 _QUERY = re.compile(
     r"(?<=[?&;])((?:x-amz-(?:signature|credential|security-token)|sig|signature|token|"
     r"access_?token|api_?key|key|password|secret)=)[^&\s\"'<>]+",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"(?i)\b((?:authorization\s*[:=]\s*)?(?:bearer|basic))\s+[A-Za-z0-9._~+/=-]{16,}")
+_BEARER = re.compile(
+    r"(?i)\b((?:authorization\s*[:=]\s*)?(?:bearer|basic))\s+[A-Za-z0-9._~+/=-]{16,}"
+)
 _ASSIGNED = re.compile(
     rf"(?i)(?<![A-Za-z0-9])((?:[A-Za-z0-9.]+[_-])*{_WORD}[\"']?\s*[:=]\s*)"
     r"(\"[^\"\n]{4,}\"|'[^'\n]{4,}'|[^\s\"',;&}\]]{4,})"
@@ -57,7 +63,9 @@ _ASSIGNED = re.compile(
 _TOKEN_ASSIGNED = re.compile(
     r"(?i)(?<![A-Za-z0-9_-])(token[\"']?\s*[:=]\s*)[\"']?(?=[^\s\"',}]*\d)[A-Za-z0-9_.~+/=-]{20,}[\"']?"
 )
-_FLAG = re.compile(rf"(?i)(?<!\S)(--?(?:[a-z0-9]+[_-])*(?:{_WORD}|token)\s+)(?!-)(\"[^\"]+\"|'[^']+'|\S+)")
+_FLAG = re.compile(
+    rf"(?i)(?<!\S)(--?(?:[a-z0-9]+[_-])*(?:{_WORD}|token)\s+)(?!-)(\"[^\"]+\"|'[^']+'|\S+)"
+)
 _LOGIN = re.compile(r"(?i)\b(wandb\s+login\s+(?:--?\S+\s+)*)[A-Za-z0-9_-]{30,}")
 _HINT = re.compile(
     r"(?i)key|token|secret|passw|pwd|cred|bearer|basic|://|sk-|hf_|gh|gl|xox|xapp|akia|asia|aiza|ya29|"
@@ -86,6 +94,7 @@ def redact_text(text: str) -> tuple[str, Counter[str]]:
     if not _HINT.search(text):
         return text, counts
     for rule, pattern, kept in _RULES:
+
         def replace(match: re.Match[str], rule: str = rule, kept: str = kept) -> str:
             if "[redacted:" in match.group():
                 return match.group()
@@ -111,7 +120,9 @@ def redact(run: Run) -> Run:
         run.ref, name=_walk(run.ref.name, counts), location=_walk(run.ref.location, counts)
     )
     provenance = dataclasses.replace(
-        changed["provenance"], redactions=dict(sorted(counts.items())), redaction_rules=RULES_VERSION
+        changed["provenance"],
+        redactions=dict(sorted(counts.items())),
+        redaction_rules=RULES_VERSION,
     )
     return dataclasses.replace(run, **{**changed, "ref": ref, "provenance": provenance})
 

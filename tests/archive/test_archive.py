@@ -22,9 +22,7 @@ def make_run(run_id: str = "a/b", **changes) -> Run:
         np.array([1.0, np.nan, np.inf, -np.inf, 0.1]),
         np.array([1, 1, 1, 2, 2]),
     )
-    ref = RunRef(
-        source="logs", project="p", run_id=run_id, name="n", state="ended", location="x"
-    )
+    ref = RunRef(source="logs", project="p", run_id=run_id, name="n", state="ended", location="x")
     run = Run(
         ref=ref,
         name="n",
@@ -68,7 +66,11 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         Archive(tmp_path / name).put(make_run())
     files = [
-        sorted((p.relative_to(tmp_path / n).as_posix(), p.read_bytes()) for p in (tmp_path / n).rglob("*") if p.is_file())
+        sorted(
+            (p.relative_to(tmp_path / n).as_posix(), p.read_bytes())
+            for p in (tmp_path / n).rglob("*")
+            if p.is_file()
+        )
         for n in ("one", "two")
     ]
     assert files[0] == files[1]

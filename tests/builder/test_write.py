@@ -26,7 +26,7 @@ def test_what_is_no_longer_generated_goes_with_its_empty_folders(tmp_path):
 
 def test_a_foreign_file_in_the_way_is_kept_and_named(tmp_path):
     (tmp_path / "a.md").write_text("mine")
-    with pytest.raises(ForeignFileError, match="a.md: stands where"):
+    with pytest.raises(ForeignFileError, match=r"a\.md: stands where"):
         write_section(tmp_path, {"a.md": b"1", "b.md": b"2"}, {}, archive="s")
     assert (tmp_path / "a.md").read_text() == "mine"
     assert not (tmp_path / "b.md").exists()
@@ -47,7 +47,10 @@ def test_a_build_that_was_killed_can_be_repeated_with_other_inputs(tmp_path):
     noted = json.loads((tmp_path / GENERATED).read_text())
     import hashlib
 
-    noted["pending"] = {"a.md": hashlib.sha256(b"2").hexdigest(), "b.md": hashlib.sha256(b"2").hexdigest()}
+    noted["pending"] = {
+        "a.md": hashlib.sha256(b"2").hexdigest(),
+        "b.md": hashlib.sha256(b"2").hexdigest(),
+    }
     (tmp_path / GENERATED).write_text(json.dumps(noted))
     (tmp_path / "a.md").write_bytes(b"2")
     (tmp_path / "b.md").write_bytes(b"2")

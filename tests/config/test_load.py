@@ -50,10 +50,19 @@ def test_settings_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[site]\ntitle='x'\ntitel = 'y'\n", r":3: unknown key 'titel' in \[site\]; there are: title"),
+        (
+            "[site]\ntitle='x'\ntitel = 'y'\n",
+            r":3: unknown key 'titel' in \[site\]; there are: title",
+        ),
         ("[sites]\n", r":1: unknown key 'sites'; there are: .*site"),
-        ("[[source]]\nkind='auto'\nlocation='a'\n\n[[source]]\nkind='auto'\n", r":5: \[\[source\]\] needs the key 'location'"),
-        ("[[source]]\nkind='auto'\nlocation='a'\n[[source]]\nkind='auto'\nlocation='b'\nwhat=1\n", r":7: unknown key 'what'"),
+        (
+            "[[source]]\nkind='auto'\nlocation='a'\n\n[[source]]\nkind='auto'\n",
+            r":5: \[\[source\]\] needs the key 'location'",
+        ),
+        (
+            "[[source]]\nkind='auto'\nlocation='a'\n[[source]]\nkind='auto'\nlocation='b'\nwhat=1\n",
+            r":7: unknown key 'what'",
+        ),
         ("[site]\ntitle = 3\n", r":2: \[site\] title = 3: a text was expected"),
         ("[source]\nkind='auto'\n", r":1: \[source\] must be written \[\[source\]\]"),
         ("[publish]\ninclude = 'a'\n", r":2: \[publish\] include = 'a': a list of texts"),

@@ -102,7 +102,9 @@ def _restart(change: Transition, metric: str, devices: int | None) -> Event:
     lost = change.lost_steps
     sentence = f"Attempt {change.after} resumed at step {units.count(change.resumed)}"
     if change.downtime_seconds is not None:
-        sentence += f", {units.duration(change.downtime_seconds)} after attempt {change.before} ended"
+        sentence += (
+            f", {units.duration(change.downtime_seconds)} after attempt {change.before} ended"
+        )
     if lost:
         spent = f" ({units.duration(change.lost_seconds)})" if change.lost_seconds else ""
         sentence += (

@@ -54,9 +54,9 @@ def choose_price(device: str, end: float | None, prices: Sequence[Price]) -> Pri
 
 
 def analyze_cost(run: Run, transitions: Sequence[Transition], prices: Sequence[Price]) -> Cost:
-    """Device-hours = sum over attempts of wall time times its devices; money = those times price."""
+    """Device-hours = sum over attempts of wall time times devices; money = those times price."""
     attempts = tuple(_attempt(run, attempt) for attempt in run.attempts)
-    hours = _device_hours(run, attempts)
+    hours = _device_hours(attempts)
     price = choose_price(run.hardware.device, run.end, prices)
     return Cost(
         device_hours=hours,
@@ -74,12 +74,10 @@ def _attempt(run: Run, attempt: Attempt) -> AttemptCost:
         seconds = attempt.end - attempt.start
     devices = attempt.devices if attempt.devices is not None else run.hardware.devices
     hours = None if seconds is None or devices is None else seconds / 3600 * devices
-    return AttemptCost(
-        number=attempt.number, seconds=seconds, devices=devices, device_hours=hours
-    )
+    return AttemptCost(number=attempt.number, seconds=seconds, devices=devices, device_hours=hours)
 
 
-def _device_hours(run: Run, attempts: Sequence[AttemptCost]) -> Quantity:
+def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
     if not attempts:
         return Quantity.unknown("nothing was recorded", "h")
     if any(a.devices is None for a in attempts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runpages.model import KINDS, SEVERITIES, Event, Judgement, Quantity, Report, Run
 
@@ -37,11 +38,9 @@ def analyze(
     run = _roled(run, options)
     transitions = find_transitions(run)
     metrics = {
-        name: summary
-        for name in run.series
-        if (summary := summarize(run.series[name])) is not None
+        name: summary for name in run.series if (summary := summarize(run.series[name])) is not None
     }
-    primary = _primary(run, metrics.keys())
+    primary = _primary(run)
     events = _events(run, transitions, options, primary or "")
     return Report(
         run=run,
@@ -64,12 +63,10 @@ def analyze(
 
 
 def _roled(run: Run, options: AnalysisOptions) -> Run:
-    from dataclasses import replace
-
     return replace(run, series=run.series.roled(resolver(options.metrics)))
 
 
-def _primary(run: Run, known: object) -> str | None:
+def _primary(run: Run) -> str | None:
     for role in ("val_loss", "loss"):
         names = run.series.with_role(role)
         if names:
@@ -178,7 +175,9 @@ def _missing(run: Run) -> dict[str, str]:
         "seed": ("" if run.seed is not None else "it cannot be repeated to the digit"),
         "data": ("" if run.datasets else "name and version of the data are not known"),
         "environment": ("" if run.environment else "library versions are not known"),
-        "hardware": ("" if run.hardware.device or run.hardware.hosts else "what it ran on is not known"),
+        "hardware": (
+            "" if run.hardware.device or run.hardware.hosts else "what it ran on is not known"
+        ),
     }
     if run.code.dirty:
         absent["clean tree"] = "the code had changes that are not in the commit"

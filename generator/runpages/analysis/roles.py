@@ -11,7 +11,16 @@ from fnmatch import fnmatchcase
 from importlib.resources import files
 from types import MappingProxyType
 
-__all__ = ["EVALUATIONS", "LOSSES", "ROLES", "Role", "direction_of", "resolver", "role_of", "unit_of"]
+__all__ = [
+    "EVALUATIONS",
+    "LOSSES",
+    "ROLES",
+    "Role",
+    "direction_of",
+    "resolver",
+    "role_of",
+    "unit_of",
+]
 
 LOSSES = frozenset({"loss", "val_loss"})
 EVALUATIONS = frozenset({"val_loss", "eval", "eval_lower"})
@@ -72,9 +81,9 @@ def resolver(overrides: Mapping[str, Sequence[str]]) -> Callable[[str], str | No
 
 def direction_of(role: str | None) -> str | None:
     """`lower` or `higher` = better; None where neither is."""
-    return ROLES[role].direction if role in ROLES else None
+    return ROLES[role].direction if role and role in ROLES else None
 
 
 def unit_of(role: str | None) -> str:
     """Unit of the role's values; empty where the name does not tell."""
-    return ROLES[role].unit if role in ROLES else ""
+    return ROLES[role].unit if role and role in ROLES else ""

@@ -50,18 +50,18 @@ def _step_seconds(run: Run) -> tuple[Floats, str]:
             values = values[np.isfinite(values) & (values > 0)]
             if len(values):
                 return values, f"logged as {name}"
-    name = _dense(run)
-    if name is None:
+    dense = _dense(run)
+    if dense is None:
         return np.empty(0), "no metric has two rows"
     parts = []
-    series = run.series[name]
+    series = run.series[dense]
     for number in np.unique(series.recorded.attempt):
         rows = series.attempt(int(number))
         seconds, steps = np.diff(rows.time), np.diff(rows.step)
         good = np.isfinite(seconds) & (steps > 0) & (seconds >= 0)
         parts.append(seconds[good] / steps[good])
     found = np.concatenate(parts) if parts else np.empty(0)
-    return found, f"time between rows of {name}" if len(found) else "no clock in the log"
+    return found, f"time between rows of {dense}" if len(found) else "no clock in the log"
 
 
 def _percentile(values: Floats, q: float, how: str) -> Quantity:

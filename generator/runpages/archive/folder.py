@@ -89,7 +89,7 @@ class Archive:
         return isinstance(slug, str) and (self._folder(slug) / "run.json").is_file()
 
     def withdrawn(self) -> dict[str, str]:
-        """slug -> reason of the runs that were withdrawn."""
+        """Slug -> reason of the runs that were withdrawn."""
         records = ((slug, self._record(slug).withdrawn) for slug in self._all())
         return {slug: reason for slug, reason in records if reason}
 
@@ -140,7 +140,7 @@ class Archive:
             intact = partial(_intact, folder / record.series_file)
             spans = {int(number): span for number, span in record.spans.items()}
             series = open_series(intact, record.series, spans).roled(role_of)
-        plain = decode(Run, record.run | {"series": None})
+        plain: Run = decode(Run, record.run | {"series": None})
         return replace(plain, series=series, samples=samples)
 
     def digest(self, slug: str) -> str:

@@ -45,7 +45,7 @@ def _at_default(field: dataclasses.Field[Any], value: object) -> bool:
 
 
 def dump(value: object) -> bytes:
-    """Encoded, one line, stable bytes. Lone surrogates stay as \\u escapes."""
+    """Encoded, one line, stable bytes; everything outside ASCII is escaped."""
     return json.dumps(
         encode(value), ensure_ascii=True, allow_nan=False, separators=(",", ":")
     ).encode("ascii")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .build import Built, archive_state, build, report_of, rows
+from .make import Built, archive_state, build, report_of, rows
 from .project import add_to_project, write_project
 from .pull import Outcome, Pulled, find_runs, pull
 from .write import read_generated

@@ -69,7 +69,9 @@ class _Task:
     """Keep runs that are still running (a preview shows them; a pull waits)."""
 
 
-def find_runs(settings: Settings) -> tuple[list[tuple[RunRef, SourceSettings]], list[tuple[str, str]]]:
+def find_runs(
+    settings: Settings,
+) -> tuple[list[tuple[RunRef, SourceSettings]], list[tuple[str, str]]]:
     """Every run that the configured sources hold and that their `include` lets in."""
     found: list[tuple[RunRef, SourceSettings]] = []
     skipped: list[tuple[str, str]] = []
@@ -90,7 +92,9 @@ def find_runs(settings: Settings) -> tuple[list[tuple[RunRef, SourceSettings]], 
             if any(fnmatchcase(n, p) for n in names for p in source.include):
                 found.append((ref, source))
             else:
-                skipped.append((ref.location, f"run {ref.run_id!r} is not in this source's include"))
+                skipped.append(
+                    (ref.location, f"run {ref.run_id!r} is not in this source's include")
+                )
     return found, skipped
 
 
@@ -147,8 +151,7 @@ def _alike(
     groups: dict[str, list[tuple[RunRef, str, float]]] = defaultdict(list)
     for item in located:
         groups[_tail(item[0])].append(item)
-    for key in groups:
-        yield tuple(groups[key])
+    yield from (tuple(group) for group in groups.values())
 
 
 def _pull(task: _Task) -> list[Outcome]:
@@ -223,11 +226,13 @@ def _without_known(
                 twin = archive.get(slug)
                 if run is not None and slug != run.slug and _same(run, twin):
                     archive.discard(run.slug)
-                    outcome = Outcome(
-                        ref=run.ref, status="skipped", reason=_twin_sentence(run, twin)
-                    )
+                    told = _twin_sentence(run, twin)
+                    yield Outcome(ref=run.ref, status="skipped", reason=told)
                     break
-        yield outcome
+            else:
+                yield outcome
+        else:
+            yield outcome
 
 
 def _ends(one: str, other: str) -> bool:
@@ -247,7 +252,11 @@ def _fingerprint(ref: RunRef) -> str:
         for file in sorted(folder.rglob("*") if path.is_dir() else folder.glob("*")):
             if file.is_file():
                 stat = file.stat()
-                digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="backslashreplace"))
+                digest.update(
+                    f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(
+                        errors="backslashreplace"
+                    )
+                )
     return digest.hexdigest()
 
 

@@ -49,7 +49,9 @@ def read_generated(section: Path) -> Generated:
     except FileNotFoundError:
         return Generated(files={}, pending={})
     except (ValueError, KeyError, TypeError) as error:
-        raise ForeignFileError(path, f"this list of generated files is damaged ({error})") from error
+        raise ForeignFileError(
+            path, f"this list of generated files is damaged ({error})"
+        ) from error
 
 
 def _digest(data: bytes) -> str:

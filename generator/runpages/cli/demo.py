@@ -18,9 +18,7 @@ __all__ = ["demo"]
 
 
 @click.command()
-@click.argument(
-    "folder", default="build/demo", type=click.Path(file_okay=False, path_type=Path)
-)
+@click.argument("folder", default="build/demo", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--serve", is_flag=True, help="Serve the site on this machine afterwards.")
 @quiet_option
 def demo(folder: Path, serve: bool, quiet: bool) -> None:
@@ -33,9 +31,7 @@ def demo(folder: Path, serve: bool, quiet: bool) -> None:
     if not logs.is_dir():
         say("Training eight small language models (about a minute)")
         train_all(logs, report=lambda line: None if quiet else say(f"  {line}"))
-    builder.write_project(
-        folder, title="runpages demo", locations=("logs",), settle_minutes=0
-    )
+    builder.write_project(folder, title="runpages demo", locations=("logs",), settle_minutes=0)
     settings = load_settings(folder / "runpages.toml")
     with progress_bar("reading", quiet=quiet) as progress:
         pulled = builder.pull(settings, progress=progress)

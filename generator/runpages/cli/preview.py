@@ -110,5 +110,3 @@ def _document(pulled: Pulled, archive: Archive, site: Path) -> dict[str, object]
         if o.status in {"skipped", "failed"}
     ]
     return {"runs": runs, "skipped": skipped, "site": str(site)}
-
-

@@ -122,9 +122,7 @@ class _Reader:
         problem = f"[{table}] {key} = {value!r}: {wanted} was expected"
         raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
 
-    def _unknown(
-        self, key: str, table: str, known: list[str], occurrence: int = 0
-    ) -> ConfigError:
+    def _unknown(self, key: str, table: str, known: list[str], occurrence: int = 0) -> ConfigError:
         where = f" in [{table}]" if table else ""
         line = self._line(key, table, occurrence) if table else self._line(None, key, 0)
         return ConfigError(

@@ -69,8 +69,8 @@ class PublishSettings:
 
     def matches(self, run: Run) -> bool:
         """Whether the run may be published."""
-        names = (run.slug, run.name, run.ref.project, f"{run.ref.project}/{run.name}")
-        names += tuple(f"tag:{tag}" for tag in run.tags)
+        names = [run.slug, run.name, run.ref.project, f"{run.ref.project}/{run.name}"]
+        names += [f"tag:{tag}" for tag in run.tags]
         return any(fnmatchcase(name, pattern) for pattern in self.include for name in names)
 
 

@@ -109,7 +109,11 @@ def _plans(report: Report) -> Iterator[_Plan]:
     yield _Plan(id="tokens-per-second", title="Throughput", names=by_role("tokens_per_second"))
     yield _Plan(id="step-time", title="Step time", names=by_role("step_seconds"))
     yield _Plan(id="step-ms", title="Step time", names=by_role("step_milliseconds"))
-    for role, title in (("gpu_util", "Device use"), ("gpu_power", "Device power"), ("gpu_memory", "Device memory")):
+    for role, title in (
+        ("gpu_util", "Device use"),
+        ("gpu_power", "Device power"),
+        ("gpu_memory", "Device memory"),
+    ):
         names = by_role(role)
         axis = series.info(names[0]).axis if names else "step"
         yield _Plan(id=role.replace("_", "-"), title=title, names=names, axis=axis)
@@ -218,7 +222,9 @@ def _segments(rows: Columns) -> list[slice]:
 def _near(step: NDArray[np.int64], events: Sequence[Event]) -> NDArray[np.bool_]:
     keep = np.zeros(len(step), dtype=bool)
     for event in events:
-        keep |= (step >= event.start_step - 2) & (step <= min(event.end_step, event.start_step + 60))
+        keep |= (step >= event.start_step - 2) & (
+            step <= min(event.end_step, event.start_step + 60)
+        )
     return keep
 
 

@@ -48,7 +48,11 @@ def _metric(report: Report, role: str, label: str, why: str) -> Fact:
     names = [n for n, s in report.metrics.items() if s.role == role]
     if not names:
         return Fact(label=label, value="", why=why)
-    name = report.primary if report.primary in names else max(names, key=lambda n: report.metrics[n].points)
+    name = (
+        report.primary
+        if report.primary in names
+        else max(names, key=lambda n: report.metrics[n].points)
+    )
     summary = report.metrics[name]
     if summary.points == summary.nonfinite + summary.superseded or summary.final != summary.final:
         return Fact(label=label, value="", why=f"{name} holds no finite value")
@@ -78,7 +82,9 @@ def _throughput(report: Report) -> Fact:
     rate = report.timing.tokens_per_second
     if rate.value is not None:
         number, prefix = units.si(rate.value, 4)
-        return Fact(label="Throughput", value=number, unit=f"{prefix} tok/s".strip(), note=rate.note)
+        return Fact(
+            label="Throughput", value=number, unit=f"{prefix} tok/s".strip(), note=rate.note
+        )
     step = report.timing.step_seconds_p50
     if step.value is None:
         return Fact(label="Step time", value="", why=step.why)

@@ -81,9 +81,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
     return Page(markdown=text.rstrip() + "\n", files={})
 
 
-def render_group(
-    group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site: SiteFacts
-) -> Page:
+def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
     """Members of a group and what only the group can tell: mean and spread over seeds."""
     names = {row["slug"]: row["name"] for row in rows}
     metrics = [
@@ -93,7 +91,8 @@ def render_group(
             "sd": "n/a" if metric.sd is None else units.number(metric.sd, 2),
             "n": str(metric.n),
             "values": ", ".join(
-                f"{names.get(slug, slug)}: {units.number(value)}" for slug, value in metric.values.items()
+                f"{names.get(slug, slug)}: {units.number(value)}"
+                for slug, value in metric.values.items()
             ),
         }
         for metric in group.metrics

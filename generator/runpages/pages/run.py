@@ -17,7 +17,17 @@ from .figures import delta, key_figures, story
 from .samples import sample_groups, samples_file
 from .templating import render_template
 from .timeline import timeline
-from .words import SEVERITY_CLASS, Chip, Fact, event_counts, fact, finding_chips, group_slug, quantity, state_chip
+from .words import (
+    SEVERITY_CLASS,
+    Chip,
+    Fact,
+    event_counts,
+    fact,
+    finding_chips,
+    group_slug,
+    quantity,
+    state_chip,
+)
 
 __all__ = ["Page", "render"]
 
@@ -158,7 +168,9 @@ def _finding(report: Report, event: Event) -> _Finding:
         message=event.message,
         chart=event_chart(report, event),
         metric=metric,
-        rows=tuple((units.count(s), units.number(v, 6), s == event.peak_step) for s, v in event.evidence),
+        rows=tuple(
+            (units.count(s), units.number(v, 6), s == event.peak_step) for s, v in event.evidence
+        ),
         facts=_event_facts(event),
         href=f"?x={event.start_step}..{event.end_step}",
     )
@@ -207,8 +219,20 @@ def _event_facts(event: Event) -> tuple[Fact, ...]:
     if event.lost_device_hours is not None:
         facts.append(fact("Lost device-hours", units.number(event.lost_device_hours, 3)))
     before, after = event.checkpoint_before, event.checkpoint_after
-    facts.append(fact("Checkpoint before", "" if before is None else f"step {units.count(before)}", why="none logged"))
-    facts.append(fact("Checkpoint after", "" if after is None else f"step {units.count(after)}", why="none logged"))
+    facts.append(
+        fact(
+            "Checkpoint before",
+            "" if before is None else f"step {units.count(before)}",
+            why="none logged",
+        )
+    )
+    facts.append(
+        fact(
+            "Checkpoint after",
+            "" if after is None else f"step {units.count(after)}",
+            why="none logged",
+        )
+    )
     return tuple(facts)
 
 
@@ -254,7 +278,9 @@ def _timing(report: Report) -> list[Fact]:
 
     def seconds(label: str, given: object) -> Fact:
         value = getattr(given, "value", None)
-        return quantity(label, given, value="" if value is None else units.duration(value), unit=" ")  # type: ignore[arg-type]  # a Quantity
+        return quantity(
+            label, given, value="" if value is None else units.duration(value), unit=" "
+        )  # type: ignore[arg-type]  # a Quantity
 
     rate = timing.tokens_per_second
     number, prefix = units.si(rate.value, 4) if rate.value is not None else ("", "")
@@ -299,13 +325,17 @@ def _differences(report: Report) -> list[tuple[str, str, str]]:
 
 
 def _config(report: Report) -> list[tuple[str, str]]:
-    return [(key, _shown(value)) for key, value in flatten(dict(report.run.config)).items() if key][:1000]
+    return [(key, _shown(value)) for key, value in flatten(dict(report.run.config)).items() if key][
+        :1000
+    ]
 
 
 def _reproduce(report: Report) -> list[Fact]:
     run = report.run
     dirty = {True: "with changes that are not in it", False: "clean tree", None: ""}[run.code.dirty]
-    data = ", ".join(" ".join(p for p in (d.name, d.version, d.digest[:16]) if p) for d in run.datasets)
+    data = ", ".join(
+        " ".join(p for p in (d.name, d.version, d.digest[:16]) if p) for d in run.datasets
+    )
     environment = ", ".join(f"{k} {v}" for k, v in run.environment.items())
     hardware = ", ".join(
         part
@@ -318,7 +348,13 @@ def _reproduce(report: Report) -> list[Fact]:
         if part
     )  # fmt: skip
     return [
-        Fact(label="Commit", value=run.code.commit, note=dirty, why="" if run.code.commit else "not logged", mono=True),
+        Fact(
+            label="Commit",
+            value=run.code.commit,
+            note=dirty,
+            why="" if run.code.commit else "not logged",
+            mono=True,
+        ),
         fact("Seed", "" if run.seed is None else str(run.seed)),
         fact("Data", data),
         fact("Environment", environment),
@@ -353,7 +389,9 @@ def _provenance(report: Report) -> list[Fact]:
     damaged = "none"
     if found.records_damaged:
         damaged = f"{units.count(found.records_damaged)} ({units.bytes_text(found.bytes_damaged)})"
-    redacted = ", ".join(f"{n} by rule {rule}" for rule, n in found.redactions.items()) or "none found"
+    redacted = (
+        ", ".join(f"{n} by rule {rule}" for rule, n in found.redactions.items()) or "none found"
+    )
     points = sum(info.points for info in report.run.series.infos)
     return [
         fact("Reader", found.reader),
@@ -401,7 +439,10 @@ def _lineage(report: Report) -> list[Fact]:
         fact("Group", run.group, why="none", href=group),
         fact("Parent", run.parent, why="none recorded"),
         fact("Tags", ", ".join(run.tags), why="none"),
-        *(Fact(label=link.label, value=link.url, href=str(markup.url(link.url))) for link in run.links),
+        *(
+            Fact(label=link.label, value=link.url, href=str(markup.url(link.url)))
+            for link in run.links
+        ),
     ]
 
 

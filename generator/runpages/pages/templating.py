@@ -9,7 +9,7 @@ import functools
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from runpages.markup import finalize
@@ -35,7 +35,7 @@ def environment(override: Path | None = None) -> Environment:
     """The environment; templates in the folder `override` come before ours."""
     folders = [folder for folder in (override, template_folder()) if folder is not None]
     return Environment(
-        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printed,
@@ -44,19 +44,6 @@ def environment(override: Path | None = None) -> Environment:
     )
 
 
-def render_template(name: str, *, override: Path | None = None, **values: object) -> str:
-    """The filled template, without the blank lines that would end its HTML blocks.
-
-    Blank lines stand only around Markdown headings and after the front matter: foreign text can
-    hold no line break, and `pre` writes its own as entities.
-    """
-    filled = environment(override).get_template(name).render(**values)
-    front, _, body = filled.partition("\n===\n")
-    out = [line.strip() for line in front.split("\n") if line.strip()]
-    out.append("")
-    for line in (part.strip() for part in body.split("\n")):
-        if line.startswith("## "):
-            out += ["", line, ""]
-        elif line:
-            out.append(line)
-    return "\n".join(out) + "\n"
+def render_template(template: str, /, *, override: Path | None = None, **values: object) -> str:
+    """The filled template. Foreign text holds no line break, so it cannot end an HTML block."""
+    return environment(override).get_template(template).render(**values)

@@ -37,7 +37,7 @@ def declare(package: str, tables: Mapping[str, Mapping[str, str]]) -> dict[str, 
             type_name = type_name.removeprefix("*")
             field.label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
             if type_name in _TYPES:
-                field.type = _TYPES[type_name]  # type: ignore[assignment]  # enum number
+                field.type = _TYPES[type_name]
             else:
                 field.type = field.TYPE_MESSAGE
                 field.type_name = f".{package}.{type_name}"

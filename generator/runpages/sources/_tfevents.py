@@ -84,8 +84,8 @@ def masked_crc(data: bytes | memoryview) -> int:
     """CRC-32C, rotated and offset as TensorFlow stores it."""
     crc = 0xFFFFFFFF
     whole = len(data) & ~7
-    for low, high in _EIGHT.iter_unpack(data[:whole]):
-        low ^= crc
+    for word, high in _EIGHT.iter_unpack(data[:whole]):
+        low = word ^ crc
         crc = (
             _T7[low & 255] ^ _T6[low >> 8 & 255] ^ _T5[low >> 16 & 255] ^ _T4[low >> 24]
             ^ _T3[high & 255] ^ _T2[high >> 8 & 255] ^ _T1[high >> 16 & 255] ^ _T0[high >> 24]
@@ -158,8 +158,7 @@ def _length_at(data: memoryview, position: int) -> int | None:
 
 def _resume(data: memoryview, position: int) -> int | None:
     """The next place where a record can begin. Lengths are short: the upper bytes are zero."""
-    raw = data.obj
-    assert isinstance(raw, bytes)
+    raw = bytes(data)
     zeros = b"\x00\x00\x00\x00"
     at = raw.find(zeros, position + 4)
     while at != -1:

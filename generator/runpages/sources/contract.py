@@ -99,7 +99,7 @@ class FileSource(Source):
         """The runs that the claimed log files make, in the order of their ids."""
 
     def discover(self) -> Iterator[RunRef]:
-        from .scan import find_logs  # noqa: PLC0415 - scan knows the table of sources
+        from .scan import find_logs
 
         yield from self.gather(find_logs(self))
 
@@ -117,9 +117,7 @@ class Spool:
         self._order: dict[str, None] = {}
         self._time_axis: set[str] = set()
 
-    def add(
-        self, name: str, step: int, seconds: float, value: float, *, attempt: int = 1
-    ) -> None:
+    def add(self, name: str, step: int, seconds: float, value: float, *, attempt: int = 1) -> None:
         """One row; `seconds` is UTC since 1970 or NaN."""
         rows = self._rows.get(name)
         if rows is None:

@@ -38,7 +38,13 @@ _COMPANIONS = ("config.json", "config.yaml", "samples.jsonl", "events.jsonl")
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_WARNINGS = 20
 _ROW_KEYS = frozenset({"step", "time", "attempt"})
-_BY_NAME = {"nan": math.nan, "infinity": math.inf, "inf": math.inf, "-infinity": -math.inf, "-inf": -math.inf}
+_BY_NAME = {
+    "nan": math.nan,
+    "infinity": math.inf,
+    "inf": math.inf,
+    "-infinity": -math.inf,
+    "-inf": -math.inf,
+}
 
 
 class RunDirectory(FileSource):
@@ -101,7 +107,7 @@ class RunDirectory(FileSource):
         series = spool.finish()
         facts = reading.facts
         attempts = reading.attempts(series.spans)
-        times = [t for t in (*reading.first.values(), *reading.last.values())]
+        times = [*reading.first.values(), *reading.last.values()]
         end = max(times, default=None)
         state = reading.state or settled_state(end, self.settle_minutes)
         hosts = tuple(dict.fromkeys(a.host for a in attempts if a.host))
@@ -118,7 +124,9 @@ class RunDirectory(FileSource):
             config=config,
             group=_text(facts.get("group")),
             author=_text(facts.get("author")),
-            tags=tuple(_text(t) for t in facts["tags"]) if isinstance(facts.get("tags"), list) else (),
+            tags=tuple(_text(t) for t in facts["tags"])
+            if isinstance(facts.get("tags"), list)
+            else (),
             description=_text(facts.get("notes")),
             code=Code(commit=_text(facts.get("commit"))),
             hardware=Hardware(
@@ -271,7 +279,11 @@ class _Reading:
                 state = _text(row.get("state"))
                 self.ends[number] = state if state in STATES else "ended"
             elif kind == "checkpoint" and step is not None:
-                metrics = {k: n for k, v in row.items() if k not in _EVENT_KEYS and (n := _number(v)) is not None}
+                metrics = {
+                    k: n
+                    for k, v in row.items()
+                    if k not in _EVENT_KEYS and (n := _number(v)) is not None
+                }
                 self.checkpoints.append(
                     Checkpoint(
                         step=step,
@@ -320,7 +332,9 @@ class _Reading:
             size = path.stat().st_size
             self.files.append((name, size))
             if size > _MAX_CONFIG_BYTES:
-                self.warnings.append(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
+                self.warnings.append(
+                    f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out"
+                )
                 continue
             try:
                 text = path.read_text(encoding="utf-8")
@@ -376,7 +390,7 @@ def _starts_run(path: Path) -> bool:
 
 
 def _has_step(path: Path, siblings: Sequence[str]) -> bool:
-    """Whether the first row names a step; Lightning's metrics.csv (with hparams.yaml) is not ours."""
+    """Whether the first row names a step; Lightning's metrics.csv is not ours."""
     try:
         with path.open("rb") as stream:
             head = stream.readline(1_000_000)

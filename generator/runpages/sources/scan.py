@@ -61,9 +61,7 @@ def find_logs(source: FileSource) -> list[Path]:
     return logs
 
 
-def sniff(
-    path: str | Path, *, name: str = "", settle_minutes: float = SETTLE_MINUTES
-) -> Found:
+def sniff(path: str | Path, *, name: str = "", settle_minutes: float = SETTLE_MINUTES) -> Found:
     """Every run below `path`, whatever tracker wrote it, and why the other files are not read.
 
     A file is offered to each source in the order of the table; the first that claims it has it.

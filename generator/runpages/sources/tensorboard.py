@@ -76,7 +76,9 @@ class TensorBoard(FileSource):
         series = reading.spool.finish()
         damaged = sum(f.damage.records for f in files)
         if not any(f.count for f in files):
-            raise SourceError(root, "no record of its event files can be read", remedy="restore them")
+            raise SourceError(
+                root, "no record of its event files can be read", remedy="restore them"
+            )
         attempts = reading.attempts(series.spans)
         first = [a.start for a in attempts if a.start is not None]
         last = [a.end for a in attempts if a.end is not None]
@@ -99,7 +101,7 @@ class TensorBoard(FileSource):
                 bytes_damaged=sum(f.damage.bytes for f in files),
                 step_source="step of the events",
                 lossy=(
-                    "Event files do not say how a run ended, nor its configuration, code or hardware.",
+                    "Event files tell neither how a run ended nor its configuration, code or hardware.",
                     *(
                         f"{number} {what} are not read."
                         for what, number in sorted(reading.unread.items())
@@ -161,8 +163,7 @@ class _Reading:
                     highest = {}
                 highest[row.tag] = max(row.step, highest.get(row.tag, row.step))
                 self._keep(file, row, attempt)
-            for tag, step in highest.items():
-                newest[tag] = step
+            newest |= highest
 
     def _keep(self, file: _File, row: _Row, attempt: int) -> None:
         low, high = self.times.get(attempt, (row.time, row.time))
@@ -172,7 +173,14 @@ class _Reading:
             self.spool.add(name, row.step, row.time, row.value, attempt=attempt)
         elif row.text is not None:
             self.samples.append(
-                Sample(kind="text", name=name, step=row.step, time=row.time, attempt=attempt, text=row.text)
+                Sample(
+                    kind="text",
+                    name=name,
+                    step=row.step,
+                    time=row.time,
+                    attempt=attempt,
+                    text=row.text,
+                )
             )
         else:
             self.unread[row.unread] += 1
@@ -200,7 +208,9 @@ def _unusable(path: Path) -> str:
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     if not file.count:
-        return "no event record at its start or behind it: not an event file, or damaged all through"
+        return (
+            "no event record at its start or behind it: not an event file, or damaged all through"
+        )
     if not file.rows:
         return "holds no summaries (only a graph or a file header)"
     if all(row.unread == "hyper-parameters" for row in file.rows):

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from runpages import units
+from runpages.analysis.roles import LOSSES, direction_of, role_of
 from runpages.model import Event
 
-from runpages.analysis.roles import LOSSES, ROLES, role_of
 from .divergence import DivergenceOptions, find_divergence
 from .nonfinite import NonfiniteOptions, find_nonfinite
 from .spike import SpikeOptions, find_spikes
@@ -85,7 +85,7 @@ def find_events(
     if np.any(np.diff(step) < 0):
         raise ValueError("steps fall: split the series into its attempts first")
     meaning = role or role_of(metric)
-    better = direction or (ROLES[meaning].direction if meaning in ROLES else None)
+    better = direction or (direction_of(meaning))
     track = Track(
         name=metric,
         role=meaning,

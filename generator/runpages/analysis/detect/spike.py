@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .track import Candidate, Floats, Track, level_of, noise_of
 
@@ -108,7 +109,7 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
         )
 
 
-def _extents(hits: np.ndarray, z: Floats, size: int) -> list[tuple[int, int]]:  # type: ignore[type-arg]  # integer positions
+def _extents(hits: NDArray[np.intp], z: Floats, size: int) -> list[tuple[int, int]]:
     """Events from hits: near ones merged, each grown while the curve stays 3 sd above its level."""
     out: list[tuple[int, int]] = []
     gap = max(3, min(32, size // 64))

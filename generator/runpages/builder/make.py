@@ -143,13 +143,15 @@ class _Builder:
         """A card for every published run, rendered now where the cache has none."""
         keys = self._keys()
         cards = {s: c for s, k in keys.items() if (c := self._cached("pages", s, k)) is not None}
-        for slug, page in self._render(_page, {s: k for s, k in keys.items() if s not in cards}).items():
+        for slug, page in self._render(
+            _page, {s: k for s, k in keys.items() if s not in cards}
+        ).items():
             cards[slug] = page.card
             self._cache("pages", slug, page.card)
         return cards
 
     def _keys(self) -> dict[str, str]:
-        """slug -> page key of every run that is to be published."""
+        """Slug -> page key of every run that is to be published."""
         baseline = self.settings.baseline.default
         common = [
             self.generator,
@@ -215,7 +217,9 @@ class _Builder:
                 continue
             reports = [report_of(self.settings, slug, with_baseline=False) for slug in slugs]
             group = analyze_group(reports)
-            page = render_group(group, _ordered([cards[s].row for s in slugs]), site=self.settings.site)
+            page = render_group(
+                group, _ordered([cards[s].row for s in slugs]), site=self.settings.site
+            )
             made = self._below(page, f"by/group/{path}.md")
             files.update(made)
             self._cache("groups", path, _Card(key=key, row={}, files=_digests(made)))
@@ -288,7 +292,10 @@ def _sources_of_pages() -> Iterator[tuple[str, bytes]]:
     package = Path(str(package_files("runpages")))
     for folder in (package, template_folder()):
         for path in sorted(folder.rglob("*")):
-            if path.suffix in {".py", ".toml", ".jinja", ".css", ".js"} and "vendor" not in path.parts:
+            if (
+                path.suffix in {".py", ".toml", ".jinja", ".css", ".js"}
+                and "vendor" not in path.parts
+            ):
                 yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 

@@ -1,0 +1,242 @@
+"""From logs to Markdown: pulling, building, and what a second time changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from runs import write_rundir, write_tensorboard
+
+from runpages import builder
+from runpages.archive import Archive
+from runpages.config import Settings, SourceSettings, load_settings
+from runpages.errors import ConfigError, LockedError
+
+
+def project(folder: Path, **changes) -> Settings:
+    settings = Settings(
+        folder=folder,
+        source=(SourceSettings(kind="auto", location="logs", settle_minutes=0),),
+    )
+    return replace(settings, **changes)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("source") / "logs"
+    for seed in (0, 1):
+        write_rundir(folder / f"s{seed}", seed=seed, group="seeds", project="p", config={"lr": 0.1, "seed": seed})
+    write_rundir(folder / "spiked", spike=80)
+    write_tensorboard(folder / "tb")
+    return folder
+
+
+def put_logs(logs: Path, folder: Path) -> None:
+    shutil.copytree(logs, folder / "logs")
+
+
+def test_pull_is_idempotent_and_knows_what_it_has_read(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    first = builder.pull(project(tmp_path))
+    assert len(first.slugs("written")) == 4
+    assert builder.pull(project(tmp_path)).slugs("unchanged") == first.slugs("written")
+    again = builder.pull(project(tmp_path), again=True)
+    assert set(again.slugs("unchanged")) == set(first.slugs("written"))
+
+
+def test_a_changed_log_is_read_again(tmp_path):
+    write_rundir(tmp_path / "logs" / "a", steps=30)
+    builder.pull(project(tmp_path))
+    write_rundir(tmp_path / "logs" / "a", steps=40)
+    pulled = builder.pull(project(tmp_path))
+    assert len(pulled.slugs("written")) == 1
+    run = Archive(tmp_path / "archive").get(pulled.slugs("written")[0])
+    assert len(run.attempts) == 2
+
+
+def test_a_running_run_waits_and_says_so(tmp_path):
+    write_tensorboard(tmp_path / "logs" / "live")
+    source = SourceSettings(kind="auto", location="logs")
+    pulled = builder.pull(project(tmp_path, source=(source,)))
+    (outcome,) = pulled.outcomes
+    assert outcome.status == "skipped"
+    assert "still running" in outcome.reason
+    assert "settle_minutes" in outcome.reason
+    assert Archive(tmp_path / "archive").slugs() == ()
+    shown = builder.pull(project(tmp_path, source=(source,)), running=True)
+    assert len(shown.slugs("written")) == 1
+
+
+def test_one_unreadable_run_does_not_stop_the_others(tmp_path):
+    write_rundir(tmp_path / "logs" / "good")
+    bad = tmp_path / "logs" / "bad"
+    bad.mkdir()
+    (bad / "metrics.jsonl").write_text('{"step": \n{"step": \n')
+    pulled = builder.pull(project(tmp_path))
+    assert len(pulled.slugs("written")) == 1
+    (failed,) = pulled.of("failed")
+    assert "bad" in failed.reason
+    assert "no line of its logs can be read" in failed.reason
+
+
+def test_one_run_seen_by_two_trackers_is_kept_once(tmp_path):
+    write_rundir(tmp_path / "logs" / "a" / "same")
+    write_tensorboard(tmp_path / "logs" / "b" / "same")
+    pulled = builder.pull(project(tmp_path))
+    assert len(pulled.slugs("written")) == 1
+    (skipped,) = pulled.of("skipped")
+    assert "the same run as" in skipped.reason
+    # and also when the second one comes later
+    shutil.rmtree(tmp_path / "logs" / "b")
+    later = tmp_path / "later"
+    shutil.copytree(tmp_path / "logs", later / "logs")
+    builder.pull(project(later))
+
+
+def test_two_runs_with_one_name_get_two_pages(tmp_path):
+    for folder in ("a", "b"):
+        write_rundir(tmp_path / "logs" / folder, name="same name")
+    builder.pull(project(tmp_path))
+    assert len(builder.build(project(tmp_path)).written) == 2
+
+
+def test_building_twice_writes_nothing(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    first = builder.build(project(tmp_path))
+    assert len(first.written) == 4
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "docs").rglob("*")}
+    second = builder.build(project(tmp_path))
+    assert (second.written, second.files_written) == ((), ())
+    assert len(second.unchanged) == 4
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "docs").rglob("*")}
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from runpages import builder
+from runpages.config import Settings
+builder.build(Settings(folder=Path(sys.argv[1])))
+"""
+
+
+def test_the_same_bytes_from_a_moved_archive_in_another_zone_and_hash_seed(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    builder.build(project(tmp_path))
+    moved = tmp_path / "else" / "where"
+    shutil.copytree(tmp_path / "archive", moved / "archive")
+    environment = {**os.environ, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "77", "LC_ALL": "C"}
+    subprocess.run([sys.executable, "-c", BUILD, str(moved)], env=environment, check=True)
+    assert tree(tmp_path / "docs") == tree(moved / "docs")
+
+
+def test_a_new_run_changes_its_own_files_its_group_and_the_index(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    builder.build(project(tmp_path))
+    write_rundir(tmp_path / "logs" / "s2", seed=2, group="seeds", project="p", config={"lr": 0.1, "seed": 2})
+    (slug,) = builder.pull(project(tmp_path)).slugs("written")
+    built = builder.build(project(tmp_path))
+    assert built.written == (slug,)
+    others = [path for path in built.files_written if slug not in path]
+    assert sorted(others)[-1] == "index.md"
+    assert all(path == "index.md" or "group" in path for path in others), others
+    assert any(path.startswith("by/group/seeds-") for path in others)
+
+
+def test_a_lost_cache_changes_no_byte(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    builder.build(project(tmp_path))
+    before = tree(tmp_path / "docs")
+    shutil.rmtree(tmp_path / ".cache")
+    built = builder.build(project(tmp_path))
+    assert built.files_written == ()
+    assert tree(tmp_path / "docs") == before
+
+
+def test_a_withdrawn_run_loses_its_page(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    slug = builder.pull(project(tmp_path)).slugs("written")[0]
+    builder.build(project(tmp_path))
+    Archive(tmp_path / "archive").withdraw(slug, "contains private data")
+    built = builder.build(project(tmp_path))
+    assert built.withdrawn == (slug,)
+    assert not any(slug in path for path in tree(tmp_path / "docs/runs") if path != ".generated.json")
+
+
+def test_only_what_publish_includes_gets_a_page(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    settings = project(tmp_path)
+    chosen = replace(settings, publish=replace(settings.publish, include=("p/*",)))
+    built = builder.build(chosen)
+    assert len(built.written) == 2
+    index = (tmp_path / "docs/runs/index.md").read_text()
+    assert "spiked" not in index
+
+
+def test_the_baseline_is_pinned_and_must_exist(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    slugs = builder.pull(project(tmp_path)).slugs("written")
+    settings = project(tmp_path)
+    pinned = replace(settings, baseline=replace(settings.baseline, default=slugs[0]))
+    builder.build(pinned)
+    assert slugs[0] in (tmp_path / f"docs/runs/{slugs[1]}.md").read_text()
+    wrong = replace(settings, baseline=replace(settings.baseline, default="nothing-0123456789"))
+    with pytest.raises(ConfigError, match="no such run"):
+        builder.build(wrong)
+
+
+def test_a_price_that_begins_later_touches_no_page(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    config = tmp_path / "runpages.toml"
+    config.write_text("")
+    builder.build(load_settings(config))
+    config.write_text('[[price]]\naccelerator="H100"\nusd_per_device_hour=9\nvalid_from="2199-01-01"\n')
+    assert builder.build(load_settings(config)).written == ()
+    config.write_text('[[price]]\naccelerator="H100"\nusd_per_device_hour=9\nvalid_from="2001-01-01"\n')
+    assert len(builder.build(load_settings(config)).written) == 4
+
+
+def test_a_damaged_archived_run_is_reported_and_the_others_are_built(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    slugs = builder.pull(project(tmp_path)).slugs("written")
+    next((tmp_path / "archive/runs" / slugs[0]).glob("series-*")).write_bytes(b"broken")
+    built = builder.build(project(tmp_path))
+    assert [slug for slug, _ in built.failed] == [slugs[0]]
+    assert "restore it" in built.failed[0][1]
+    assert len(built.written) == 3
+
+
+def test_two_builds_at_once_do_not_mix(tmp_path, logs):
+    from runpages.archive import locked
+
+    with locked(tmp_path / ".cache/runpages"), pytest.raises(LockedError):
+        builder.build(project(tmp_path))
+
+
+def test_run_json_is_strict_json(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    builder.build(project(tmp_path))
+    documents = list((tmp_path / "docs/runs/assets/runs").glob("*/run.json"))
+    assert len(documents) == 4
+    for path in documents:
+        document = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
+        assert document["schema"] == "runpages.show/1"
+        assert document["figures"]["usd"]["value"] is None
+        assert document["figures"]["usd"]["why"]
