@@ -41,6 +41,11 @@ class RunpagesError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # an error that a worker process raised must reach its parent: rebuilt from the sentence
+        # and the attributes, as the arguments of each class differ
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
 
 class UsageError(RunpagesError):
     """A wrong argument."""
@@ -150,3 +155,12 @@ class ForeignFileError(RunpagesError):
         self.path = str(path)
         self.why = why
         super().__init__(f"{self.path}: {why}; move or delete it, then build again")
+
+
+def _rebuilt(
+    cls: type[RunpagesError], args: tuple[object, ...], state: dict[str, object]
+) -> RunpagesError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

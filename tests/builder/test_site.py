@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from runs import write_rundir, write_tensorboard
 
-from runpages import builder
+from runpages import builder, markup
 from runpages.archive import Archive
 from runpages.config import Settings, SourceSettings, load_settings
 from runpages.errors import ConfigError, LockedError
@@ -125,7 +125,7 @@ def test_building_twice_writes_nothing(tmp_path, logs):
 BUILD = """
 import sys
 from pathlib import Path
-from runpages import builder
+from runpages import builder, markup
 from runpages.config import Settings
 builder.build(Settings(folder=Path(sys.argv[1])))
 """
@@ -194,7 +194,7 @@ def test_the_baseline_is_pinned_and_must_exist(tmp_path, logs):
     settings = project(tmp_path)
     pinned = replace(settings, baseline=replace(settings.baseline, default=slugs[0]))
     builder.build(pinned)
-    assert slugs[0] in (tmp_path / f"docs/runs/{slugs[1]}.md").read_text()
+    assert markup.text(slugs[0]) in (tmp_path / f"docs/runs/{slugs[1]}.md").read_text()
     wrong = replace(settings, baseline=replace(settings.baseline, default="nothing-0123456789"))
     with pytest.raises(ConfigError, match="no such run"):
         builder.build(wrong)

@@ -10,7 +10,7 @@ import numpy as np
 from runpages import units
 from runpages.model import Attempt, Checkpoint, Columns, Event, Run, Series
 
-from .detect import event_id
+from .detect import describe, event_id
 
 __all__ = [
     "Transition",
@@ -35,10 +35,18 @@ class Transition:
     lost_seconds: float | None
     """Time the attempt before had spent on the steps that were done again."""
     downtime_seconds: float | None
+    devices: int | None
+    """Accelerators of the attempt before."""
 
     @property
     def lost_steps(self) -> int:
         return max(0, self.reached - self.resumed + 1)
+
+    @property
+    def lost_device_hours(self) -> float | None:
+        if self.lost_seconds is None or self.devices is None:
+            return None
+        return self.lost_seconds / 3600 * self.devices
 
 
 def rows_of_attempt(series: Series, number: int) -> tuple[Columns, int]:
@@ -72,6 +80,7 @@ def find_transitions(run: Run) -> tuple[Transition, ...]:
                 resumed=other.first_step,
                 lost_seconds=_spent(run, one, other.first_step),
                 downtime_seconds=downtime,
+                devices=run.hardware.devices if one.devices is None else one.devices,
             )
         )
     return tuple(out)
@@ -91,14 +100,12 @@ def _spent(run: Run, attempt: Attempt, step: int) -> float | None:
     return None if attempt.start is None else max(0.0, attempt.end - attempt.start)
 
 
-def restart_events(
-    transitions: Sequence[Transition], metric: str, devices: int | None
-) -> tuple[Event, ...]:
+def restart_events(transitions: Sequence[Transition], metric: str) -> tuple[Event, ...]:
     """One info a restart, with what was done again."""
-    return tuple(_restart(t, metric, devices) for t in transitions)
+    return tuple(_restart(t, metric) for t in transitions)
 
 
-def _restart(change: Transition, metric: str, devices: int | None) -> Event:
+def _restart(change: Transition, metric: str) -> Event:
     lost = change.lost_steps
     sentence = f"Attempt {change.after} resumed at step {units.count(change.resumed)}"
     if change.downtime_seconds is not None:
@@ -124,22 +131,17 @@ def _restart(change: Transition, metric: str, devices: int | None) -> Event:
         recovered=True,
         lost_steps=lost,
         lost_seconds=change.lost_seconds if lost else 0.0,
-        lost_device_hours=_device_hours(change.lost_seconds, devices) if lost else None,
+        lost_device_hours=change.lost_device_hours if lost else None,
         message=sentence,
     )
 
 
-def _device_hours(seconds: float | None, devices: int | None) -> float | None:
-    return None if seconds is None or devices is None else seconds / 3600 * devices
-
-
-def rolled_back(
-    event: Event, transitions: Sequence[Transition], later: Sequence[Event], devices: int | None
-) -> Event:
+def rolled_back(event: Event, transitions: Sequence[Transition], later: Sequence[Event]) -> Event:
     """The event with what its rollback cost, if a later attempt did its steps again.
 
-    What had not come back when its attempt ended is a spike, not a divergence: the run went on
-    from a state before it. It is as serious as before only if a later attempt met it again.
+    `later` are the events of later attempts. What had not come back when its attempt ended is a
+    spike, not a divergence: the run went on from a state before it. It stays critical only if a
+    later attempt met it again. A mere info is not what a run was rolled back for: it costs nothing.
     """
     change = next(
         (t for t in transitions if t.before >= event.attempt and t.resumed <= event.end_step), None
@@ -147,27 +149,26 @@ def rolled_back(
     if change is None or event.kind == "restart":
         return event
     again = any(e.kind == event.kind and e.metric == event.metric for e in later)
-    ended = "and was still up when the attempt ended" if event.recovered is False else ""
-    sentence = event.message.replace("and did not come back", ended or "and did not come back")
-    sentence = sentence.replace("and stayed so to the end", "until the attempt ended")
-    fate = "it came back" if again else "it did not come back"
-    sentence += (
-        f" The run was rolled back to step {units.count(change.resumed)}: "
-        f"{units.count(change.lost_steps)} steps were lost, and {fate}."
+    charged = event.severity != "info"
+    ending = "" if event.recovered else f"had not come back when attempt {change.before} ended"
+    if ending and event.kind == "nonfinite":
+        ending = f"and was so when attempt {change.before} ended"
+    lost = units.count(change.lost_steps)
+    sentence = (
+        f"{describe(event, ending=ending)} Attempt {change.after} went back to step "
+        f"{units.count(change.resumed)} and did {lost} step{'s' if lost != '1' else ''} again; "
+        f"there it {'happened again' if again else 'did not happen again'}."
     )
-    severity = event.severity
-    if not again and severity == "critical":
-        severity = "warning"
     kind = "spike" if event.kind == "divergence" else event.kind
     return replace(
         event,
         id=event_id(kind, event.start_step, event.metric, event.rank, event.attempt),
         kind=kind,
-        severity=severity,
-        recovered=not again,
-        lost_steps=change.lost_steps,
-        lost_seconds=change.lost_seconds,
-        lost_device_hours=_device_hours(change.lost_seconds, devices),
+        severity="warning" if event.severity == "critical" and not again else event.severity,
+        recovered=event.recovered or not again,
+        lost_steps=change.lost_steps if charged else None,
+        lost_seconds=change.lost_seconds if charged else None,
+        lost_device_hours=change.lost_device_hours if charged else None,
         message=sentence,
     )
 

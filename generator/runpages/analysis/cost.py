@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -38,19 +39,26 @@ def shipped_prices() -> tuple[Price, ...]:
 
 
 def choose_price(device: str, end: float | None, prices: Sequence[Price]) -> Price | None:
-    """The first list's newest row for this device that held at the run's end (UTC seconds)."""
+    """The row that held for this device at the run's end (UTC seconds); the team's before ours.
+
+    A row fits when its accelerator stands in the device's name as whole words: `A10` is not `A100`.
+    Of several the most particular name wins, then the newest date.
+    """
     if end is None or not device:
         return None
     day = datetime.fromtimestamp(end, UTC).date().isoformat()
     for table in (prices, shipped_prices()):
         fitting = [
-            row
-            for row in table
-            if row.accelerator.casefold() in device.casefold() and row.valid_from <= day
+            row for row in table if _names(row.accelerator, device) and row.valid_from <= day
         ]
         if fitting:
-            return max(fitting, key=lambda row: (row.valid_from, len(row.accelerator)))
+            return max(fitting, key=lambda row: (len(row.accelerator), row.valid_from))
     return None
+
+
+def _names(accelerator: str, device: str) -> bool:
+    words = re.escape(accelerator.strip().casefold())
+    return bool(words and re.search(rf"(?<![a-z0-9]){words}(?![a-z0-9])", device.casefold()))
 
 
 def analyze_cost(run: Run, transitions: Sequence[Transition], prices: Sequence[Price]) -> Cost:
@@ -60,7 +68,7 @@ def analyze_cost(run: Run, transitions: Sequence[Transition], prices: Sequence[P
     price = choose_price(run.hardware.device, run.end, prices)
     return Cost(
         device_hours=hours,
-        lost_device_hours=_lost(run, transitions),
+        lost_device_hours=_lost(transitions),
         usd=_usd(run, hours, price),
         price=price,
         energy_kwh=_energy(run),
@@ -88,17 +96,16 @@ def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
     return Quantity(value=total, unit="h", note="wall time of each attempt times its devices")
 
 
-def _lost(run: Run, transitions: Sequence[Transition]) -> Quantity:
+def _lost(transitions: Sequence[Transition]) -> Quantity:
     redone = [t for t in transitions if t.lost_steps]
     if not redone:
         return Quantity(value=0.0, unit="h", note="no step was done twice")
-    devices = run.hardware.devices
-    if devices is None:
+    if any(t.devices is None for t in redone):
         return Quantity.unknown("number of accelerators not recorded", "h")
     if any(t.lost_seconds is None for t in redone):
         return Quantity.unknown("no clock in the log", "h")
-    seconds = sum(t.lost_seconds or 0.0 for t in redone)
-    return Quantity(value=seconds / 3600 * devices, unit="h", note="steps that were done again")
+    total = sum(t.lost_device_hours or 0.0 for t in redone)
+    return Quantity(value=total, unit="h", note="steps that were done again")
 
 
 def _usd(run: Run, hours: Quantity, price: Price | None) -> Quantity:

@@ -81,12 +81,11 @@ def _events(
     for info in run.series.infos:
         if info.axis == "step":
             found += _events_of(run, info.name, options)
-    devices = run.hardware.devices
     told = [
-        rolled_back(event, transitions, [e for e in found if e.attempt > event.attempt], devices)
+        rolled_back(event, transitions, [e for e in found if e.attempt > event.attempt])
         for event in found
     ]
-    told += restart_events(transitions, primary, devices)
+    told += restart_events(transitions, primary)
     told = [with_checkpoints(event, run.checkpoints) for event in told]
     order = {severity: -number for number, severity in enumerate(SEVERITIES)}
     told.sort(key=lambda e: (order[e.severity], e.start_step, e.kind, e.metric, e.attempt))

@@ -58,7 +58,7 @@ ROLES: Mapping[str, Role] = _load()
 def role_of(name: str) -> str | None:
     """The role that the built-in table gives a metric's name, or None."""
     plain = re.sub(r"[\\ \-]", "_", name)
-    plain = re.sub(r"^(system/|stats:)", "", plain)
+    plain = re.sub(r"^(system[/.]|stats:)", "", plain)
     if len(plain) > 200:
         return None
     return next(

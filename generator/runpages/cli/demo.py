@@ -8,7 +8,6 @@ import click
 
 from runpages import builder
 from runpages.config import load_settings
-from runpages.demo import train_all
 
 from .pull import report_outcomes
 from .shell import progress_bar, quiet_option, say
@@ -27,6 +26,8 @@ def demo(folder: Path, serve: bool, quiet: bool) -> None:
     Needs no account and no network: real training in numpy, logged through W&B (offline),
     TensorBoard and a plain run directory, then read back from those logs.
     """
+    from runpages.demo import train_all
+
     logs = folder / "logs"
     if not logs.is_dir():
         say("Training eight small language models (about a minute)")

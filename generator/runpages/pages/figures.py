@@ -120,6 +120,8 @@ def _lost(report: Report) -> str:
 def story(report: Report) -> str:
     """What happened, in at most four sentences, from facts only; empty if nothing is known."""
     run = report.run
+    if not run.series:
+        return "Nothing was recorded: the log holds no metric."
     if report.steps.value is None:
         return ""
     sentences = [_made(report)]

@@ -76,7 +76,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "name": run.name,
         "project": run.ref.project or run.ref.source,
         "state": state_chip(run),
-        "chips": finding_chips(counts),
+        "chips": finding_chips(counts) if run.series else [],
         "facts": _facts(report),
         "incomplete": run.incomplete,
         "story": story(report),

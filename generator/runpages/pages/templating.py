@@ -44,6 +44,6 @@ def environment(override: Path | None = None) -> Environment:
     )
 
 
-def render_template(template: str, /, *, override: Path | None = None, **values: object) -> str:
+def render_template(template: str, /, **values: object) -> str:
     """The filled template. Foreign text holds no line break, so it cannot end an HTML block."""
-    return environment(override).get_template(template).render(**values)
+    return environment().get_template(template).render(**values)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .find import DETECTORS, DetectorOptions, event_id, find_events
+from .words import describe
 
-__all__ = ["DETECTORS", "DetectorOptions", "event_id", "find_events"]
+__all__ = ["DETECTORS", "DetectorOptions", "describe", "event_id", "find_events"]

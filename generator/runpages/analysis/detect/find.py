@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from runpages import units
 from runpages.analysis.roles import LOSSES, direction_of, role_of
 from runpages.model import Event
 
@@ -18,6 +17,7 @@ from .divergence import DivergenceOptions, find_divergence
 from .nonfinite import NonfiniteOptions, find_nonfinite
 from .spike import SpikeOptions, find_spikes
 from .track import Candidate, Floats, Track
+from .words import describe
 
 __all__ = ["DETECTORS", "DetectorOptions", "event_id", "find_events"]
 
@@ -44,7 +44,7 @@ class Detector:
 
 DETECTORS = (
     Detector(kind="nonfinite", roles=None, find=find_nonfinite),
-    Detector(kind="divergence", roles=frozenset({"loss"}), find=find_divergence),
+    Detector(kind="divergence", roles=LOSSES, find=find_divergence),
     Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
 )
 
@@ -125,7 +125,7 @@ def _event(
     def clock(position: int) -> float | None:
         return float(time[position]) if np.isfinite(time[position]) else None
 
-    return Event(
+    event = Event(
         id=event_id(found.kind, start, track.name, rank, attempt),
         kind=found.kind,
         metric=track.name,
@@ -142,33 +142,6 @@ def _event(
         threshold=found.threshold,
         severity=found.severity,
         recovered=found.recovered,
-        message=_sentence(track, found),
         evidence=tuple((int(step[i]), float(track.values[i])) for i in rows),
     )
-
-
-def _sentence(track: Track, found: Candidate) -> str:
-    what = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}.get(
-        track.role or "", track.name
-    )
-    start, end = int(track.steps[found.start]), int(track.steps[found.end])
-    peak, value = int(track.steps[found.peak]), units.number(float(track.values[found.peak]))
-    at = f"at step {units.count(start)}"
-    if found.kind == "nonfinite":
-        until = (
-            f"until step {units.count(end)}, then finite again"
-            if found.recovered
-            else "and stayed so to the end"
-        )
-        return f"{what} became {value} {at} {until}."
-    level = units.number(found.level) if found.level is not None else "n/a"
-    if found.kind == "divergence":
-        return (
-            f"{what} left its level of {level} {at}, reached {value} at step {units.count(peak)} "
-            "and did not come back."
-        )
-    after = end - start + 1
-    return (
-        f"{what} jumped from {level} to {value} at step {units.count(peak)} and was back after "
-        f"{units.count(after)} step{'s' if after != 1 else ''}."
-    )
+    return replace(event, message=describe(event))

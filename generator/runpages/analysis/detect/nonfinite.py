@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runpages.analysis.roles import LOSSES
+
 from .track import Candidate, Track, segments
 
 __all__ = ["NonfiniteOptions", "find_nonfinite"]
@@ -21,7 +23,12 @@ class NonfiniteOptions:
 def find_nonfinite(
     track: Track, options: NonfiniteOptions = NonfiniteOptions()
 ) -> Iterator[Candidate]:
-    """Stretches of non-finite values; critical unless finite values follow."""
+    """Stretches of non-finite values.
+
+    Critical where a loss or gradient norm stays so to the end; a warning where a loss recovers or
+    another metric does not; else an info: loss scaling skips a step with an infinite gradient norm
+    on purpose, and a rate has no value at its first step (real-logs.md 1).
+    """
     bad = ~np.isfinite(track.values)
     if not bad.any():
         return
@@ -42,5 +49,13 @@ def find_nonfinite(
             level=float(track.values[before[-1]]) if len(before) else None,
             threshold=None,
             recovered=recovered,
-            severity="warning" if recovered else "critical",
+            severity=_severity(track.role, recovered=recovered),
         )
+
+
+def _severity(role: str | None, *, recovered: bool) -> str:
+    if role in LOSSES:
+        return "warning" if recovered else "critical"
+    if role == "grad_norm":
+        return "info" if recovered else "critical"
+    return "info" if recovered else "warning"

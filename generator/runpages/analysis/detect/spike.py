@@ -9,48 +9,83 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, level_of, noise_of
+from .track import Candidate, Floats, Track, excursions, level_of, noise_of, segments
 
 __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikeOptions:
-    """Defaults after the measurements in Hampel-type detectors on 22 real per-step loss curves:
-    residuals have q.999 = +9.4 and q.001 = -4.1 robust sd, so that no fixed k can serve."""
+    """Thresholds in robust standard deviations (sd), shares of the level, factors and points.
+
+    On 22 real per-step loss curves residuals have q.999 = +9.4 and q.001 = -4.1 sd, so that no
+    fixed k can serve (analysis.md 5.3): k follows from each run's own tail, between two bounds.
+    """
 
     min_points: int = 8
     least_k: float = 7.0
-    """Robust standard deviations an excursion must reach, whatever the tail says."""
+    """sd that one point must reach, whatever the tail says (analysis.md 1)."""
+    least_pair_k: float = 6.0
+    """sd that two neighbours must both reach (analysis.md 1, floor of its next scale)."""
     most_k: float = 30.0
+    """Cap on what the tail can ask for (analysis.md 1)."""
     expected_false: float = 0.02
-    """Noise points per run that may cross the threshold, by extrapolation of the run's own tail."""
+    """Noise points of a run that may cross k, by extrapolation of the run's tail (analysis.md 1)."""
     min_relative: float = 0.02
-    """Least height over the level, as a share of it (effect size)."""
+    """Least height over the level, as a share of it (analysis.md 3)."""
+    clear_relative: float = 1.0
+    """A loss at twice its level is a spike in any tail (llm-foundry: analysis.md 4)."""
     min_factor: float = 3.0
     """For gradient norms, judged on their logarithm: least height as a factor."""
+    clear_factor: float = 5.0
+    """Factor from which on a gradient norm is a spike in any tail."""
     warn_relative: float = 0.1
     """From this share of the level on a spike is a warning, below it an info."""
+    warn_lone_relative: float = 0.25
+    """The same for one row that is back in the next: it cost nothing yet (analysis.md 3)."""
     warn_factor: float = 10.0
-    """The same for gradient norms."""
+    """The same for gradient norms (Megatron-LM's SPIKY_LOSS_FACTOR: analysis.md 4)."""
+    transient_points: int = 32
+    """Longest initial transient (analysis.md 1): what falls from the start is no excursion."""
 
 
-def tail_threshold(z: Floats, options: SpikeOptions = SpikeOptions()) -> float:
-    """The k that `expected_false` noise points of this run would cross.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Work:
+    """One track made ready: on the logarithm for gradient norms."""
+
+    y: Floats
+    level: Floats
+    residual: Floats
+    sigma: Floats
+    z: Floats
+    logarithmic: bool
+
+    def relative(self, share: float, factor: float) -> Floats:
+        """The height that `share` of the level (or `factor`) amounts to at each point."""
+        if self.logarithmic:
+            return np.full(len(self.y), math.log(factor))
+        return share * np.abs(self.level)
+
+
+def tail_threshold(z: Floats, *, least: float, options: SpikeOptions = SpikeOptions()) -> float:
+    """The k that `expected_false` noise points of this run would cross, at least `least`.
 
     Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
-    exceedances; runs under 1,500 points have too thin a tail and get 1.3 times the least k.
+    exceedances. Runs under 1,500 points have too thin a tail and get 1.3 times the least k, more
+    where the noise itself is known from few points: twice that at 8.
     """
     size = len(z)
     if size < 1500:
-        return 1.3 * options.least_k
+        return 1.3 * least * (1 + 8 / max(size, 8))
     shares = np.array([0.04, 0.01, 0.0025] if size >= 8000 else [0.16, 0.04, 0.01])
     ranks = size - np.maximum(1, (shares * size).astype(int))
     q = np.partition(z, ranks)[ranks]
-    first, second = q[1] - q[0], q[2] - q[1]
-    if first <= 0 or second <= 0:
-        return options.least_k
-    beyond = shares[2] * size
+    first, second = float(q[1] - q[0]), float(q[2] - q[1])
+    if not (first > 0 and second > 0):
+        return least
+    beyond = float(shares[2]) * size
     shape = (math.log(second / first) / math.log(4) * beyond + 0.1 * 30) / (beyond + 30)
     shape = min(max(shape, 0.0), 0.4)
     ratio = beyond / options.expected_false
@@ -58,64 +93,81 @@ def tail_threshold(z: Floats, options: SpikeOptions = SpikeOptions()) -> float:
         k = q[2] + second / math.log(4) * math.log(ratio)
     else:
         k = q[2] + second / (1 - 4.0**-shape) * (ratio**shape - 1)
-    return float(min(max(k, options.least_k), options.most_k))
+    return float(min(max(k, least), options.most_k))
 
 
 def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterator[Candidate]:
     """Excursions above the level that end before the track does."""
-    y = track.y
-    size = len(y)
-    if size < options.min_points:
+    if len(track.finite) < options.min_points:
         return
+    work = _prepare(track)
+    hits, k = _hits(work, options)
+    found = [e for e in _extents(hits, work.z) if _stands(work, e, options)]
+    wide: list[tuple[int, int]] = []
+    if not work.logarithmic:
+        # what lasts longer than the level's window has pulled the level up with it
+        wide = [e for e in excursions(work.y) if not _in_transient(work, e, options)]
+    for start, end in _united(found, wide):
+        yield _candidate(track, work, (start, end), k=k, options=options)
+
+
+def _prepare(track: Track) -> _Work:
+    y = track.y
     logarithmic = track.role == "grad_norm" and bool(np.all(y > 0))
-    work = np.log(y) if logarithmic else y
-    level = level_of(work)
-    residual = work - level
+    y = np.log(y) if logarithmic else y
+    level = level_of(y)
+    residual = y - level
     sigma = noise_of(residual)
-    z = np.divide(residual, sigma, out=np.zeros(size), where=sigma > 0)
+    z = np.divide(residual, sigma, out=np.zeros(len(y)), where=sigma > 0)
     # without noise any departure stands out: the effect size alone decides
     z[(sigma == 0) & (residual > 0)] = math.inf
-    k = tail_threshold(z[z < 60], options)
-    if logarithmic:
-        tall = residual >= math.log(options.min_factor)
-    else:
-        tall = residual >= options.min_relative * np.abs(level)
-    hits = np.flatnonzero((z > k) & tall)
-    # the first points of a run fall steeply and have no level before them
-    transient = max(3, min(32, size // 16))
-    for start, end in _extents(hits, z, size):
-        if start < transient:
-            continue
-        peak = start + int(np.argmax(residual[start : end + 1]))
-        height = residual[peak]
-        after = work[end + 1 : end + 1 + max(3, size // 20)]
-        if not len(after) or float(np.median(after)) - level[start] > 0.5 * height:
-            continue  # does not come back: a shift of level or a divergence
-        if logarithmic:
-            serious = height >= math.log(options.warn_factor)
-        else:
-            serious = height >= options.warn_relative * abs(level[peak])
-        base = math.exp(level[peak]) if logarithmic else track.sign * level[peak]
-        needed = level[peak] + k * sigma[peak]
-        yield Candidate(
-            kind="spike",
-            start=int(track.finite[start]),
-            end=int(track.finite[end]),
-            peak=int(track.finite[peak]),
-            level=float(base),
-            threshold=float(math.exp(needed) if logarithmic else track.sign * needed),
-            recovered=True,
-            severity="warning" if serious else "info",
-        )
+    return _Work(y=y, level=level, residual=residual, sigma=sigma, z=z, logarithmic=logarithmic)
 
 
-def _extents(hits: NDArray[np.intp], z: Floats, size: int) -> list[tuple[int, int]]:
+def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
+    """Points that stand out, and the k of single points.
+
+    Found excursions are left out of the tail and k is taken again: else a run with many spikes
+    would hide them from itself (masking). A run without any is never looked at twice.
+    """
+    tall = work.residual >= work.relative(options.min_relative, options.min_factor)
+    clear = work.residual >= work.relative(options.clear_relative, options.clear_factor)
+    pairs = np.minimum(work.z[1:], work.z[:-1])
+    hits = np.zeros(len(work.z), dtype=bool)
+    k = options.most_k
+    for _ in range(4):
+        noise = ~_near(hits) & (work.z < 2 * options.most_k)
+        k = tail_threshold(work.z[noise], least=options.least_k, options=options)
+        both = noise[1:] & noise[:-1]
+        pair_k = tail_threshold(pairs[both], least=options.least_pair_k, options=options)
+        found = (work.z > k) | (clear & (work.z > options.least_k))
+        double = pairs > pair_k
+        found[1:] |= double
+        found[:-1] |= double
+        found &= tall
+        if np.array_equal(found, hits):
+            break
+        hits = found
+    return hits, k
+
+
+def _near(hits: Bools) -> Bools:
+    """The hits and the flanks of each: not noise."""
+    near = hits.copy()
+    for shift in (1, 2, 3, 4):
+        near[shift:] |= hits[:-shift]
+        near[:-shift] |= hits[shift:]
+    return near
+
+
+def _extents(hits: Bools, z: Floats) -> list[tuple[int, int]]:
     """Events from hits: near ones merged, each grown while the curve stays 3 sd above its level."""
-    out: list[tuple[int, int]] = []
+    size = len(z)
     gap = max(3, min(32, size // 64))
-    for hit in hits:
-        start = end = int(hit)
-        if out and start <= out[-1][1]:
+    out: list[tuple[int, int]] = []
+    for first, last in segments(hits):
+        start, end = first, last
+        if out and end <= out[-1][1]:
             continue
         while start > 0 and z[start - 1] > 3:
             start -= 1
@@ -126,3 +178,67 @@ def _extents(hits: NDArray[np.intp], z: Floats, size: int) -> list[tuple[int, in
         else:
             out.append((start, end))
     return out
+
+
+def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool:
+    """Whether the excursion is past the start of the run and comes back."""
+    start, end = extent
+    if _in_transient(work, extent, options):
+        return False
+    after = work.y[end + 1 : end + 1 + max(3, len(work.y) // 20)]
+    height = float(np.max(work.residual[start : end + 1]))
+    return len(after) > 0 and float(np.median(after)) - work.level[start] <= 0.5 * height
+
+
+def _in_transient(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool:
+    """Whether it lies in the first fall of the run, which has no level before it.
+
+    A loss that rises to twice its level and above everything before it does not fall.
+    """
+    start, end = extent
+    if start >= max(3, min(options.transient_points, len(work.y) // 16)):
+        return False
+    if work.logarithmic or start < 3:
+        return True
+    peak = float(np.max(work.y[start : end + 1]))
+    before = work.y[:start]
+    return peak <= (1 + options.clear_relative) * float(np.max(np.abs(before)))
+
+
+def _united(found: list[tuple[int, int]], wide: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Both lists as one, what overlaps joined."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted([*found, *wide]):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
+
+
+def _candidate(
+    track: Track, work: _Work, extent: tuple[int, int], *, k: float, options: SpikeOptions
+) -> Candidate:
+    start, end = extent
+    peak = start + int(np.argmax(work.y[start : end + 1]))
+    before = work.y[max(0, start - 9) : start]
+    level = min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
+    height = float(work.y[peak]) - level
+    needed = level + k * float(work.sigma[peak])
+    if work.logarithmic:
+        serious = height >= math.log(options.warn_factor)
+        level, needed = math.exp(level), math.exp(min(needed, 700.0))
+    else:
+        share = options.warn_lone_relative if start == end else options.warn_relative
+        serious = height >= share * abs(level)
+        level, needed = track.sign * level, track.sign * needed
+    return Candidate(
+        kind="spike",
+        start=int(track.finite[start]),
+        end=int(track.finite[end]),
+        peak=int(track.finite[peak]),
+        level=level,
+        threshold=needed,
+        recovered=True,
+        severity="warning" if serious else "info",
+    )

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Candidate", "Floats", "Track", "level_of", "noise_of", "running_median", "segments"]
+__all__ = [
+    "Candidate",
+    "Departure",
+    "Floats",
+    "Track",
+    "excursions",
+    "level_of",
+    "noise_of",
+    "running_median",
+    "segments",
+]
 
 Floats = NDArray[np.float64]
 
@@ -28,8 +38,6 @@ class Track:
     values: Floats
     finite: NDArray[np.int64]
     """Positions of the finite values."""
-    ends_run: bool = True
-    """Whether nothing follows this attempt."""
 
     @property
     def y(self) -> Floats:
@@ -105,3 +113,50 @@ def noise_of(residual: Floats) -> Floats:
         sigma = 1.4826 * running_median(away, int(np.clip(size // 3, 7, 257)) | 1)
     middle = float(np.median(sigma))
     return np.maximum(sigma, 0.15 * middle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Departure:
+    """How far a curve is above the best level it has had: the slow view of excursions.
+
+    `reference` is the running minimum of a wide running median; `smooth` a median of five, in
+    which one tall point is not seen; `noise` the robust sd of the first differences over sqrt 2.
+    """
+
+    smooth: Floats
+    reference: Floats
+    noise: float
+
+    @classmethod
+    def of(cls, y: Floats) -> Departure:
+        wide = running_median(y, int(np.clip(len(y) // 16, 5, 65)) | 1)
+        steps = np.diff(y)
+        spread = np.median(np.abs(steps - np.median(steps))) if len(steps) > 1 else 0.0
+        return cls(
+            smooth=running_median(y, 5),
+            reference=np.minimum.accumulate(wide),
+            noise=float(1.4826 * spread / np.sqrt(2)),
+        )
+
+    def allowed(self, relative: float, sds: float) -> Floats:
+        """The height above the reference that is still the level, at each point."""
+        return np.maximum(relative * np.abs(self.reference), sds * self.noise)
+
+
+def excursions(
+    y: Floats, *, relative: float = 0.10, sds: float = 8.0, least_points: int = 3
+) -> list[tuple[int, int]]:
+    """(first, last) of stretches above the best level before that end before the curve does.
+
+    One begins where the curve leaves the level by half of max(`relative`, `sds` of the noise),
+    must exceed the whole for `least_points`, and ends when it is back within half. The widths are
+    those of a divergence (analysis.md 3): the same departure, but it came back.
+    """
+    gone = Departure.of(y)
+    height = gone.smooth - gone.reference
+    limit = gone.allowed(relative, sds)
+    out = []
+    for start, end in segments(height > limit / 2):
+        if end < len(y) - 1 and int(np.sum((height > limit)[start : end + 1])) >= least_points:
+            out.append((start, end))
+    return out

@@ -1,0 +1,47 @@
+"""The one sentence that an event is told in."""
+
+from __future__ import annotations
+
+from runpages import units
+from runpages.model import Event
+
+__all__ = ["describe"]
+
+_NAMES = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}
+
+
+def describe(event: Event, *, ending: str = "") -> str:
+    """What happened, from the event's own numbers; `ending` replaces how it went on.
+
+    Holds the metric's name as logged where it plays no known role: text of the run, unescaped.
+    """
+    what = _NAMES.get(event.role or "", event.metric)
+    start = f"at step {units.count(event.start_step)}"
+    value = units.number(event.peak_value) if event.peak_value is not None else "n/a"
+    if event.kind == "nonfinite":
+        return f"{what} became {value} {start} {ending or _nonfinite_ending(event)}."
+    level = units.number(event.baseline_value) if event.baseline_value is not None else "n/a"
+    if event.kind == "divergence":
+        peak = ""
+        if event.peak_step not in {None, event.start_step}:
+            peak = f", reached {value} at step {units.count(event.peak_step or 0)}"
+        else:
+            level = f"{level} for {value}"
+        return (
+            f"{what} left its level of {level} {start}{peak} and {ending or 'did not come back'}."
+        )
+    peak = units.count(event.start_step if event.peak_step is None else event.peak_step)
+    back = (
+        "was back at its level in the next record"
+        if event.start_step == event.end_step
+        else f"was back at its level after step {units.count(event.end_step)}"
+    )
+    return f"{what} rose from {level} to {value} at step {peak} and {ending or back}."
+
+
+def _nonfinite_ending(event: Event) -> str:
+    if not event.recovered:
+        return "and stayed so to the end"
+    if event.start_step == event.end_step:
+        return "and was finite again in the next record"
+    return f"and was finite again after step {units.count(event.end_step)}"

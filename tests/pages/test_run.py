@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import markdown
+import pytest
+
+from pages import factory
+from runpages.analysis import analyze_group
+from runpages.markup import json_bytes
+from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
+
+GOLDEN = Path(__file__).parent / "golden"
+SITE = SimpleNamespace(title="Training runs", section="runs")
+ANCHORS = ("summary", "findings", "timeline", "curves", "evals", "samples", "resources",
+           "reproduce", "checkpoints", "provenance", "notes")  # fmt: skip
+ATTACK = "</title><script>alert(1)</script>[x](javascript:alert(1)) {{ 7*7 }} {: onclick=a }\n\n# h"
+
+
+def html_of(text: str) -> str:
+    body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    return markdown.markdown(body, extensions=["attr_list", "md_in_html", "toc", "tables"])
+
+
+class Seen(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags, self.ids, self.attributes, self.words = [], [], [], []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def page_of(report) -> Seen:
+    return Seen(html_of(render(report).markdown))
+
+
+def compare_golden(name: str, text: str) -> None:
+    """`RUNPAGES_GOLDEN=write pytest tests/pages` writes them anew; read the diff."""
+    path = GOLDEN / name
+    if os.environ.get("RUNPAGES_GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_golden_page_of_an_empty_run() -> None:
+    compare_golden("empty.md", render(factory.report(name="empty")).markdown)
+
+
+def test_golden_index() -> None:
+    rows = [list_row(factory.rolled_back()), list_row(factory.report(name="empty", run_id="two"))]
+    compare_golden("index.md", render_index(rows, site=SITE).markdown)
+
+
+@pytest.mark.parametrize("make", [factory.healthy, factory.rolled_back, factory.report])
+def test_every_anchor_is_there_once_in_order(make) -> None:
+    found = [i for i in page_of(make()).ids if i in ANCHORS]
+    assert found == list(ANCHORS)
+
+
+def test_events_have_their_anchor() -> None:
+    report = factory.rolled_back()
+    assert report.events
+    assert {f"event-{e.id}" for e in report.events} <= set(page_of(report).ids)
+
+
+def test_a_rolled_back_spike_stays_with_its_lost_steps() -> None:
+    report = factory.rolled_back()
+    spike = next(e for e in report.events if e.kind == "spike")
+    assert spike.lost_steps == 30
+    text = page_of(report).text
+    assert "rolled back, 30 steps lost" in text
+    assert "1 warning" in text
+
+
+def test_a_healthy_run_has_a_green_chip_and_says_what_was_not_judged() -> None:
+    page = page_of(factory.healthy())
+    assert "no findings" in page.text
+    assert "Not judged:" in page.text
+    assert "warning" not in page.text
+
+
+def test_an_empty_run_says_so_in_every_section_and_shows_no_zero_for_absent_numbers() -> None:
+    page = page_of(factory.report(name="empty"))
+    for sentence in ("no metric was recorded", "no step was recorded", "no evaluation was logged",
+                     "no sample was logged", "the log names no checkpoint", "No verdict yet"):  # fmt: skip
+        assert sentence in page.text
+    assert "Nothing was recorded" in page.text
+    assert "no findings" not in page.text
+    assert "svg" not in page.tags
+
+
+def test_a_running_run_says_so() -> None:
+    assert "still running" in page_of(factory.healthy(state="running")).text
+
+
+def test_a_difference_from_the_baseline_says_its_direction() -> None:
+    base = factory.healthy(config={"lr": 1})
+    worse = factory.report(
+        {"train/loss": factory.rows(0, 200, lambda s: factory.falling(s) + 1)},
+        run_id="two",
+        config={"lr": 2},
+        baseline=base,
+    )
+    text = page_of(worse).text
+    assert "▲ 1.000 worse" in text
+    assert "What differs from the baseline" in text
+
+
+def test_nothing_foreign_is_active_and_no_block_breaks() -> None:
+    report = factory.healthy(
+        name=ATTACK, project=ATTACK, group=ATTACK, author=ATTACK, description=ATTACK,
+        command=ATTACK, tags=(ATTACK,), config={ATTACK: ATTACK}, console=ATTACK,
+        environment={ATTACK: ATTACK}, incomplete=(ATTACK,),
+    )  # fmt: skip
+    page = page_of(report)
+    assert "script" not in page.tags
+    assert not [a for a in page.attributes if a[1].startswith("on") or a[1] == "style"]
+    addresses = [a[2] or "" for a in page.attributes if a[1] in {"href", "src"}]
+    assert not [a for a in addresses if a.strip().lower().startswith("javascript:")]
+    assert [i for i in page.ids if i in ANCHORS] == list(ANCHORS)
+    title = render(report).markdown.split("\n")[1]
+    assert "<" not in title
+    assert "alert(1)" in unescape(title)
+
+
+def test_a_page_is_a_pure_function_of_its_report() -> None:
+    one, two = render(factory.rolled_back()), render(factory.rolled_back())
+    assert one == two
+
+
+def test_files_stand_below_the_section() -> None:
+    report = factory.rolled_back()
+    files = render(report, section="train").files
+    folder = f"train/assets/runs/{report.run.slug}"
+    assert set(files) == {f"{folder}/{n}.json" for n in ("run", "charts", "samples")}
+    assert len(json.loads(files[f"{folder}/samples.json"])["samples"]) == 3
+    assert (
+        f"train/assets/runs/{report.run.slug}/samples.json" not in render(factory.healthy()).files
+    )
+
+
+def test_only_the_newest_two_steps_of_a_sample_are_in_the_page() -> None:
+    text = page_of(factory.rolled_back()).text
+    assert "<b>150</b>" in text
+    assert "<b>100</b>" in text
+    assert "<b>50</b>" not in text
+
+
+def test_point_counts_are_on_the_page() -> None:
+    assert "270 in 1 metrics" in page_of(factory.rolled_back()).text
+
+
+def test_run_json_is_strict_and_names_what_is_absent() -> None:
+    report = factory.report({"train/loss": factory.rows(0, 50, lambda s: float("nan"))})
+    document = json.loads(json_bytes(run_json(report)), parse_constant=pytest.fail)
+    assert document["schema"] == "runpages.show/1"
+    assert document["figures"]["usd"] == {
+        "value": None,
+        "why": "accelerator not recorded, so no price fits",
+    }
+    assert document["metrics"][0]["last"] == "NaN"
+
+
+def test_group_slugs_tell_groups_apart_and_hold_no_foreign_character() -> None:
+    names = ["a/b", "a b", "../../x", "", "é" * 300]
+    slugs = [group_slug(name) for name in names]
+    assert len(set(slugs)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9-]{1,64}", slug) for slug in slugs)
+
+
+def test_a_group_page_shows_mean_sd_and_n_and_the_run_page_only_links_it() -> None:
+    members = [
+        factory.report(
+            {"train/loss": factory.rows(0, 50, lambda s, k=k: 2.0 + k)},
+            run_id=str(k), name=f"seed {k}", group="seeds", seed=k, config={"seed": k, "lr": 1},
+        )
+        for k in (1, 2, 3)
+    ]  # fmt: skip
+    rows = [list_row(m) for m in members]
+    page = render_group(analyze_group(members), rows, site=SITE)
+    text = Seen(html_of(page.markdown)).text
+    assert "4.0000" in text
+    assert "1.0" in text
+    assert "seeds 1, 2, 3" in text
+    assert list(page.files) == [f"runs/groups/{group_slug('seeds')}.json"]
+    assert f"../by/group/{group_slug('seeds')}/" in unescape(render(members[0]).markdown)
+    assert "4.0000" not in page_of(members[0]).text
