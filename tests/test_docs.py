@@ -1,0 +1,70 @@
+"""Documentation against code: every verb, setting, source and path it should name."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from runpages.analysis.detect import DETECTORS
+from runpages.cli import main
+from runpages.config import Settings
+from runpages.config import settings as settings_module
+from runpages.sources import SOURCES
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_every_verb_is_documented_and_has_help(verb):
+    assert f"`runpages {verb}" in (ROOT / "docs/reference/cli.md").read_text()
+    command = main.commands[verb]
+    assert command.help
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, f"{verb} {parameter.name}"
+
+
+def test_every_setting_is_documented():
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    for field in dataclasses.fields(Settings):
+        if field.name == "folder":
+            continue
+        assert f"[{field.name}]" in page or f"[[{field.name}]]" in page
+    for name in settings_module.__all__:
+        cls = getattr(settings_module, name)
+        if cls is Settings:
+            continue
+        for field in dataclasses.fields(cls):
+            assert f"`{field.name}`" in page, f"{name}.{field.name}"
+
+
+@pytest.mark.parametrize("source", sorted(SOURCES))
+def test_every_source_is_documented(source):
+    assert f"`{source}`" in (ROOT / "docs/sources/index.md").read_text()
+
+
+@pytest.mark.parametrize("kind", [d.kind for d in DETECTORS] + ["restart"])
+def test_every_kind_of_finding_is_documented(kind):
+    assert f"`{kind}`" in (ROOT / "docs/reference/findings.md").read_text()
+
+
+def test_paths_named_in_the_documentation_exist():
+    roots = (ROOT, ROOT / "generator/runpages")
+    text = DOCS + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "README.md").read_text()
+    named = set(re.findall(r"`((?:analysis|archive|builder|pages|sources|templates|docs|generator|tests|benchmarks|plugin|cli|demo)/[\w./-]*)`", text))
+    assert named
+    missing = [path for path in sorted(named) if not any((root / path).exists() for root in roots)]
+    assert [m for m in missing if m != "docs/runs/"] == []
+
+
+def test_the_slug_vectors_of_the_documentation_hold():
+    from runpages.model import slug_of
+
+    rows = re.findall(r"\| `(.+?)` \| (.+?) \| `(.+?)` \| `(.+?-[0-9a-f]{10})` \|", (ROOT / "docs/sources/index.md").read_text())
+    assert len(rows) == 4
+    for source, project, run_id, slug in rows:
+        assert slug_of(source, project.strip("`").replace("*(empty)*", ""), run_id) == slug
