@@ -116,7 +116,7 @@ def _restart(change: Transition, metric: str) -> Event:
         spent = f" ({units.duration(change.lost_seconds)})" if change.lost_seconds else ""
         sentence += (
             f"; {units.count(lost)} step{'s' if lost != 1 else ''}{spent} up to step "
-            f"{units.count(change.reached)} were done again."
+            f"{units.count(change.reached)} were lost."
         )
     else:
         sentence += "; no step was done twice."
@@ -136,12 +136,19 @@ def _restart(change: Transition, metric: str) -> Event:
     )
 
 
-def rolled_back(event: Event, transitions: Sequence[Transition], later: Sequence[Event]) -> Event:
+def rolled_back(
+    event: Event,
+    transitions: Sequence[Transition],
+    *,
+    later: Sequence[Event],
+    reached: int | None,
+) -> Event:
     """The event with what its rollback cost, if a later attempt did its steps again.
 
-    `later` are the events of later attempts. What had not come back when its attempt ended is a
-    spike, not a divergence: the run went on from a state before it. It stays critical only if a
-    later attempt met it again. A mere info is not what a run was rolled back for: it costs nothing.
+    `later` are the events of later attempts, `reached` is the last step they came to. A divergence
+    whose step a later attempt passed in peace becomes a spike and a warning: the run came back from
+    it, by way of a checkpoint. Otherwise it stays as serious as it was. An info is not what a run
+    was rolled back for: it is charged with no steps.
     """
     change = next(
         (t for t in transitions if t.before >= event.attempt and t.resumed <= event.end_step), None
@@ -149,6 +156,7 @@ def rolled_back(event: Event, transitions: Sequence[Transition], later: Sequence
     if change is None or event.kind == "restart":
         return event
     again = any(e.kind == event.kind and e.metric == event.metric for e in later)
+    passed = not again and reached is not None and reached >= event.start_step
     charged = event.severity != "info"
     ending = "" if event.recovered else f"had not come back when attempt {change.before} ended"
     if ending and event.kind == "nonfinite":
@@ -157,20 +165,24 @@ def rolled_back(event: Event, transitions: Sequence[Transition], later: Sequence
     sentence = (
         f"{describe(event, ending=ending)} Attempt {change.after} went back to step "
         f"{units.count(change.resumed)} and did {lost} step{'s' if lost != '1' else ''} again; "
-        f"there it {'happened again' if again else 'did not happen again'}."
+        f"{'it happened again' if again else _fate(passed=passed)}."
     )
-    kind = "spike" if event.kind == "divergence" else event.kind
+    kind = "spike" if event.kind == "divergence" and passed else event.kind
     return replace(
         event,
         id=event_id(kind, event.start_step, event.metric, event.rank, event.attempt),
         kind=kind,
-        severity="warning" if event.severity == "critical" and not again else event.severity,
-        recovered=event.recovered or not again,
+        severity="warning" if event.severity == "critical" and passed else event.severity,
+        recovered=event.recovered or passed,
         lost_steps=change.lost_steps if charged else None,
         lost_seconds=change.lost_seconds if charged else None,
         lost_device_hours=change.lost_device_hours if charged else None,
         message=sentence,
     )
+
+
+def _fate(*, passed: bool) -> str:
+    return "it did not happen again" if passed else "no later attempt came as far"
 
 
 def with_checkpoints(event: Event, checkpoints: Sequence[Checkpoint]) -> Event:

@@ -81,15 +81,24 @@ def _events(
     for info in run.series.infos:
         if info.axis == "step":
             found += _events_of(run, info.name, options)
-    told = [
-        rolled_back(event, transitions, [e for e in found if e.attempt > event.attempt])
-        for event in found
-    ]
+    told = [_with_rollback(run, event, found, transitions) for event in found]
     told += restart_events(transitions, primary)
     told = [with_checkpoints(event, run.checkpoints) for event in told]
     order = {severity: -number for number, severity in enumerate(SEVERITIES)}
-    told.sort(key=lambda e: (order[e.severity], e.start_step, e.kind, e.metric, e.attempt))
+    told.sort(key=lambda e: (order[e.severity], e.start_step, e.attempt, e.kind, e.metric))
     return tuple(told)
+
+
+def _with_rollback(
+    run: Run, event: Event, found: Sequence[Event], transitions: Sequence[Transition]
+) -> Event:
+    ends = [last for number, (_, last) in run.series.spans.items() if number > event.attempt]
+    return rolled_back(
+        event,
+        transitions,
+        later=[e for e in found if e.attempt > event.attempt],
+        reached=max(ends, default=None),
+    )
 
 
 def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:

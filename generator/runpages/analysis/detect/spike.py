@@ -32,7 +32,7 @@ class SpikeOptions:
     most_k: float = 30.0
     """Cap on what the tail can ask for (analysis.md 1)."""
     expected_false: float = 0.02
-    """Noise points of a run that may cross k, by extrapolation of the run's tail (analysis.md 1)."""
+    """Noise points of a run that may cross k, by extrapolation of its tail (analysis.md 1)."""
     min_relative: float = 0.02
     """Least height over the level, as a share of it (analysis.md 3)."""
     clear_relative: float = 1.0

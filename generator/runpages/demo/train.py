@@ -1,0 +1,172 @@
+"""The family of runs, and the loop that trains one of them."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .corpus import decode, encode, make_text
+from .model import CONTEXT, AdamW, CharModel
+from .trackers import Tracker
+
+__all__ = ["FAMILY", "Spec", "spec_of", "train"]
+
+PROMPTS = ("the model ", "12+30=")
+CHECKPOINT_EVERY = 60
+EVALUATE_EVERY = 30
+SAMPLE_EVERY = 180
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One run of the family."""
+
+    name: str
+    trackers: tuple[str, ...]
+    seed: int = 0
+    group: str = ""
+    lr: float = 6e-3
+    warmup: int = 40
+    steps: int = 720
+    batch: int = 256
+    bad_from: int | None = None
+    """First step whose batch comes from a damaged stretch of the data."""
+    bad_steps: int = 0
+    killed_at: int | None = None
+    """The process dies in this step, as if the machine had gone."""
+    skip_bad_on_resume: bool = False
+
+
+FAMILY = (
+    Spec(name="baseline", trackers=("wandb", "tensorboard"), group="baseline-seeds"),
+    Spec(name="baseline-seed1", trackers=("rundir",), seed=1, group="baseline-seeds"),
+    Spec(name="baseline-seed2", trackers=("rundir",), seed=2, group="baseline-seeds"),
+    Spec(name="baseline-seed3", trackers=("rundir",), seed=3, group="baseline-seeds"),
+    Spec(name="high-lr", trackers=("wandb",), lr=1.5, warmup=360),
+    Spec(name="bad-batch", trackers=("tensorboard",), bad_from=430, bad_steps=3),
+    Spec(name="killed-and-resumed", trackers=("tensorboard",), killed_at=392),
+    Spec(
+        name="rolled-back",
+        trackers=("rundir",),
+        bad_from=436,
+        bad_steps=40,
+        killed_at=458,
+        skip_bad_on_resume=True,
+    ),
+)
+
+
+class _Data:
+    """Batches by step number, so that a resumed run sees what it would have seen."""
+
+    def __init__(self, spec: Spec, *, skip_bad: bool) -> None:
+        numbers = encode(make_text(20261125))
+        cut = len(numbers) * 9 // 10
+        self.training, self.validation = numbers[:cut], numbers[cut:]
+        self.spec = spec
+        self.skip_bad = skip_bad
+
+    def batch(self, step: int) -> tuple[Any, Any]:
+        spec = self.spec
+        chance = np.random.default_rng([spec.seed, step])
+        context, target = self._windows(self.training, chance, spec.batch)
+        first = spec.bad_from
+        if first is not None and first <= step < first + spec.bad_steps and not self.skip_bad:
+            # a damaged shard: the bytes are there, their order is lost
+            target = chance.permutation(target)
+        return context, target
+
+    def held_out(self) -> tuple[Any, Any]:
+        return self._windows(self.validation, np.random.default_rng(7), 2048)
+
+    @staticmethod
+    def _windows(numbers: Any, chance: np.random.Generator, count: int) -> tuple[Any, Any]:
+        starts = chance.integers(0, len(numbers) - CONTEXT - 1, count)
+        windows = numbers[starts[:, None] + np.arange(CONTEXT + 1)]
+        return windows[:, :-1], windows[:, -1]
+
+
+def _schedule(spec: Spec, step: int) -> float:
+    """Linear warm-up, then cosine to a tenth."""
+    if step < spec.warmup:
+        return spec.lr * (step + 1) / spec.warmup
+    share = (step - spec.warmup) / max(1, spec.steps - spec.warmup)
+    return spec.lr * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
+
+
+def train(spec: Spec, folder: Path, *, resumed: bool = False) -> None:
+    """Train from the start, or from the newest checkpoint; what happens is written by trackers."""
+    model = CharModel(spec.seed)
+    optimiser = AdamW(model.weights)
+    data = _Data(spec, skip_bad=resumed and spec.skip_bad_on_resume)
+    checkpoints = folder / "checkpoints" / spec.name
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    first = _restore(checkpoints, model, optimiser) if resumed else 0
+    config = {
+        "model": {"architecture": "char MLP", "n_params": model.parameters, "context": CONTEXT},
+        "optimizer": {"name": "AdamW", "lr": spec.lr, "warmup": spec.warmup},
+        "batch": spec.batch,
+        "steps": spec.steps,
+        "seed": spec.seed,
+    }
+    tracker = Tracker(
+        spec.name, spec.trackers, folder, config, spec.seed, spec.group, resumed=resumed
+    )
+    context, target = data.held_out()
+    with np.errstate(all="ignore"):
+        for step in range(first, spec.steps):
+            lr = _schedule(spec, step)
+            loss, gradient = model.gradients(*data.batch(step))
+            norm = math.sqrt(
+                sum(float((g.astype(np.float64) ** 2).sum()) for g in gradient.values())
+            )
+            values = {"train/loss": loss, "train/grad_norm": norm, "train/lr": lr}
+            values["train/tokens"] = float((step + 1) * spec.batch)
+            if (step + 1) % EVALUATE_EVERY == 0 or step == 0:
+                values["val/loss"] = model.loss(context, target)
+            tracker.metrics(step, values)
+            optimiser.update(model.weights, gradient, lr)
+            if (step + 1) % SAMPLE_EVERY == 0:
+                for number, prompt in enumerate(PROMPTS):
+                    text = model.write(encode(prompt), 60, temperature=0.7, seed=number)
+                    tracker.sample(step, prompt, decode(text)[len(prompt) :])
+            if (step + 1) % CHECKPOINT_EVERY == 0:
+                path = _save(checkpoints, step + 1, model, optimiser)
+                tracker.checkpoint(step, path.relative_to(folder).as_posix(), path.stat().st_size)
+            if step == spec.killed_at and not resumed:
+                tracker.flush()
+                os._exit(9)
+    tracker.finish()
+
+
+def _save(folder: Path, step: int, model: CharModel, optimiser: AdamW) -> Path:
+    """Weights and optimiser state before `step`."""
+    path = folder / f"step-{step:05d}.npz"
+    arrays = {f"w.{n}": a for n, a in model.weights.items()}
+    arrays |= {f"m.{n}": a for n, a in optimiser.first.items()}
+    arrays |= {f"v.{n}": a for n, a in optimiser.second.items()}
+    np.savez(path, allow_pickle=False, **arrays)
+    return path
+
+
+def _restore(folder: Path, model: CharModel, optimiser: AdamW) -> int:
+    """Load the newest checkpoint; returns the step to go on with."""
+    path = max(folder.glob("step-*.npz"))
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in model.weights:
+            model.weights[name] = arrays[f"w.{name}"]
+            optimiser.first[name] = arrays[f"m.{name}"]
+            optimiser.second[name] = arrays[f"v.{name}"]
+    step = int(path.stem.partition("-")[2])
+    optimiser.steps = step
+    return step
+
+
+def spec_of(name: str) -> Spec:
+    """The member of the family with this name."""
+    return next(spec for spec in FAMILY if spec.name == name)

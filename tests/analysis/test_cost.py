@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.builders import START, falling, make_run
+from runpages.analysis import AnalysisOptions, analyze
+from runpages.analysis.cost import choose_price, shipped_prices
+from runpages.model import Price
+
+
+def price(accelerator, usd, valid_from):
+    return Price(
+        accelerator=accelerator,
+        usd_per_device_hour=usd,
+        valid_from=valid_from,
+        source_url="https://prices.example/list",
+        kind="team",
+    )
+
+
+def seconds(day):
+    return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC).timestamp()
+
+
+def plain(steps=900, **facts):
+    at = np.arange(1, steps + 1)
+    return make_run({1: {"loss": (at, falling(at))}}, **facts)
+
+
+def test_device_hours_and_money_by_hand():
+    run = plain(900, seconds_per_step=4.0, device="NVIDIA A100-SXM4-80GB", devices=8)
+    options = AnalysisOptions(prices=(price("A100", 2.0, "2026-01-01"),))
+    cost = analyze(run, options).cost
+    assert cost.device_hours.value == pytest.approx(8.0)  # 3,600 s times 8
+    assert cost.usd.value == pytest.approx(16.0)
+    assert cost.price is not None
+    assert (cost.price.kind, cost.price.valid_from) == ("team", "2026-01-01")
+
+
+def test_attempts_on_different_numbers_of_devices_are_added_up():
+    at = np.arange(1, 901)
+    run = make_run(
+        {1: {"loss": (at, falling(at))}, 2: {"loss": (at + 800, falling(at + 800))}},
+        seconds_per_step=4.0,
+        device="H100",
+        devices=4,
+    )
+    lives = (replace(run.attempts[0], devices=8), run.attempts[1])
+    cost = analyze(replace(run, attempts=lives)).cost
+    assert cost.device_hours.value == pytest.approx(8 + 4)
+    assert [a.devices for a in cost.attempts] == [8, 4]
+    assert cost.lost_device_hours.value == pytest.approx(100 * 4 / 3600 * 8)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({}, "number of accelerators not recorded"),
+        ({"devices": 1}, None),
+    ],
+)
+def test_what_is_not_recorded_is_not_guessed(facts, why):
+    cost = analyze(plain(**facts)).cost
+    assert cost.usd.value is None
+    assert "accelerator not recorded" in cost.usd.why
+    assert cost.device_hours.why == (why or "")
+    assert cost.energy_kwh.why == "power was not sampled"
+
+
+def test_the_row_valid_at_the_runs_end_is_chosen():
+    rows = (
+        price("A100", 3.0, "2025-01-01"),
+        price("A100", 2.0, "2026-01-01"),
+        price("A100", 1.0, "2026-12-01"),
+    )
+    chosen = choose_price("NVIDIA A100-SXM4", seconds("2026-05-01"), rows)
+    assert chosen is not None
+    assert chosen.usd_per_device_hour == 2.0
+    assert choose_price("NVIDIA A100-SXM4", seconds("2024-05-01"), rows) is None
+
+
+def test_the_first_day_counts():
+    rows = (price("A100", 2.0, "2026-01-01"),)
+    assert choose_price("A100", seconds("2026-01-01"), rows) is not None
+    assert choose_price("A100", seconds("2025-12-31") + 86399, rows) is None
+
+
+def test_names_match_as_words_and_the_particular_one_wins():
+    end = seconds("2026-06-01")
+    rows = (price("A10", 0.5, "2026-02-01"), price("A100", 2.0, "2026-02-01"))
+    rows += (price("A100-SXM4-80GB", 2.5, "2026-01-01"),)
+    usd = [
+        found.usd_per_device_hour if (found := choose_price(device, end, rows)) else None
+        for device in ("NVIDIA A10", "NVIDIA A100-PCIE-40GB", "NVIDIA A100-SXM4-80GB", "GA10x")
+    ]
+    assert usd == [0.5, 2.0, 2.5, None]
+
+
+def test_the_team_comes_before_the_shipped_list():
+    end = seconds("2026-06-01")
+    shipped = choose_price("NVIDIA H100 80GB HBM3", end, ())
+    assert shipped is not None
+    assert shipped.kind == "list price estimate"
+    own = choose_price("NVIDIA H100 80GB HBM3", end, (price("H100", 9.0, "2026-01-01"),))
+    assert own is not None
+    assert own.kind == "team"
+
+
+def test_each_shipped_price_has_date_and_source():
+    for row in shipped_prices():
+        dt.date.fromisoformat(row.valid_from)
+        assert row.source_url.startswith("https://")
+        assert row.usd_per_device_hour > 0
+
+
+def test_energy_by_hand():
+    at = START + 10.0 * np.arange(361)
+    power = {
+        "system/gpu.0.powerWatts": (at, np.full(361, 300.0)),
+        "system/gpu.1.powerWatts": (at, np.linspace(100, 300, 361)),
+    }
+    energy = analyze(plain(power=power)).cost.energy_kwh
+    assert energy.value == pytest.approx(0.3 + 0.2)  # an hour at 300 W, an hour at 200 W on average
+
+
+def test_a_gap_in_the_power_counts_as_three_periods():
+    at = START + np.array([0.0, 10, 20, 30, 3630, 3640])
+    energy = analyze(plain(power={"gpu.0.powerWatts": (at, np.full(6, 360.0))})).cost.energy_kwh
+    assert energy.value == pytest.approx((4 * 10 + 30) * 360 / 3.6e6)

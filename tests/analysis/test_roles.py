@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from runpages.analysis.roles import ROLES, direction_of, resolver, role_of
+
+
+@pytest.mark.parametrize(
+    ("names", "role"),
+    [
+        (
+            "loss|train/loss|train_loss|lm loss|trl|Loss/train|mtp_1 loss|train/CrossEntropyLoss",
+            "loss",
+        ),
+        ("val/loss|eval_loss|eval_g0_loss|loss/val|Validation Loss|vl|test/ctc_loss", "val_loss"),
+        ("norm|grad_norm|train/grad_norm|optim/total_grad_norm|gradient_norm", "grad_norm"),
+        ("lr|learning_rate|train/lr|lr-AdamW/pg1|optim/learning_rate_group0", "lr"),
+        ("tokens|tokens_seen|train/tokens|consumed_tokens", "tokens"),
+        ("tok/s|tokens/sec|tokens_per_second|throughput(tps)|train/tps", "tokens_per_second"),
+        ("iteration-time|step_time|step_seconds|perf/step_time|time/step", "step_seconds"),
+        ("dt_ms|step_avg|step_time_ms|elapsed time per iteration (ms)", "step_milliseconds"),
+        ("gpu.0.gpu|system/gpu.3.gpu|stats:gpu.0.gpu|system.gpu.0.gpu", "gpu_util"),
+        ("gpu.0.powerWatts|system/gpu.0.powerWatts", "gpu_power"),
+        ("eval_accuracy|val/acc|hellaswag|eval/hellaswag/acc_norm|bleu", "eval"),
+        ("val/perplexity|val_bpb|test/wer", "eval_lower"),
+    ],
+)
+def test_names_of_the_dialects(names, role):
+    assert {name: role_of(name) for name in names.split("|")} == dict.fromkeys(
+        names.split("|"), role
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("d_loss", "loss_G", "gan/d_loss", "generator/loss", "critic/val_loss", "cycle_A"),
+        *("policy_loss", "aux_loss", "loss_scale", "train/loss_scale", "weight_norm"),
+        *("gpu.0.enforcedPowerLimitWatts", "gpu.0.powerPercent", "tokens_per_sec_per_gpu"),
+        *("eval_runtime", "train/accuracy", "epoch", "", "x" * 10_000, "loss\n"),
+    ],
+)
+def test_no_role_is_better_than_a_wrong_one(name):
+    assert role_of(name) is None
+
+
+def test_the_team_comes_first_by_name_or_pattern():
+    resolve = resolver({"loss": ["objective", "head_*/ce"], "lr": ["train/loss"]})
+    assert resolve("objective") == "loss"
+    assert resolve("head_3/ce") == "loss"
+    assert resolve("train/loss") == "lr"
+    assert resolve("val/loss") == "val_loss"
+
+
+def test_a_name_with_brackets_is_also_meant_literally():
+    assert resolver({"loss": ["loss[0]"]})("loss[0]") == "loss"
+
+
+def test_directions_are_known_words():
+    assert {role.direction for role in ROLES.values()} <= {"lower", "higher", None}
+    assert direction_of("val_loss") == "lower"
+    assert direction_of("eval") == "higher"
+    assert direction_of(None) is None
+
+
+def test_importing_the_analysis_pulls_no_tracker_and_no_plotting():
+    code = (
+        "import sys, runpages.analysis; "
+        "print({'wandb', 'plotly', 'pyarrow', 'mkdocs', 'click'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
