@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 CONTEXT = 10
 WIDTH = 16
-HIDDEN = 96
+HIDDEN = 128
 
 
 class CharModel:

@@ -37,7 +37,11 @@ class Tracker:
                 from tensorboardX import SummaryWriter
             except ModuleNotFoundError as error:
                 raise MissingExtraError("the demo", "demo") from error
-            self._board = SummaryWriter(str(folder / "tensorboard" / name))
+            # files are named by the second: a life that follows within one would overwrite the first
+            suffix = ".resumed" if resumed else ""
+            self._board = SummaryWriter(
+                str(folder / "tensorboard" / name), filename_suffix=suffix
+            )
         if "wandb" in names:
             import wandb
 

@@ -33,7 +33,7 @@ class Spec:
     lr: float = 6e-3
     warmup: int = 40
     steps: int = 720
-    batch: int = 256
+    batch: int = 384
     bad_from: int | None = None
     """First step whose batch comes from a damaged stretch of the data."""
     bad_steps: int = 0
@@ -47,7 +47,7 @@ FAMILY = (
     Spec(name="baseline-seed1", trackers=("rundir",), seed=1, group="baseline-seeds"),
     Spec(name="baseline-seed2", trackers=("rundir",), seed=2, group="baseline-seeds"),
     Spec(name="baseline-seed3", trackers=("rundir",), seed=3, group="baseline-seeds"),
-    Spec(name="high-lr", trackers=("wandb",), lr=1.5, warmup=360),
+    Spec(name="high-lr", trackers=("wandb",), lr=1.0, warmup=700),
     Spec(name="bad-batch", trackers=("tensorboard",), bad_from=430, bad_steps=3),
     Spec(name="killed-and-resumed", trackers=("tensorboard",), killed_at=392),
     Spec(
