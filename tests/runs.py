@@ -51,5 +51,3 @@ def backdate(folder: Path, seconds: float = 7200) -> None:
                 row["time"] -= seconds
             lines.append(json.dumps(row))
         path.write_text("\n".join(lines) + "\n")
-
-

@@ -55,7 +55,12 @@ def test_every_kind_of_finding_is_documented(kind):
 def test_paths_named_in_the_documentation_exist():
     roots = (ROOT, ROOT / "generator/runpages")
     text = DOCS + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "README.md").read_text()
-    named = set(re.findall(r"`((?:analysis|archive|builder|pages|sources|templates|docs|generator|tests|benchmarks|plugin|cli|demo)/[\w./-]*)`", text))
+    named = set(
+        re.findall(
+            r"`((?:analysis|archive|builder|pages|sources|templates|docs|generator|tests|benchmarks|plugin|cli|demo)/[\w./-]*)`",
+            text,
+        )
+    )
     assert named
     missing = [path for path in sorted(named) if not any((root / path).exists() for root in roots)]
     assert [m for m in missing if m != "docs/runs/"] == []
@@ -64,7 +69,10 @@ def test_paths_named_in_the_documentation_exist():
 def test_the_slug_vectors_of_the_documentation_hold():
     from runpages.model import slug_of
 
-    rows = re.findall(r"\| `(.+?)` \| (.+?) \| `(.+?)` \| `(.+?-[0-9a-f]{10})` \|", (ROOT / "docs/sources/index.md").read_text())
+    rows = re.findall(
+        r"\| `(.+?)` \| (.+?) \| `(.+?)` \| `(.+?-[0-9a-f]{10})` \|",
+        (ROOT / "docs/sources/index.md").read_text(),
+    )
     assert len(rows) == 4
     for source, project, run_id, slug in rows:
         assert slug_of(source, project.strip("`").replace("*(empty)*", ""), run_id) == slug

@@ -80,7 +80,7 @@ def pre(value: object) -> Safe:
 
 def yaml(value: object) -> Safe:
     """A quoted YAML (and JSON) string whose text is entity-encoded: titles are printed as HTML."""
-    return Safe(json.dumps(str(text(value)), ensure_ascii=True))
+    return Safe(json.dumps(str(text(value)), ensure_ascii=False))
 
 
 def url(value: object) -> Safe:

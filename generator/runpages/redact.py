@@ -68,7 +68,7 @@ _FLAG = re.compile(
 )
 _LOGIN = re.compile(r"(?i)\b(wandb\s+login\s+(?:--?\S+\s+)*)[A-Za-z0-9_-]{30,}")
 _HINT = re.compile(
-    r"(?i)key|token|secret|passw|pwd|cred|bearer|basic|://|sk-|hf_|gh|gl|xox|xapp|akia|asia|aiza|ya29|"
+    r"(?i)key|token|secret|passw|pwd|cred|bearer|basic|://|sk-|hf_|gh|github|gl|xox|xapp|akia|asia|aiza|ya29|"
     r"npm_|pypi-|nvapi|wandb|r8_|dckr|dop_|sg\.|eyj|begin|webhook|dsn|connection"
 )
 

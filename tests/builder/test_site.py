@@ -28,14 +28,24 @@ def project(folder: Path, **changes) -> Settings:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("source") / "logs"
     for seed in (0, 1):
-        write_rundir(folder / f"s{seed}", seed=seed, group="seeds", project="p", config={"lr": 0.1, "seed": seed})
+        write_rundir(
+            folder / f"s{seed}",
+            seed=seed,
+            group="seeds",
+            project="p",
+            config={"lr": 0.1, "seed": seed},
+        )
     write_rundir(folder / "spiked", spike=80)
     write_tensorboard(folder / "tb")
     return folder
@@ -146,7 +156,9 @@ def test_a_new_run_changes_its_own_files_its_group_and_the_index(tmp_path, logs)
     put_logs(logs, tmp_path)
     builder.pull(project(tmp_path))
     builder.build(project(tmp_path))
-    write_rundir(tmp_path / "logs" / "s2", seed=2, group="seeds", project="p", config={"lr": 0.1, "seed": 2})
+    write_rundir(
+        tmp_path / "logs" / "s2", seed=2, group="seeds", project="p", config={"lr": 0.1, "seed": 2}
+    )
     (slug,) = builder.pull(project(tmp_path)).slugs("written")
     built = builder.build(project(tmp_path))
     assert built.written == (slug,)
@@ -174,7 +186,9 @@ def test_a_withdrawn_run_loses_its_page(tmp_path, logs):
     Archive(tmp_path / "archive").withdraw(slug, "contains private data")
     built = builder.build(project(tmp_path))
     assert built.withdrawn == (slug,)
-    assert not any(slug in path for path in tree(tmp_path / "docs/runs") if path != ".generated.json")
+    assert not any(
+        slug in path for path in tree(tmp_path / "docs/runs") if path != ".generated.json"
+    )
 
 
 def test_only_what_publish_includes_gets_a_page(tmp_path, logs):
@@ -206,9 +220,13 @@ def test_a_price_that_begins_later_touches_no_page(tmp_path, logs):
     config = tmp_path / "runpages.toml"
     config.write_text("")
     builder.build(load_settings(config))
-    config.write_text('[[price]]\naccelerator="H100"\nusd_per_device_hour=9\nvalid_from="2199-01-01"\n')
+    config.write_text(
+        '[[price]]\naccelerator="H100"\nusd_per_device_hour=9\nvalid_from="2199-01-01"\n'
+    )
     assert builder.build(load_settings(config)).written == ()
-    config.write_text('[[price]]\naccelerator="H100"\nusd_per_device_hour=9\nvalid_from="2001-01-01"\n')
+    config.write_text(
+        '[[price]]\naccelerator="H100"\nusd_per_device_hour=9\nvalid_from="2001-01-01"\n'
+    )
     assert len(builder.build(load_settings(config)).written) == 4
 
 

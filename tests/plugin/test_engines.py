@@ -92,7 +92,9 @@ def test_the_pages_are_complete_without_our_plugin(project, by_mkdocs):
 
 def test_the_plugin_adds_style_and_script_to_a_site_that_names_neither(project):
     minimal = "site_name: x\ntheme: {name: material, font: false}\nplugins: [search, runpages]\n"
-    minimal += "markdown_extensions: [attr_list, md_in_html, tables]\nnav: [index.md, runs/index.md]\n"
+    minimal += (
+        "markdown_extensions: [attr_list, md_in_html, tables]\nnav: [index.md, runs/index.md]\n"
+    )
     (project / "minimal.yml").write_text(minimal)
     site = build(project, "mkdocs", "minimal.yml", "minimal")
     html = next((site / "runs").glob("spiked*/index.html")).read_text()
@@ -104,7 +106,9 @@ def test_the_plugin_says_when_the_archive_is_newer(project, tmp_path):
     import shutil
 
     copy = tmp_path / "copy"
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("by-*", "site", "plain", "minimal"))
+    shutil.copytree(
+        project, copy, ignore=shutil.ignore_patterns("by-*", "site", "plain", "minimal")
+    )
     write_rundir(copy / "logs" / "another")
     builder.pull(load_settings(copy / "runpages.toml"))
     command = [sys.executable, "-m", "mkdocs", "build", "-f", "mkdocs.yml"]

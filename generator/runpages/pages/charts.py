@@ -23,7 +23,7 @@ SCHEMA = "runpages.charts/1"
 LINE_CLASSES = ("run", "s2", "s3", "s4", "s5")
 SEVERITY_CLASS = {"critical": "crit", "warning": "warn", "info": "info"}
 _LABELLED_EVENTS = 6
-_LOG_FROM = 50.0
+_LOG_FROM = 30.0
 """Curves of positive values are drawn on a log scale from this ratio of largest to smallest on."""
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Departure, Floats, Track
+from .track import Candidate, Departure, Floats, Track, stretches
 
 __all__ = ["DivergenceOptions", "find_divergence"]
 
@@ -36,6 +36,7 @@ def find_divergence(
 ) -> Iterator[Candidate]:
     """At most one: from the last time the curve was at its level to the end.
 
+    The end is the median of the last tenth since then (analysis.md 1), at least three points.
     A validation loss that does not come back is a warning: the model may only be over-fitting.
     """
     y = track.y
@@ -43,7 +44,7 @@ def find_divergence(
         return
     gone = Departure.of(y)
     best = float(gone.reference[-1])
-    allowed = max(options.close_relative * abs(best), 3 * gone.noise)
+    allowed = max(options.close_relative * abs(best), 3 * float(gone.noise[-1]))
     onset = _onset(y, gone, allowed, options)
     if onset is None:
         return
@@ -51,8 +52,8 @@ def find_divergence(
     end = y[onset:]
     few = len(end) < options.few_points and track.finite[-1] == len(track.values) - 1
     relative = options.few_relative if few else options.min_relative
-    needed = max(relative * abs(level), options.least_k * gone.noise)
-    if not float(np.median(end[-max(1, len(end) // 2) :])) - level >= needed:
+    needed = max(relative * abs(level), options.least_k * float(gone.noise[onset - 1]))
+    if not float(np.median(end[-max(3, len(end) // 10) :])) - level >= needed:
         return
     yield Candidate(
         kind="divergence",
@@ -69,8 +70,8 @@ def find_divergence(
 def _onset(y: Floats, gone: Departure, allowed: float, options: DivergenceOptions) -> int | None:
     """First point of the last departure, at least 1; None where the curve ends at its level."""
     best = float(gone.reference[-1])
-    at_level = np.flatnonzero(gone.smooth <= np.maximum(gone.reference, best) + allowed)
-    onset = int(at_level[-1]) + 1 if len(at_level) else 1
+    away = stretches(gone.smooth > np.maximum(gone.reference, best) + allowed)
+    onset = away[-1][0] if away and away[-1][1] == len(y) - 1 else len(y)
     if onset >= len(y):
         # the median of five hides an end of one or two points
         calm = np.flatnonzero(y <= gone.smooth + allowed)

@@ -17,6 +17,7 @@ __all__ = [
     "noise_of",
     "running_median",
     "segments",
+    "stretches",
 ]
 
 Floats = NDArray[np.float64]
@@ -119,28 +120,50 @@ def noise_of(residual: Floats) -> Floats:
 class Departure:
     """How far a curve is above the best level it has had: the slow view of excursions.
 
-    `reference` is the running minimum of a wide running median; `smooth` a median of five, in
-    which one tall point is not seen; `noise` the robust sd of the first differences over sqrt 2.
+    All three are one value a point. `smooth` is a median of five, in which one tall point is not
+    seen; `reference` the running minimum of a wider running median; `noise` the robust sd (of first
+    differences, over sqrt 2) around the place of that minimum: what has blown up is noisy itself,
+    and its noise must not excuse it.
     """
 
     smooth: Floats
     reference: Floats
-    noise: float
+    noise: Floats
 
     @classmethod
     def of(cls, y: Floats) -> Departure:
-        wide = running_median(y, int(np.clip(len(y) // 16, 5, 65)) | 1)
-        steps = np.diff(y)
-        spread = np.median(np.abs(steps - np.median(steps))) if len(steps) > 1 else 0.0
-        return cls(
-            smooth=running_median(y, 5),
-            reference=np.minimum.accumulate(wide),
-            noise=float(1.4826 * spread / np.sqrt(2)),
-        )
+        width = int(np.clip(len(y) // 32, 5, 65)) | 1
+        wide = running_median(y, width)
+        reference = np.minimum.accumulate(wide)
+        best = np.maximum.accumulate(np.where(wide <= reference, np.arange(len(y)), 0))
+        steps = np.abs(np.diff(y, append=y[-1:]))
+        local = 1.4826 / np.sqrt(2) * running_median(steps, 4 * width + 1)
+        return cls(smooth=running_median(y, 5), reference=reference, noise=local[best])
 
     def allowed(self, relative: float, sds: float) -> Floats:
         """The height above the reference that is still the level, at each point."""
         return np.maximum(relative * np.abs(self.reference), sds * self.noise)
+
+
+def stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs of True, over short returns: one is over only after 3 points, or 1/20 of its length.
+
+    The last one reaches the end if what follows it is too short to be a return.
+    """
+    out: list[tuple[int, int]] = []
+    for start, end in segments(mask):
+        if out and start - out[-1][1] - 1 < _return_points(out[-1]):
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((start, end))
+    last = len(mask) - 1
+    if out and last - out[-1][1] < _return_points(out[-1]):
+        out[-1] = (out[-1][0], last)
+    return out
+
+
+def _return_points(stretch: tuple[int, int]) -> int:
+    return max(3, (stretch[1] - stretch[0] + 1) // 20)
 
 
 def excursions(
@@ -149,14 +172,14 @@ def excursions(
     """(first, last) of stretches above the best level before that end before the curve does.
 
     One begins where the curve leaves the level by half of max(`relative`, `sds` of the noise),
-    must exceed the whole for `least_points`, and ends when it is back within half. The widths are
+    must exceed the whole for `least_points`, and ends when it is back within half and stays there. The widths are
     those of a divergence (analysis.md 3): the same departure, but it came back.
     """
     gone = Departure.of(y)
     height = gone.smooth - gone.reference
     limit = gone.allowed(relative, sds)
     out = []
-    for start, end in segments(height > limit / 2):
+    for start, end in stretches(height > limit / 2):
         if end < len(y) - 1 and int(np.sum((height > limit)[start : end + 1])) >= least_points:
             out.append((start, end))
     return out
