@@ -23,6 +23,8 @@ SCHEMA = "runpages.charts/1"
 LINE_CLASSES = ("run", "s2", "s3", "s4", "s5")
 SEVERITY_CLASS = {"critical": "crit", "warning": "warn", "info": "info"}
 _LABELLED_EVENTS = 6
+_LABEL_WIDTH = 0.08
+"""Share of the axis that the word over a finding takes."""
 _LOG_FROM = 30.0
 """Curves of positive values are drawn on a log scale from this ratio of largest to smallest on."""
 
@@ -119,10 +121,10 @@ def _plans(report: Report) -> Iterator[_Plan]:
         yield _Plan(id=role.replace("_", "-"), title=title, names=names, axis=axis)
     number = 0
     for info in series.infos:
-        if info.role in {None, "mfu", "data_seconds", "compute_seconds"} and info.axis == "step":
-            if info.points > 1:
-                number += 1
-                yield _Plan(id=f"m-{number}", title=info.name, names=(info.name,))
+        plain = info.role in {None, "mfu", "data_seconds", "compute_seconds"}
+        if plain and info.axis == "step" and info.points > 1:
+            number += 1
+            yield _Plan(id=f"m-{number}", title=info.name, names=(info.name,))
 
 
 def _chart(report: Report, plan: _Plan) -> tuple[Chart, dict[str, Any]] | None:
@@ -267,18 +269,28 @@ def _line(drawing: _Drawing, style: str, label: str, x: Floats, y: Floats) -> No
 
 
 def _bands(drawing: _Drawing, events: Sequence[Event]) -> None:
+    """Bands under the curve, with the kind above where there is room for the word."""
+    span = max((float(x.max()) for x in drawing.xs), default=0.0) or 1.0
     for event in events:
-        style = SEVERITY_CLASS[event.severity]
+        # what lasts to the end of the run is marked where it begins: a band over everything after
+        # would hide the curve
+        lasting = event.kind == "divergence" and event.recovered is False
+        end = min(event.end_step, event.start_step + 0.015 * span) if lasting else event.end_step
         drawing.shapes.append(
-            {"type": "rect", "xref": "x", "yref": "paper", "x0": event.start_step,
-             "x1": event.end_step, "y0": 0, "y1": 1, "name": style, "layer": "below",
+            {"type": "rect", "xref": "x", "yref": "paper", "x0": event.start_step, "x1": end,
+             "y0": 0, "y1": 1, "name": SEVERITY_CLASS[event.severity], "layer": "below",
              "line": {"width": 0}}
         )  # fmt: skip
-    for event in events[:_LABELLED_EVENTS]:
-        drawing.notes.append(
-            {"name": "event", "x": event.start_step, "y": 1, "yref": "paper", "showarrow": False,
-             "text": event.kind.replace("_", " "), "yanchor": "bottom"}
-        )  # fmt: skip
+    taken = [note["x"] for note in drawing.notes if note["name"] == "event"]
+    for event in events:
+        if len(taken) < _LABELLED_EVENTS and all(
+            abs(event.start_step - x) > _LABEL_WIDTH * span for x in taken
+        ):
+            taken.append(event.start_step)
+            drawing.notes.append(
+                {"name": "event", "x": event.start_step, "y": 1, "yref": "paper",
+                 "text": event.kind.replace("_", " "), "yanchor": "bottom"}
+            )  # fmt: skip
 
 
 def _range(drawing: _Drawing) -> tuple[list[float], str, list[str]]:

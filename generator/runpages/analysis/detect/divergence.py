@@ -20,7 +20,9 @@ class DivergenceOptions:
     min_relative: float = 0.10
     """Least rise at the end over the best level before, as a share of it (analysis.md 3)."""
     least_k: float = 8.0
-    """Least rise in sd of the run's noise."""
+    """Least rise in sd of the run's noise, for an end of three points; falls with their root."""
+    least_median_k: float = 2.0
+    """Where that fall ends: long ends wander more than their median's noise (analysis.md 1)."""
     few_points: int = 3
     """An end of fewer points than this must rise by `few_relative`: one tall point is no end."""
     few_relative: float = 1.0
@@ -52,8 +54,10 @@ def find_divergence(
     end = y[onset:]
     few = len(end) < options.few_points and track.finite[-1] == len(track.values) - 1
     relative = options.few_relative if few else options.min_relative
-    needed = max(relative * abs(level), options.least_k * float(gone.noise[onset - 1]))
-    if not float(np.median(end[-max(3, len(end) // 10) :])) - level >= needed:
+    last = end[-max(3, len(end) // 10) :]
+    k = max(options.least_k * np.sqrt(3 / max(3, len(last))), options.least_median_k)
+    needed = max(relative * abs(level), float(k * gone.noise[onset - 1]))
+    if not float(np.median(last)) - level >= needed:
         return
     yield Candidate(
         kind="divergence",
@@ -82,7 +86,8 @@ def _onset(y: Floats, gone: Departure, allowed: float, options: DivergenceOption
     level = float(gone.reference[onset - 1])
     while onset > 1 and y[onset - 1] > level + allowed:
         onset -= 1
-    # an excursion that came back in between is not the one that lasts
-    height = np.maximum.accumulate(y[onset:]) - level
-    back = np.flatnonzero(y[onset:-1] - level <= options.returned * height[:-1])
+    # an excursion that came back before a greater one is another event
+    tallest = np.maximum.accumulate(y[onset:])[:-1]
+    greater = np.maximum.accumulate(y[:onset:-1])[::-1] > tallest
+    back = np.flatnonzero(greater & (y[onset:-1] - level <= options.returned * (tallest - level)))
     return onset + int(back[-1]) + 1 if len(back) else onset
