@@ -125,6 +125,7 @@
     const { svg, traces, layout, full } = chart;
     const words = look(svg, "text", "");
     const grid = look(svg, "line", "grid").stroke;
+    const axisLine = look(svg, "line", "axis").stroke;
     const base = getComputedStyle(chart.plot);
     const bad = look(svg, "line", "bad");
     const data = traces.map(({ x, y, mode, meta, fill, name }) => {
@@ -143,23 +144,26 @@
       line: { color: bad.stroke, width: bad.width } })));
     const font = { size: words.size, color: words.fill, family: base.fontFamily };
     const event = { ...font, color: look(svg, "text", "ev").fill };
-    const axis = { gridcolor: grid, linecolor: look(svg, "line", "axis").stroke, zeroline: false, title: { text: "" },
-      ticks: "", exponentformat: "e", separatethousands: true };
+    const axis = { gridcolor: grid, linecolor: axisLine, zeroline: false, title: { text: "" }, ticks: "",
+      exponentformat: "e", separatethousands: true };
     const large = (/** @type {number[]} */ range) => Math.max(...range.map(Math.abs)) >= 10000;
+    const anchor = (/** @type {number} */ at) => (at < 0.08 ? "left" : at > 0.92 ? "right" : "center");
     const linear = layout.yaxis.type !== "log";
     const shown = {
       margin: { l: parseFloat(base.paddingLeft), r: parseFloat(base.paddingRight), t: parseFloat(base.paddingTop),
         b: parseFloat(base.paddingBottom), pad: 0 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font, showlegend: false, hovermode: "x unified",
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
-      hoverlabel: { bgcolor: color(chart.plot, "--rp-bg"), bordercolor: grid, font: { ...font, color: base.color } },
+      hoverlabel: { bgcolor: base.getPropertyValue("--rp-bg").trim(), bordercolor: grid, font: { ...font, color: base.color } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: words.fill, activecolor: base.color },
       xaxis: { ...axis, showgrid: false, showline: true, nticks: 7, range: full, hoverformat: ",.7~r",
-        tickformat: large(full) ? "~s" : "", unifiedhovertitle: { text: `${chart.axis} %{x}` } },
+        tickformat: large(full) ? "~s" : "", showspikes: true, spikemode: "across", spikedash: "solid", spikethickness: -2,
+        spikecolor: axisLine, unifiedhovertitle: { text: `${chart.axis} %{x}` } },
       yaxis: { ...axis, nticks: 6, type: layout.yaxis.type, range: layout.yaxis.range, fixedrange: true,
         ticklabelstandoff: 6, hoverformat: linear && large(layout.yaxis.range) ? ".4~s" : ".5~g",
         tickformat: linear && large(layout.yaxis.range) ? "~s" : "" },
-      shapes, annotations: (layout.annotations ?? []).map((/** @type {any} */ note) => ({ ...note, font: event })),
+      shapes, annotations: (layout.annotations ?? []).map((/** @type {any} */ note) => ({ ...note, font: event,
+        xanchor: anchor((note.x - full[0]) / (full[1] - full[0])) })),
     };
     return { data, layout: shown };
   }
@@ -168,16 +172,6 @@
   function place({ gd, plot }) {
     gd.style.top = `${plot.offsetTop}px`;
     gd.style.height = `${plot.offsetHeight}px`;
-  }
-
-  /** @param {Element} element @param {string} variable */
-  function color(element, variable) {
-    const probe = document.createElement("i");
-    probe.style.color = `var(${variable})`;
-    element.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
   }
 
   /** @param {HTMLElement} figure */

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runs import write_rundir, write_tensorboard
 
 from runpages import builder, markup
 from runpages.archive import Archive
 from runpages.config import Settings, SourceSettings, load_settings
 from runpages.errors import ConfigError, LockedError
+from runs import write_rundir, write_tensorboard
 
 
 def project(folder: Path, **changes) -> Settings:
@@ -163,7 +163,7 @@ def test_a_new_run_changes_its_own_files_its_group_and_the_index(tmp_path, logs)
     built = builder.build(project(tmp_path))
     assert built.written == (slug,)
     others = [path for path in built.files_written if slug not in path]
-    assert sorted(others)[-1] == "index.md"
+    assert "index.md" in others
     assert all(path == "index.md" or "group" in path for path in others), others
     assert any(path.startswith("by/group/seeds-") for path in others)
 
@@ -254,7 +254,7 @@ def test_run_json_is_strict_json(tmp_path, logs):
     documents = list((tmp_path / "docs/runs/assets/runs").glob("*/run.json"))
     assert len(documents) == 4
     for path in documents:
-        document = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
+        document = json.loads(path.read_text(), parse_constant=pytest.fail)
         assert document["schema"] == "runpages.show/1"
         assert document["figures"]["usd"]["value"] is None
         assert document["figures"]["usd"]["why"]

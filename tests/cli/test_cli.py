@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from runs import write_rundir, write_tensorboard
 
 ENV = {**os.environ, "NO_COLOR": "1"}

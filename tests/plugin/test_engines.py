@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import write_rundir, write_tensorboard
 
 from runpages import builder
 from runpages.config import load_settings
+from runs import write_rundir, write_tensorboard
 
 ENV = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
 

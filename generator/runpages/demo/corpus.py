@@ -1,4 +1,4 @@
-"""Text to train on: sentences from a small grammar and sums, made from a seed, no download."""
+"""Text to train on: sentences of a small grammar and sums, made from a seed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,54 @@ __all__ = ["ALPHABET", "decode", "encode", "make_text"]
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz0123456789.,?+="
 _INDEX = {character: number for number, character in enumerate(ALPHABET)}
 
-_WHO = ("the model", "a small network", "the reader", "our team", "every seed", "the old run",
-        "a new batch", "the loss", "this page", "the optimiser")  # fmt: skip
-_DOES = ("learns", "remembers", "repeats", "forgets", "explains", "counts", "follows", "measures",
-         "compares", "answers")  # fmt: skip
-_WHAT = ("a short word", "the next letter", "what came before", "its own noise", "the longer line",
-         "a plain number", "two sums", "nothing new", "the whole story", "one more step")  # fmt: skip
-_WHEN = ("today", "at night", "after a while", "in the end", "without a word", "again and again",
-         "before it stops", "when asked", "by itself", "for the last time")  # fmt: skip
+_WHO = [
+    "the model",
+    "a small network",
+    "the reader",
+    "our team",
+    "every seed",
+    "the old run",
+    "a new batch",
+    "the loss",
+    "this page",
+    "the optimiser",
+]
+_DOES = [
+    "learns",
+    "remembers",
+    "repeats",
+    "forgets",
+    "explains",
+    "counts",
+    "follows",
+    "measures",
+    "compares",
+    "answers",
+]
+_WHAT = [
+    "a short word",
+    "the next letter",
+    "what came before",
+    "its own noise",
+    "the longer line",
+    "a plain number",
+    "two sums",
+    "nothing new",
+    "the whole story",
+    "one more step",
+]
+_WHEN = [
+    "today",
+    "at night",
+    "after a while",
+    "in the end",
+    "without a word",
+    "again and again",
+    "before it stops",
+    "when asked",
+    "by itself",
+    "for the last time",
+]
 
 
 def _sentence(chance: random.Random) -> str:

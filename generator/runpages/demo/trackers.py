@@ -37,11 +37,9 @@ class Tracker:
                 from tensorboardX import SummaryWriter
             except ModuleNotFoundError as error:
                 raise MissingExtraError("the demo", "demo") from error
-            # files are named by the second: a life that follows within one would overwrite the first
+            # files are named by the second: a life that follows at once would overwrite the first
             suffix = ".resumed" if resumed else ""
-            self._board = SummaryWriter(
-                str(folder / "tensorboard" / name), filename_suffix=suffix
-            )
+            self._board = SummaryWriter(str(folder / "tensorboard" / name), filename_suffix=suffix)
         if "wandb" in names:
             import wandb
 

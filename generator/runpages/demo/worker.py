@@ -1,4 +1,4 @@
-"""`python -m runpages.demo.worker NAME FOLDER [--resume]`: trains one run in a process of its own."""
+"""`python -m runpages.demo.worker NAME FOLDER [--resume]` trains one run in its own process."""
 
 from __future__ import annotations
 

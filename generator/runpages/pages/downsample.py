@@ -11,46 +11,67 @@ __all__ = ["Buckets", "bucketed"]
 
 LEVEL_0 = 500
 """Buckets of the first view: 500 of min, mean and max weigh as much as 1,500 points."""
+MAX_GAPS = 100
+"""Breaks of the line at non-finite values; beyond it only the longest ones break it."""
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 class Buckets(NamedTuple):
-    """Equal lengths; NaN in mean marks a break of the line."""
+    """Equal lengths. A row whose mean, low and high are NaN breaks the line."""
 
-    x: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    x: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
     width: int
     """Points a bucket; 1 = every point stands for itself."""
 
 
 def bucketed(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
+    x: Floats,
+    y: Floats,
     *,
-    keep: NDArray[np.bool_] | None = None,
+    keep: Flags | None = None,
+    breaks: Flags | None = None,
     limit: int = LEVEL_0,
 ) -> Buckets:
     """At most `limit` buckets of equally many points, plus each point of `keep` by itself.
 
-    Only finite values; the lowest and highest of a bucket are the data's own.
+    Only finite values count; the lowest and highest of a bucket are the data's own. The line
+    breaks before each row that `breaks` marks and at non-finite values; no bucket spans a break.
     """
-    finite = np.isfinite(y) & np.isfinite(x)
-    x, y = x[finite], y[finite]
-    size = len(y)
-    if size <= limit:
-        return Buckets(x, y, y, y, 1)
-    width = -(-size // limit)
+    rows = np.flatnonzero(np.isfinite(y) & np.isfinite(x))
+    size = len(rows)
+    if not size:
+        none = np.empty(0)
+        return Buckets(none, none, none, none, 1)
+    x, y = x[rows], y[rows]
+    cuts = _cuts(rows, breaks)
+    width = max(1, -(-size // limit))
     edges = np.arange(0, size, width)
-    if keep is not None:
-        marked = np.flatnonzero(keep[finite])
-        edges = np.unique(np.concatenate([edges, marked, marked + 1]))
+    if width > 1:
+        marked = np.flatnonzero(keep[rows]) if keep is not None else edges[:0]
+        edges = np.unique(np.concatenate([edges, marked, marked + 1, cuts]))
         edges = edges[edges < size]
     counts = np.diff(np.append(edges, size))
-    return Buckets(
-        np.add.reduceat(x, edges) / counts,
-        np.add.reduceat(y, edges) / counts,
-        np.minimum.reduceat(y, edges),
-        np.maximum.reduceat(y, edges),
-        width,
-    )
+    middle = np.add.reduceat(x, edges) / counts
+    mean = np.add.reduceat(y, edges) / counts
+    low, high = np.minimum.reduceat(y, edges), np.maximum.reduceat(y, edges)
+    at = np.searchsorted(edges, cuts)
+    mean, low, high = (np.insert(column, at, np.nan) for column in (mean, low, high))
+    return Buckets(np.insert(middle, at, middle[at]), mean, low, high, width)
+
+
+def _cuts(rows: Ints, breaks: Flags | None) -> Ints:
+    """Positions among the finite `rows` before which the line breaks."""
+    gaps = np.diff(rows) - 1
+    cut = gaps > 0
+    if int(cut.sum()) > MAX_GAPS:
+        cut = gaps >= max(1, int(np.partition(gaps, -MAX_GAPS)[-MAX_GAPS]))
+        cut[np.flatnonzero(cut)[MAX_GAPS:]] = False
+    if breaks is not None:
+        cut |= np.diff(np.cumsum(breaks)[rows]) > 0
+    return np.flatnonzero(cut) + 1

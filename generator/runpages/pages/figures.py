@@ -162,7 +162,8 @@ def _ended(summary: MetricSummary) -> str:
     if summary.best is not None and summary.best_step != summary.last_step:
         worse = abs(summary.final - summary.best) > 0.01 * abs(summary.best)
         if worse:
-            text += f", after {units.number(summary.best)} at step {units.count(summary.best_step or 0)}"
+            at = units.count(summary.best_step or 0)
+            text += f", after {units.number(summary.best)} at step {at}"
     return f"{text}."
 
 

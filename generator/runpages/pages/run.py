@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runpages import markup, units
 from runpages.analysis.summary import flatten
 from runpages.markup import Safe
-from runpages.model import Event, Report
+from runpages.model import Event, Quantity, Report
 
 from .charts import build_charts, event_chart
 from .document import run_json
@@ -276,11 +276,11 @@ def _evaluations(report: Report) -> list[dict[str, str]]:
 def _timing(report: Report) -> list[Fact]:
     timing = report.timing
 
-    def seconds(label: str, given: object) -> Fact:
-        value = getattr(given, "value", None)
+    def seconds(label: str, given: Quantity) -> Fact:
+        value = given.value
         return quantity(
             label, given, value="" if value is None else units.duration(value), unit=" "
-        )  # type: ignore[arg-type]  # a Quantity
+        )
 
     rate = timing.tokens_per_second
     number, prefix = units.si(rate.value, 4) if rate.value is not None else ("", "")
@@ -337,16 +337,18 @@ def _reproduce(report: Report) -> list[Fact]:
         " ".join(p for p in (d.name, d.version, d.digest[:16]) if p) for d in run.datasets
     )
     environment = ", ".join(f"{k} {v}" for k, v in run.environment.items())
+    made_of = run.hardware
+    many = f"{made_of.devices} × " if made_of.device and made_of.devices else ""
     hardware = ", ".join(
         part
         for part in (
-            f"{run.hardware.devices} × {run.hardware.device}" if run.hardware.device and run.hardware.devices else run.hardware.device,
-            run.hardware.cpu,
-            f"{run.hardware.cpu_count} CPU cores" if run.hardware.cpu_count else "",
-            f"on {', '.join(run.hardware.hosts[:4])}" if run.hardware.hosts else "",
+            f"{many}{made_of.device}",
+            made_of.cpu,
+            f"{made_of.cpu_count} CPU cores" if made_of.cpu_count else "",
+            f"on {', '.join(made_of.hosts[:4])}" if made_of.hosts else "",
         )
         if part
-    )  # fmt: skip
+    )
     return [
         Fact(
             label="Commit",

@@ -4,11 +4,15 @@ Coordinates are percentages, so that text keeps its size at any width; lines sta
 inner SVG with a stroke that does not scale. Colours come from rp.css by these classes:
 
     text            labels of the axes       line.grid, line.axis   grid and base line
-    path.run, .s2 .. .s5, .base, .old        a curve: this run, further metrics, baseline, superseded
-    path.band       min-max band             rect.ev.crit|.warn|.info, text.ev   findings
+    path.run, .s2 .. .s5, .base, .old        a curve: this run, further metrics, baseline, redone
+    path.band       min-max band, together with the class of its curve
+    path.dot        single points, together with the class of their curve
+    rect.ev.crit|.warn|.info, text.ev        findings
     line.bad        a non-finite value at the lower edge
+    svg.rp-svg, svg.rp-spark                 a whole chart, a word-sized curve
 
-A trace says its class in `meta`; a shape says its class in `name`.
+A trace says its class in `meta`; a shape says its class in `name`. The live chart (rp.js) asks the
+browser how these elements look and takes on the same colours, so that they stand in rp.css alone.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ from runpages.markup import Safe, text
 __all__ = ["draw", "spark", "ticks"]
 
 _W, _H = 1000, 500
+_NARROW = 0.003
+"""Least width of a band, as a part of the chart's."""
 
 
 def ticks(low: float, high: float, *, count: int = 4) -> list[float]:
@@ -85,12 +91,13 @@ def draw(figure: Any, *, label: str) -> Safe:
     y = _Scale(*layout.yaxis.range, log=layout.yaxis.type == "log")
     parts = [f'<svg class="rp-svg" role="img" aria-label="{text(label)}">']
     parts += [_shape(s, x) for s in layout.shapes or ()]
-    parts += _axes(x, y, layout)
+    parts += _axes(x, y)
     parts.append(
         f'<svg viewBox="0 0 {_W} {_H}" preserveAspectRatio="none" width="100%" height="100%">'
     )
-    parts += [_trace(t, x, y) for t in figure.data]
+    parts += [_trace(t, x, y) for t in figure.data if t.meta != "bad"]
     parts.append("</svg>")
+    parts += [_mark(t, x) for t in figure.data if t.meta == "bad"]
     parts += [_annotation(a, x) for a in layout.annotations or ()]
     parts.append("</svg>")
     return Safe("".join(parts))
@@ -100,7 +107,7 @@ def _percent(fraction: float) -> str:
     return f"{100 * min(max(fraction, 0.0), 1.0):.2f}%"
 
 
-def _axes(x: _Scale, y: _Scale, layout: Any) -> list[str]:
+def _axes(x: _Scale, y: _Scale) -> list[str]:
     out = []
     values = _log_ticks(y.low, y.high) if y.log else ticks(y.low, y.high)
     shown = [10.0**v for v in values] if y.log else values
@@ -111,10 +118,10 @@ def _axes(x: _Scale, y: _Scale, layout: Any) -> list[str]:
         out.append(f'<text x="-8" y="{at}" dy=".35em" text-anchor="end">{text(name)}</text>')
     positions = ticks(x.low, x.high, count=5)
     for value in positions:
-        at = (value - x.low) / (x.high - x.low)
-        anchor = "start" if at < 0.03 else "end" if at > 0.97 else "middle"
+        share = (value - x.low) / (x.high - x.low)
+        anchor = "start" if share < 0.03 else "end" if share > 0.97 else "middle"
         out.append(
-            f'<text x="{_percent(at)}" y="100%" dy="1.35em" text-anchor="{anchor}">'
+            f'<text x="{_percent(share)}" y="100%" dy="1.35em" text-anchor="{anchor}">'
             f"{text(_label(value, positions))}</text>"
         )
     out.append('<line class="axis" x1="0" x2="100%" y1="100%" y2="100%"/>')
@@ -122,8 +129,10 @@ def _axes(x: _Scale, y: _Scale, layout: Any) -> list[str]:
 
 
 def _shape(shape: Any, x: _Scale) -> str:
-    left, right = float(x(shape.x0)), float(x(shape.x1))
-    width = max(right - left, 0.003)
+    """A band; one too narrow to be seen is widened about its middle."""
+    left, right = (min(max(float(x(edge)), 0.0), 1.0) for edge in (shape.x0, shape.x1))
+    width = max(right - left, _NARROW)
+    left = min(max((left + right - width) / 2, 0.0), 1.0 - width)
     return (
         f'<rect class="ev {text(shape.name)}" x="{_percent(left)}" width="{100 * width:.2f}%" '
         'y="0" height="100%"/>'
@@ -132,12 +141,20 @@ def _shape(shape: Any, x: _Scale) -> str:
 
 def _annotation(note: Any, x: _Scale) -> str:
     at = float(x(note.x))
-    if note.name == "bad":
-        return f'<line class="bad" x1="{_percent(at)}" x2="{_percent(at)}" y1="92%" y2="100%"/>'
     anchor = "start" if at < 0.08 else "end" if at > 0.92 else "middle"
     return (
         f'<text class="ev" x="{_percent(at)}" y="0" dy="-.4em" text-anchor="{anchor}">'
         f"{text(note.text)}</text>"
+    )
+
+
+def _mark(trace: Any, x: _Scale) -> str:
+    """A stroke at the lower edge for each non-finite value; its words come up on hovering."""
+    places = np.asarray(x(np.asarray(trace.x, dtype=float)))
+    return "".join(
+        f'<line class="bad" x1="{_percent(at)}" x2="{_percent(at)}" y1="92%" y2="100%">'
+        f"<title>{text(words)}</title></line>"
+        for at, words in zip(places, trace.text, strict=True)
     )
 
 
@@ -149,33 +166,33 @@ def _trace(trace: Any, x: _Scale, y: _Scale) -> str:
     if trace.mode == "markers":
         good = np.isfinite(xs) & np.isfinite(ys)
         d = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(xs[good], ys[good], strict=True))
-        return f'<path class="dot {classes}" d="{d}"/>'
-    if trace.fill == "toself":
-        d = _path(xs, ys)
-        return f'<path class="band" d="{d}Z"/>' if d else ""
+        return f'<path class="dot {classes}" stroke-linecap="round" d="{d}"/>' if d else ""
     d = _path(xs, ys)
-    return f'<path class="{classes}" d="{d}"/>' if d else ""
+    if not d:
+        return ""
+    if trace.fill == "toself":
+        return f'<path class="{classes}" d="{d}z"/>'
+    return f'<path class="{classes}" stroke-linecap="round" d="{d}"/>'
 
 
 def _path(xs: Any, ys: Any) -> str:
-    """Relative moves in whole units; a NaN lifts the pen."""
+    """Relative moves in whole units; a NaN lifts the pen, a lone point becomes a dot."""
     out: list[str] = []
-    pen = False
-    before = (0, 0)
-    for a, b in zip(xs, ys, strict=True):
+    moves: list[str] = []
+    before: tuple[int, int] | None = None
+    for a, b in zip([*xs, math.nan], [*ys, math.nan], strict=True):
         if not (math.isfinite(a) and math.isfinite(b)):
-            pen = False
+            if before is not None:
+                out.append(f"l{' '.join(moves)}" if moves else "h0")
+            moves, before = [], None
             continue
         here = (round(a), round(b))
-        if not pen:
+        if before is None:
             out.append(f"M{here[0]} {here[1]}")
-            if len(out) > 1 or len(xs) > 1:
-                out.append("l")
-            pen = True
         elif here != before:
-            out.append(f"{here[0] - before[0]} {here[1] - before[1]} ")
+            moves.append(f"{here[0] - before[0]} {here[1] - before[1]}")
         before = here
-    return "".join(out).replace(" l", "l").replace(" M", "M").rstrip(" ")
+    return "".join(out)
 
 
 def spark(values: Sequence[float], *, label: str = "") -> Safe:

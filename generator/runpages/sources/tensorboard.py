@@ -101,7 +101,7 @@ class TensorBoard(FileSource):
                 bytes_damaged=sum(f.damage.bytes for f in files),
                 step_source="step of the events",
                 lossy=(
-                    "Event files tell neither how a run ended nor its configuration, code or hardware.",
+                    "Event files do not tell how a run ended, its configuration, code or hardware.",
                     *(
                         f"{number} {what} are not read."
                         for what, number in sorted(reading.unread.items())

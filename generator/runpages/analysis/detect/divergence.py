@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Departure, Floats, Track, stretches
+from .track import Candidate, Departure, Floats, Track, stretches, thinned
 
 __all__ = ["DivergenceOptions", "find_divergence"]
 
@@ -20,7 +21,7 @@ class DivergenceOptions:
     min_relative: float = 0.10
     """Least rise at the end over the best level before, as a share of it (analysis.md 3)."""
     least_k: float = 8.0
-    """Least rise in sd of the run's noise, for an end of three points; falls with their root."""
+    """Least rise in sd of the run's noise after few points; falls with the root of their number."""
     least_median_k: float = 2.0
     """Where that fall ends: long ends wander more than their median's noise (analysis.md 1)."""
     few_points: int = 3
@@ -41,34 +42,44 @@ def find_divergence(
     The end is the median of the last tenth since then (analysis.md 1), at least three points.
     A validation loss that does not come back is a warning: the model may only be over-fitting.
     """
-    y = track.y
-    if len(y) < options.min_points:
+    full = track.y
+    if len(full) < options.min_points:
         return
+    y, width = thinned(full)
     gone = Departure.of(y)
-    best = float(gone.reference[-1])
-    allowed = max(options.close_relative * abs(best), 3 * float(gone.noise[-1]))
+    allowed = max(
+        options.close_relative * abs(float(gone.reference[-1])), 3 * float(gone.noise[-1])
+    )
     onset = _onset(y, gone, allowed, options)
     if onset is None:
         return
     level = float(gone.reference[onset - 1])
-    end = y[onset:]
-    few = len(end) < options.few_points and track.finite[-1] == len(track.values) - 1
-    relative = options.few_relative if few else options.min_relative
-    last = end[-max(3, len(end) // 10) :]
-    k = max(options.least_k * np.sqrt(3 / max(3, len(last))), options.least_median_k)
-    needed = max(relative * abs(level), float(k * gone.noise[onset - 1]))
-    if not float(np.median(last)) - level >= needed:
+    needed = _needed(track, gone, onset, options)
+    if not float(np.median(y[onset:][-max(3, (len(y) - onset) // 10) :])) - level >= needed:
         return
+    # a block is wider than a point: the first point in and before it that is up
+    first = max(0, onset - 1) * width if width > 1 else onset
+    start = first + int(np.argmax(full[first : (onset + 1) * width] > level + allowed))
     yield Candidate(
         kind="divergence",
-        start=int(track.finite[onset]),
+        start=int(track.finite[start]),
         end=len(track.values) - 1,
-        peak=int(track.finite[onset + int(np.argmax(end))]),
+        peak=int(track.finite[start + int(np.argmax(full[start:]))]),
         level=track.sign * level,
         threshold=track.sign * (level + needed),
         recovered=False,
         severity="warning" if track.role == "val_loss" else "critical",
     )
+
+
+def _needed(track: Track, gone: Departure, onset: int, options: DivergenceOptions) -> float:
+    """The rise over the level that is more than effect floor and noise."""
+    points = len(gone.reference) - onset
+    ends_nonfinite = len(track.finite) > 0 and track.finite[-1] < len(track.values) - 1
+    few = points < options.few_points and not ends_nonfinite
+    relative = options.few_relative if few else options.min_relative
+    k = max(options.least_k * math.sqrt(3 / max(3, points // 2)), options.least_median_k)
+    return max(relative * abs(float(gone.reference[onset - 1])), k * float(gone.noise[onset - 1]))
 
 
 def _onset(y: Floats, gone: Departure, allowed: float, options: DivergenceOptions) -> int | None:

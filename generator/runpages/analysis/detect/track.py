@@ -18,11 +18,13 @@ __all__ = [
     "running_median",
     "segments",
     "stretches",
+    "thinned",
 ]
 
 Floats = NDArray[np.float64]
 
 BLOCK = 32
+THIN = 2048
 LONG = 4096
 """From this many points on the level is taken from medians of blocks: O(n), no wide windows."""
 
@@ -166,20 +168,31 @@ def _return_points(stretch: tuple[int, int]) -> int:
     return max(3, (stretch[1] - stretch[0] + 1) // 20)
 
 
+def thinned(y: Floats) -> tuple[Floats, int]:
+    """Medians of blocks, and the block's points: a long curve as 2,048 to 4,096 values."""
+    width = max(1, len(y) // THIN)
+    if width == 1:
+        return y, 1
+    blocks = len(y) // width
+    return np.median(y[: blocks * width].reshape(blocks, width), axis=1), width
+
+
 def excursions(
     y: Floats, *, relative: float = 0.10, sds: float = 8.0, least_points: int = 3
 ) -> list[tuple[int, int]]:
     """(first, last) of stretches above the best level before that end before the curve does.
 
     One begins where the curve leaves the level by half of max(`relative`, `sds` of the noise),
-    must exceed the whole for `least_points`, and ends when it is back within half and stays there. The widths are
+    must exceed the whole for `least_points`, and ends when it is back within half and stays
+    there. The widths are
     those of a divergence (analysis.md 3): the same departure, but it came back.
     """
-    gone = Departure.of(y)
+    thin, width = thinned(y)
+    gone = Departure.of(thin)
     height = gone.smooth - gone.reference
     limit = gone.allowed(relative, sds)
     out = []
     for start, end in stretches(height > limit / 2):
-        if end < len(y) - 1 and int(np.sum((height > limit)[start : end + 1])) >= least_points:
-            out.append((start, end))
+        if end < len(thin) - 1 and int(np.sum((height > limit)[start : end + 1])) >= least_points:
+            out.append((start * width, (end + 1) * width - 1))
     return out

@@ -1,0 +1,285 @@
+"""Gathers the curves, bands and marks of one chart and makes the Plotly figure of them.
+
+The figure is the only description of a chart: the page's SVG is drawn from it and the data file
+of the live chart is written from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runpages import units
+from runpages.markup import plotly_text
+from runpages.model import Columns, Event
+
+from .downsample import Buckets, bucketed
+from .words import SEVERITY_CLASS
+
+__all__ = ["STEPS", "Axis", "Drawing", "elapsed", "kept", "stored"]
+
+_KEPT = 400
+"""Rows near findings that stay by themselves, most severe findings first."""
+_MARKED = 50
+"""Marks of non-finite values; more would be one bar."""
+_UNDER = {"old": 0, "base": 1, "band": 2}
+"""What lies below the curves, lowest first."""
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """What x counts."""
+
+    kind: str
+    """`step` or `time`; charts of one kind share their zoom."""
+    title: str
+    seconds: float = 1.0
+    """Seconds a unit of a time axis."""
+
+    def of(self, rows: Columns, start: float | None) -> Floats:
+        if self.kind == "step":
+            return rows.step.astype(np.float64)
+        known = rows.time[np.isfinite(rows.time)]
+        zero = start if start is not None else float(known.min()) if len(known) else 0.0
+        return np.asarray((rows.time - zero) / self.seconds)
+
+
+STEPS = Axis(kind="step", title="step")
+
+
+def elapsed(span_seconds: float) -> Axis:
+    """A time axis in the unit in which `span_seconds` is a readable number."""
+    for unit, seconds in (("hours", 3600.0), ("minutes", 60.0)):
+        if span_seconds >= 3 * seconds:
+            return Axis(kind="time", title=f"elapsed {unit}", seconds=seconds)
+    return Axis(kind="time", title="elapsed seconds")
+
+
+def kept(step: NDArray[np.int64], events: Sequence[Event]) -> Flags:
+    """Rows that downsampling must leave alone: the start and the peak of each finding."""
+    keep = np.zeros(len(step), dtype=bool)
+    for event in events:
+        peak = event.peak_step if event.peak_step is not None else event.start_step
+        stop = min(event.end_step, event.start_step + 40)
+        keep |= (step >= event.start_step - 2) & (step <= stop)
+        keep |= (step >= peak - 2) & (step <= peak + 2)
+        if keep.sum() > _KEPT:
+            break
+    return keep
+
+
+@dataclass(slots=True, kw_only=True)
+class Drawing:
+    """Traces, bands and marks of one chart."""
+
+    axis: Axis = STEPS
+    start: float | None = None
+    """UTC seconds at which a time axis begins."""
+    traces: list[dict[str, Any]] = field(default_factory=list)
+    values: list[Floats] = field(default_factory=list)
+    xs: list[Floats] = field(default_factory=list)
+    shapes: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def curve(self, rows: Columns, style: str, name: str, *, keep: Flags) -> bool:
+        """A mean line and, where a bucket holds several rows, the band from least to largest.
+
+        Returns whether there is a band. Non-finite rows become marks at the lower edge.
+        """
+        x = self.axis.of(rows, self.start)
+        self._marks(x, rows.value)
+        buckets = bucketed(x, rows.value, keep=keep, breaks=_restarts(rows))
+        banded = buckets.width > 1
+        if banded:
+            self.traces.append(_band(buckets, style))
+        self._line(buckets, style, plotly_text(name), (buckets.low, buckets.high))
+        return banded
+
+    def line(self, rows: Columns, style: str, name: str, *, start: float | None = None) -> bool:
+        """A line behind the curves: a baseline, or rows that were redone. False: no row is."""
+        x = self.axis.of(rows, self.start if start is None else start)
+        buckets = bucketed(x, rows.value, breaks=_restarts(rows))
+        self._line(buckets, style, plotly_text(name), (buckets.mean,))
+        return bool(len(buckets.x))
+
+    def point(self, x: float, y: float, style: str) -> None:
+        self.traces.append({"x": [x], "y": [y], "mode": "markers", "meta": style})
+
+    def _line(self, buckets: Buckets, style: str, name: str, extent: tuple[Floats, ...]) -> None:
+        if not len(buckets.x):
+            return
+        mode = "lines" if len(buckets.x) > 1 else "markers"
+        self.traces.append(
+            {"x": buckets.x, "y": buckets.mean, "mode": mode, "meta": style, "name": name}
+        )
+        self.values += [v[np.isfinite(v)] for v in extent]
+        self.xs.append(buckets.x)
+
+    def _marks(self, x: Floats, value: Floats) -> None:
+        bad = np.flatnonzero(~np.isfinite(value) & np.isfinite(x))
+        if not len(bad):
+            return
+        self.remarks.append(f"{units.count(len(bad))} non-finite values marked below")
+        self.xs.append(x[bad])
+        shown = bad if len(bad) <= _MARKED else bad[:: -(-len(bad) // _MARKED)]
+        at = self.axis.title if self.axis.kind == "step" else "time"
+        self.traces.append(
+            {"x": x[shown], "y": np.zeros(len(shown)), "mode": "markers", "meta": "bad",
+             "yaxis": "y2", "name": "non-finite",
+             "text": [f"{units.number(value[i])} at {at} {x[i]:,.6g}" for i in shown]}
+        )  # fmt: skip
+
+    def findings(self, events: Sequence[Event], *, wide: bool) -> None:
+        """Bands over the steps of the findings, their kind on top where there is room for it."""
+        spans: dict[tuple[float, float], Event] = {}
+        for event in events:
+            span = self._span(event)
+            if span is not None:
+                spans.setdefault(span, event)
+        for (left, right), event in spans.items():
+            self.shapes.append(
+                {"type": "rect", "xref": "x", "yref": "paper", "x0": left, "x1": right, "y0": 0,
+                 "y1": 1, "name": SEVERITY_CLASS[event.severity], "layer": "below"}
+            )  # fmt: skip
+        room = 0.08 if wide else 0.17
+        left, right = self._extent()
+        taken: list[float] = []
+        for (x, _), event in spans.items():
+            at = (x - left) / (right - left)
+            if all(abs(at - other) >= room for other in taken):
+                taken.append(at)
+                self.notes.append(
+                    {"name": "event", "x": x, "y": 1, "yref": "paper", "showarrow": False,
+                     "text": plotly_text(event.kind.replace("_", " ")), "yanchor": "bottom"}
+                )  # fmt: skip
+
+    def _span(self, event: Event) -> tuple[float, float] | None:
+        if self.axis.kind == "step":
+            return float(event.start_step), float(event.end_step)
+        if self.start is None or event.start_time is None:
+            return None
+        begin = (event.start_time - self.start) / self.axis.seconds
+        end = event.end_time if event.end_time is not None else event.start_time
+        return begin, (end - self.start) / self.axis.seconds
+
+    def _extent(self) -> tuple[float, float]:
+        xs = np.concatenate(self.xs) if self.xs else np.zeros(1)
+        left, right = float(xs.min()), float(xs.max())
+        return left, right if right > left else left + 1
+
+    def figure(self, *, log_from: float | None = None) -> Any:
+        """A validated Plotly figure without template.
+
+        y is logarithmic where all values are positive and the largest is more than `log_from`
+        times the smallest.
+        """
+        import plotly.graph_objects as go
+
+        y_range, kind, remarks = _y_range(self.values, log_from)
+        self.remarks[:0] = remarks
+        left, right = self._extent()
+        layout: dict[str, Any] = {
+            "template": None,
+            "meta": self.axis.kind,
+            "xaxis": {
+                "range": [left, right],
+                "title": {"text": self.axis.title},
+                "tickformat": "~s" if max(abs(left), abs(right)) >= 10_000 else ",~r",
+            },
+            "yaxis": {"range": y_range, "type": kind, "exponentformat": "e"},
+            "shapes": self.shapes,
+            "annotations": self.notes,
+            "hovermode": "x unified",
+        }
+        if any(trace["meta"] == "bad" for trace in self.traces):
+            layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False}
+        traces = sorted(self.traces, key=lambda t: _UNDER.get(t["meta"].split()[0], 3))
+        return go.Figure(data=[go.Scatter(**trace) for trace in traces], layout=layout)
+
+
+def _restarts(rows: Columns) -> Flags:
+    return np.append(False, np.diff(rows.attempt) != 0)[: len(rows.attempt)]
+
+
+def _band(buckets: Buckets, style: str) -> dict[str, Any]:
+    """One outline a piece of the curve, a NaN between two."""
+    outline_x: list[Floats] = []
+    outline_y: list[Floats] = []
+    ends = np.append(np.flatnonzero(np.isnan(buckets.mean)), len(buckets.x))
+    begin = 0
+    for end in ends:
+        x, low, high = (c[begin:end] for c in (buckets.x, buckets.low, buckets.high))
+        if len(x):
+            outline_x += [x, x[::-1], x[:1]]
+            outline_y += [high, low[::-1], np.array([np.nan])]
+        begin = end + 1
+    return {
+        "x": np.concatenate(outline_x)[:-1],
+        "y": np.concatenate(outline_y)[:-1],
+        "mode": "lines",
+        "fill": "toself",
+        "hoverinfo": "skip",
+        "meta": f"band {style}",
+    }
+
+
+def _y_range(
+    values: Sequence[Floats], log_from: float | None
+) -> tuple[list[float], str, list[str]]:
+    """(range, axis type, remarks). The steep start of a curve may leave the frame."""
+    every = np.concatenate([*values, np.empty(0)])
+    if not len(every):
+        return [0.0, 1.0], "linear", []
+    low, high = float(every.min()), float(every.max())
+    if log_from is not None and low > 0 and high / low > log_from:
+        pad = 0.03 * math.log10(high / low)
+        return [math.log10(low) - pad, math.log10(high) + pad], "log", ["log scale"]
+    remarks: list[str] = []
+    settled = [v[max(1, len(v) // 50) :] for v in values if len(v) > 20]
+    if settled:
+        late = np.concatenate(settled)
+        top, bottom = float(late.max()), min(low, float(late.min()))
+        if top > bottom and high > top + 0.6 * (top - bottom):
+            remarks.append(f"first steps up to {units.number(high)}, above the frame")
+            high = top + 0.25 * (top - bottom)
+    pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    return [low - pad, high + pad], "linear", remarks
+
+
+def _short(value: float) -> float | int | None:
+    """Five significant digits; None where there is no number."""
+    return _plain(float(f"{value:.5g}")) if math.isfinite(value) else None
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def stored(figure: Any, chart: str) -> dict[str, Any]:
+    """The figure as data: x as differences (they compress best), y with five digits."""
+    data = []
+    for trace in figure.data:
+        x = np.round(np.asarray(trace.x, dtype=float), 3)
+        entry: dict[str, Any] = {
+            "x0": _plain(float(x[0])),
+            "dx": [_plain(float(v)) for v in np.round(np.diff(x), 3)],
+            "y": [_short(float(v)) for v in np.asarray(trace.y, dtype=float)],
+        }
+        for key in ("mode", "meta", "fill", "name", "yaxis", "hoverinfo"):
+            if trace[key]:
+                entry[key] = trace[key]
+        if trace.text is not None:
+            entry["text"] = list(trace.text)
+        data.append(entry)
+    layout = figure.layout.to_plotly_json()
+    layout.pop("template", None)
+    return {"id": chart, "layout": layout, "data": data}
