@@ -23,28 +23,32 @@ from typing import Self
 
 __all__ = ["Recorder", "start"]
 
+_ROW_KEYS = frozenset({"step", "time", "attempt"})
+
 
 def start(directory: str | os.PathLike[str], **facts: object) -> Recorder:
     """Begin (or resume) the run in `directory`.
 
     Facts, all optional: name, project, group, tags, author, config (mapping), seed, device (name of
-    the accelerator), devices (how many), commit, dataset, notes.
+    the accelerator), devices (how many, over all hosts), commit, dataset, notes.
     """
     return Recorder(Path(directory), dict(facts))
 
 
 class Recorder:
-    """An open run directory; every line is flushed as it is written."""
+    """An open run directory; every line is on its way to the disk when a method returns."""
 
     def __init__(self, directory: Path, facts: dict[str, object]) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        for path in directory.glob("*.jsonl"):
+            _end_last_line(path)
         config = facts.pop("config", None)
         if config is not None:
-            (directory / "config.json").write_text(json.dumps(_plain(config), indent=1))
-        events = directory / "events.jsonl"
-        earlier = events.read_text().count('"event": "start"') if events.exists() else 0
-        self.attempt = earlier + 1
+            half = directory / "config.json.part"
+            half.write_text(json.dumps(_plain(config), indent=1), encoding="utf-8")
+            half.replace(directory / "config.json")
+        self.attempt = _attempts_in(directory) + 1
         self._state = ""
         found: dict[str, object] = {
             "host": socket.gethostname(),
@@ -53,30 +57,40 @@ class Recorder:
             "command": " ".join(sys.argv),
             "cpus": os.cpu_count(),
         }
-        self.event("start", **found, **facts)
+        self.event("start", **found | facts)
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """One row; a metric that is left out was not recorded."""
-        self._write("metrics", {"step": step, **self._now(), **values})
+    def metrics(
+        self, step: int, values: Mapping[str, object] | None = None, **more: object
+    ) -> None:
+        """One row, as a mapping, as keywords or both; a metric left out was not recorded.
+
+        Raises ValueError for a metric named `step`, `time` or `attempt`: a row has these itself.
+        """
+        row = {**(values or {}), **more}
+        taken = sorted(_ROW_KEYS & row.keys())
+        if taken:
+            raise ValueError(f"a metric cannot be named {taken[0]!r}: each row has its own")
+        self._write("metrics", {"step": step, **self._now(), **row})
 
     def sample(self, step: int, text: str, *, prompt: str = "", name: str = "sample") -> None:
         """A text that the model produced."""
         row = {"step": step, "name": name, "prompt": prompt, "text": text}
         self._write("samples", {**row, **self._now()})
 
-    def checkpoint(self, step: int, path: str, **facts: object) -> None:
+    def checkpoint(self, step: int, path: str | os.PathLike[str], **facts: object) -> None:
         """A saved state; facts may hold `size_bytes` and metrics."""
-        self.event("checkpoint", step=step, path=path, **facts)
+        self.event("checkpoint", step=step, path=os.fspath(path), **facts)
 
-    def event(self, event: str, **facts: object) -> None:
+    def event(self, event: str, text: object = "", **facts: object) -> None:
         """Anything else worth keeping: `event` is its kind, `text` a sentence, `step` where."""
-        self._write("events", {"event": event, **self._now(), **facts})
+        said = {"text": text} if text else {}
+        self._write("events", {"event": event, **self._now(), **said, **facts})
 
-    def finish(self, state: str = "finished") -> None:
+    def finish(self, state: str = "finished", text: str = "") -> None:
         """End the run as `finished`, `failed`, `crashed` or `killed`; the first call counts."""
         if not self._state:
             self._state = state
-            self.event("end", state=state)
+            self.event("end", text, state=state)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +101,11 @@ class Recorder:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.finish("failed" if error else "finished")
+        if kind is None or (isinstance(error, SystemExit) and not error.code):
+            self.finish()
+        else:
+            state = "killed" if issubclass(kind, KeyboardInterrupt) else "failed"
+            self.finish(state, f"{kind.__name__}: {error}")
 
     def _now(self) -> dict[str, object]:
         return {"time": round(time.time(), 3), "attempt": self.attempt}
@@ -95,6 +113,31 @@ class Recorder:
     def _write(self, stem: str, row: Mapping[str, object]) -> None:
         with (self.directory / f"{stem}.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(_plain(row), allow_nan=False) + "\n")
+
+
+def _end_last_line(path: Path) -> None:
+    """A process that was killed may leave half a line: the next must not be glued to it."""
+    with path.open("rb+") as stream:
+        if not stream.seek(0, os.SEEK_END):
+            return
+        stream.seek(-1, os.SEEK_END)
+        if stream.read(1) != b"\n":
+            stream.write(b"\n")
+
+
+def _attempts_in(directory: Path) -> int:
+    """How many lives of the run have written here."""
+    events = directory / "events.jsonl"
+    lives = 0
+    for line in events.read_bytes().splitlines() if events.exists() else ():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and row.get("event") == "start":
+            given = row.get("attempt")
+            lives = max(lives + 1, given if type(given) is int else 0)
+    return lives or int((directory / "metrics.jsonl").exists())
 
 
 def _plain(value: object) -> object:
@@ -107,7 +150,7 @@ def _plain(value: object) -> object:
         return value
     try:
         number = float(value)  # type: ignore[arg-type]  # numpy and torch scalars
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last one is torch's
         return str(value)
     if math.isfinite(number):
         return number

@@ -4,9 +4,9 @@
  *
  * A chart is `<figure class="rp-chart" data-rp-chart="id" data-rp-src="charts.json">` around
  * `.rp-plot > svg`. Until somebody points at, taps or focuses it, nothing is loaded. Then the Plotly
- * bundle beside this file and the page's charts.json are fetched once, and the live chart is laid
- * over the drawing at the same place and size. Its colours are those that the browser computed for
- * the drawing, so style sheet, palette and chart agree. If anything fails, the drawing stays.
+ * bundle and live.js beside this file and the page's charts.json are fetched once, and the live
+ * chart is laid over the drawing at the same place and size, in the drawing's own colours. If
+ * anything fails, the drawing stays.
  *
  * Charts with the same x share their zoom; that of the steps stands in the address (`?x=a..b`).
  * A link whose href begins with `?x=` zooms. Everything survives instant navigation (`document$`).
@@ -16,6 +16,7 @@
 
   /** @typedef {[number, number]} Range */
   /** @typedef {Record<string, any>} Spec a chart of charts.json: id, layout, data */
+  /** @typedef {typeof import("./live.js")} Live */
 
   const global = /** @type {any} */ (window);
   const own =
@@ -27,65 +28,9 @@
   if (!own || global.runpagesCharts) return;
   global.runpagesCharts = true;
 
+  const LIVE = new URL("live.js", own.src).href;
   const BUNDLE = new URL("plotly.min.js", own.src).href;
   const DWELL_MS = 120; // a pointer that only passes over a chart loads nothing
-  const CONFIG = {
-    displaylogo: false,
-    doubleClick: false,
-    responsive: false,
-    showSendToCloud: false,
-    plotlyServerURL: "",
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-  };
-
-  /** @type {Promise<any> | null} */
-  let library = null;
-
-  /** Plotly, loaded once; a failed attempt may be repeated. */
-  function plotly() {
-    library ??= new Promise((resolve, reject) => {
-      const tag = document.createElement("script");
-      tag.src = BUNDLE;
-      tag.onload = () => resolve(global.Plotly);
-      tag.onerror = () => {
-        library = null;
-        tag.remove();
-        reject(new Error("the chart library did not load"));
-      };
-      document.head.append(tag);
-    });
-    return library;
-  }
-
-  /** @type {Map<string, Promise<any>>} */
-  const files = new Map();
-
-  /** The charts of a charts.json by id, with x and y as Plotly wants them. @param {string} url */
-  function charts(url) {
-    let file = files.get(url);
-    if (!file) {
-      file = fetch(url)
-        .then((answer) => {
-          if (!answer.ok) throw new Error(`the data of the chart did not load (${answer.status})`);
-          return answer.json();
-        })
-        .then((json) => new Map(json.charts.map((/** @type {Spec} */ c) => [c.id, unpacked(c)])));
-      file.catch(() => files.delete(url));
-      files.set(url, file);
-    }
-    return file;
-  }
-
-  /** x is stored as a first value and differences. @param {Spec} chart */
-  function unpacked(chart) {
-    for (const trace of chart.data) {
-      let at = trace.x0;
-      trace.x = [at, ...trace.dx.map((/** @type {number} */ d) => (at += d))];
-      delete trace.x0;
-      delete trace.dx;
-    }
-    return chart;
-  }
 
   /** `a..b` as a range; a single step gets room on both sides. @param {string | null} text */
   function parsed(text) {
@@ -201,7 +146,6 @@
      * @param {SVGSVGElement} svg
      */
     constructor(page, figure, plot, svg) {
-      Object.assign(this, { page, figure, plot, svg });
       this.page = page;
       this.figure = figure;
       this.plot = plot;
@@ -211,6 +155,9 @@
       this.spec = null;
       /** The live chart's element. @type {any} */
       this.live = null;
+      /** @type {Live | null} */
+      this.module = null;
+      this.width = 0;
       this.waking = false;
       plot.tabIndex = 0;
       plot.setAttribute("role", "group");
@@ -239,7 +186,9 @@
     }
 
     async start() {
-      const [library, all] = await Promise.all([plotly(), charts(this.src)]);
+      /** @type {Live} */
+      const module = await import(LIVE);
+      const [all] = await Promise.all([module.charts(this.src), module.plotly(BUNDLE)]);
       if (this.page.abort.signal.aborted) return;
       const spec = all.get(this.figure.dataset.rpChart);
       if (!spec) throw new Error("the data file does not hold this chart");
@@ -248,7 +197,7 @@
       Object.assign(live.style, { position: "absolute", inset: "0" });
       this.plot.style.position = "relative";
       this.plot.append(live);
-      Object.assign(this, { spec, live, library });
+      Object.assign(this, { spec, live, module });
       await this.draw();
       this.show(true);
       this.live.on("plotly_relayout", (/** @type {any} */ change) => this.relayouted(change));
@@ -299,118 +248,14 @@
     }
 
     draw() {
-      if (!this.live || !this.spec) return undefined;
-      const { data, layout } = this.spec;
-      const zoom = this.page.zoom[layout.meta] ?? null;
-      const x = /** @type {Range} */ (zoom ?? layout.xaxis.range);
-      return global.Plotly.react(this.live, data.map(this.trace, this), this.layout(x, zoom), {
-        ...CONFIG,
-        toImageButtonOptions: { format: "svg", filename: this.figure.dataset.rpChart },
-      });
+      if (!this.live || !this.spec || !this.module) return undefined;
+      const zoom = this.page.zoom[this.spec.layout.meta] ?? null;
+      const { data, layout } = this.module.figure(this.spec, this.svg, this.plot, zoom);
+      this.width = layout.width;
+      const image = { format: "svg", filename: this.figure.dataset.rpChart };
+      const config = { ...this.module.CONFIG, toImageButtonOptions: image };
+      return global.Plotly.react(this.live, data, layout, config);
     }
-
-    /** What the browser computed for an element of the drawing. @param {string} selector */
-    look(selector) {
-      const part = this.svg.querySelector(selector) ?? this.svg;
-      const style = getComputedStyle(part);
-      return {
-        stroke: style.stroke,
-        width: parseFloat(style.strokeWidth) || 1,
-        dash: style.strokeDasharray === "none" ? "solid" : style.strokeDasharray.replace(/ /g, ""),
-        fill: style.fill,
-        opacity: Number(style.opacity),
-        size: parseFloat(style.fontSize),
-        family: style.fontFamily,
-      };
-    }
-
-    /** @param {Record<string, any>} trace as stored */
-    trace(trace) {
-      const dot = trace.mode === "markers" && trace.meta !== "bad";
-      const name = `${dot ? "dot " : ""}${trace.meta}`.replace(/ /g, ".");
-      const look = this.look(trace.meta === "bad" ? "line.bad" : `path.${name}`);
-      const drawn = { type: "scatter", ...trace, opacity: look.opacity, connectgaps: false };
-      if (trace.fill) return { ...drawn, fillcolor: look.fill, line: { width: 0 } };
-      if (trace.meta === "bad") {
-        const line = { color: look.stroke, width: look.width };
-        const marker = { symbol: "line-ns", size: 14, color: look.stroke, line };
-        return { ...drawn, marker, hovertemplate: "%{text}<extra></extra>" };
-      }
-      if (dot) return { ...drawn, marker: { color: look.stroke, size: look.width } };
-      return { ...drawn, line: { color: look.stroke, width: look.width, dash: look.dash } };
-    }
-
-    /** @param {Range} x @param {Range | null} zoom */
-    layout(x, zoom) {
-      const { layout } = /** @type {Spec} */ (this.spec);
-      const [box, frame] = [this.plot.getBoundingClientRect(), this.svg.getBoundingClientRect()];
-      this.width = box.width;
-      const [label, event, grid] = ["text", "text.ev", "line.grid"].map((s) => this.look(s));
-      const page = getComputedStyle(this.figure);
-      const paper = page.getPropertyValue("--rp-bg").trim() || "#ffffff";
-      const clear = "rgba(0,0,0,0)";
-      const font = { color: label.fill, size: label.size, family: label.family };
-      const y = zoom ? this.heights(x) : layout.yaxis.range;
-      const line = { gridcolor: grid.stroke, zeroline: false, fixedrange: false };
-      const log = layout.yaxis.type === "log" ? { dtick: decades(y[1] - y[0]) } : {};
-      return {
-        ...layout,
-        ...{ width: box.width, height: box.height, paper_bgcolor: clear, plot_bgcolor: clear },
-        font,
-        margin: {
-          l: frame.left - box.left,
-          r: box.right - frame.right,
-          t: frame.top - box.top,
-          b: box.bottom - frame.bottom,
-        },
-        showlegend: false,
-        dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-        hoverlabel: { bgcolor: paper, bordercolor: grid.stroke, font: { ...font, color: page.color } },
-        modebar: { bgcolor: clear, color: label.fill, activecolor: page.color },
-        xaxis: {
-          ...layout.xaxis,
-          ...line,
-          range: x,
-          title: undefined,
-          showgrid: false,
-          showline: true,
-          linecolor: this.look("line.axis").stroke,
-          nticks: Math.max(3, Math.round(frame.width / 90)),
-        },
-        yaxis: { ...layout.yaxis, ...line, ...log, range: y, fixedrange: true, nticks: 6 },
-        shapes: (layout.shapes ?? []).map((/** @type {any} */ shape) => {
-          const { fill, opacity } = this.look(`rect.ev.${shape.name}`);
-          return { ...shape, fillcolor: fill, opacity, line: { color: fill, width: 2 } };
-        }),
-        annotations: (layout.annotations ?? []).map((/** @type {any} */ note) => ({
-          ...note,
-          font: { ...font, color: event.fill },
-        })),
-      };
-    }
-
-    /** The range of y that the points between `first` and `last` fill. @param {Range} x */
-    heights([first, last]) {
-      const { data, layout } = /** @type {Spec} */ (this.spec);
-      const log = layout.yaxis.type === "log";
-      let [low, high] = [Infinity, -Infinity];
-      for (const { x, y, meta } of data) {
-        for (let i = 0; meta !== "bad" && i < x.length; i++) {
-          if (x[i] < first || x[i] > last || y[i] === null || (log && y[i] <= 0)) continue;
-          low = Math.min(low, y[i]);
-          high = Math.max(high, y[i]);
-        }
-      }
-      if (low > high) return layout.yaxis.range;
-      if (log) [low, high] = [Math.log10(low), Math.log10(high)];
-      const room = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
-      return [low - room, high + room];
-    }
-  }
-
-  /** Powers of ten only, and not too many, where an axis spans several. @param {number} span */
-  function decades(span) {
-    return span < 2 ? undefined : Math.ceil(span / 5);
   }
 
   /** @type {Page | null} */

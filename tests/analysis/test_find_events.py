@@ -129,6 +129,34 @@ def test_a_loss_that_rises_from_the_start_diverged():
     assert event.start_step < 20
 
 
+def test_a_divergence_half_undone_by_a_falling_rate_has_not_come_back():
+    steps = np.arange(720)
+    hump = 20 * np.clip(np.minimum(steps - 50, 720 - steps) / 200, 0, 1)
+    for seed in SEEDS:
+        values = falling(steps, seed=seed) + np.where(steps > 50, hump + 1.2, 0)
+        (event,) = alarms(steps, values)
+        assert (event.kind, event.severity) == ("divergence", "critical")
+        assert 48 <= event.start_step <= 60
+
+
+def test_a_divergence_at_the_end_of_a_long_run_is_found():
+    steps = np.arange(100_000)
+    values = falling(steps)
+    values[97_000:] += np.linspace(0, 4, 3000)
+    (event,) = alarms(steps, values)
+    assert event.kind == "divergence"
+    assert 97_000 <= event.start_step < 97_500
+
+
+def test_an_excursion_that_came_back_is_not_part_of_a_greater_one():
+    values = np.full(102, 6.6) + 0.05 * np.random.default_rng(0).standard_normal(102)
+    values[85:100] = 6.6 + 8 * np.random.default_rng(1).random(15)
+    values[101] = 1405.0
+    steps = np.append(np.arange(101), 500)
+    (event,) = [e for e in find_events(steps, values) if e.kind == "divergence"]
+    assert event.start_step == 500
+
+
 def test_a_divergence_into_nan_is_told_as_both():
     steps = np.arange(300)
     values = falling(steps)

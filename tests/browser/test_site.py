@@ -178,9 +178,9 @@ def test_the_library_is_fetched_at_the_first_touch_and_only_once(visit, spiked):
 
 def test_the_live_chart_lies_exactly_over_the_static_one(visit, spiked):
     one = visit(spiked)
-    before = one.page.locator("figure[data-rp-chart=loss]").bounding_box()
+    tall = one.page.evaluate("document.documentElement.scrollHeight")
     one.touch("loss")
-    assert one.page.locator("figure[data-rp-chart=loss]").bounding_box() == before
+    assert one.page.evaluate("document.documentElement.scrollHeight") == tall
     static = one.page.locator("figure[data-rp-chart=loss] .rp-svg").bounding_box()
     frame = one.page.locator("figure[data-rp-chart=loss] .nsewdrag").bounding_box()
     assert frame["width"] > 300
@@ -197,6 +197,7 @@ def test_a_drag_zooms_every_chart_and_is_kept_in_the_address(visit, spiked):
     one.touch("lr")
     full = one.range("lr")
     tall = one.range("loss", "yaxis")
+    one.page.evaluate("document.getElementById('curves').scrollIntoView()")
     box = one.page.locator("figure[data-rp-chart=loss] .nsewdrag").bounding_box()
     y = box["y"] + box["height"] / 2
     one.page.mouse.move(box["x"] + box["width"] * 0.25, y)

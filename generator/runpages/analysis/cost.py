@@ -19,7 +19,7 @@ __all__ = ["analyze_cost", "choose_price", "shipped_prices"]
 
 _JOULES_PER_KWH = 3.6e6
 _GAP_PERIODS = 3.0
-"""A gap in the power samples counts as at most this many sampling periods (analysis.md 9.3)."""
+"""A gap in the power samples counts as at most this many sampling periods."""
 
 
 @functools.cache

@@ -14,6 +14,8 @@ __all__ = ["AnalysisOptions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisOptions:
+    """Thresholds, names, prices."""
+
     detectors: DetectorOptions = field(default_factory=DetectorOptions)
     metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role -> names, before the built-in table."""

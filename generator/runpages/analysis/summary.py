@@ -15,8 +15,8 @@ def summarize(series: Series) -> MetricSummary | None:
     """None for a series of which no effective row is left.
 
     final = median of the last max(1 %, 32) finite points; with fewer than 320 points of the last
-    tenth, so that an evaluation recorded a dozen times keeps its last value (analysis.md 8: one
-    last value misleads). best = the extreme in the metric's better direction.
+    tenth, so that an evaluation recorded a dozen times keeps its last value (one last value
+    of a noisy curve misleads). best = the extreme in the metric's better direction.
     """
     value, step = series.value, series.step
     if not len(value):

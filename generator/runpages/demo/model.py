@@ -6,16 +6,19 @@ Bengio et al. 2003, "A Neural Probabilistic Language Model", with AdamW (Loshchi
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .corpus import ALPHABET
 
-__all__ = ["CONTEXT", "AdamW", "CharModel", "Floats"]
+__all__ = ["CONTEXT", "AdamW", "CharModel", "Floats", "Ints", "clip"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-CONTEXT = 10
+CONTEXT = 12
 WIDTH = 16
 HIDDEN = 128
 
@@ -86,6 +89,18 @@ class CharModel:
                 break
             text.append(int(chance.choice(len(share), p=share / share.sum())))
         return np.array(text[CONTEXT:], dtype=np.int64)
+
+
+def clip(gradient: Mapping[str, Floats], most: float | None) -> float:
+    """Global norm of the gradient, which is then scaled in place to at most `most`.
+
+    Pascanu et al. 2013, "On the difficulty of training recurrent neural networks".
+    """
+    norm = math.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradient.values()))
+    if most is not None and norm > most:
+        for slope in gradient.values():
+            slope *= most / norm
+    return norm
 
 
 class AdamW:

@@ -15,19 +15,22 @@ __all__ = ["DivergenceOptions", "find_divergence"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DivergenceOptions:
-    """Thresholds as shares of the level, robust standard deviations (sd) and points."""
+    """Thresholds as shares of the level, robust standard deviations (sd) and points.
+
+    Where no other source is named they were measured: docs/reference/findings.md.
+    """
 
     min_points: int = 8
     min_relative: float = 0.10
-    """Least rise at the end over the best level before, as a share of it (analysis.md 3)."""
+    """Least rise at the end over the best level before, as a share of it."""
     least_k: float = 8.0
     """Least rise in sd of the run's noise after few points; falls with the root of their number."""
     least_median_k: float = 2.0
-    """Where that fall ends: long ends wander more than their median's noise (analysis.md 1)."""
+    """Where that fall ends: long ends wander more than their median's noise."""
     few_points: int = 3
     """An end of fewer points than this must rise by `few_relative`: one tall point is no end."""
     few_relative: float = 1.0
-    """A loss at twice its level is no noise (llm-foundry, Lightning: analysis.md 4)."""
+    """A loss at twice its level is no noise (llm-foundry's KillLossSpike)."""
     close_relative: float = 0.05
     """Back within this share of the best level = recovered; the onset is searched after it."""
     returned: float = 0.1
@@ -39,7 +42,7 @@ def find_divergence(
 ) -> Iterator[Candidate]:
     """At most one: from the last time the curve was at its level to the end.
 
-    The end is the median of the last tenth since then (analysis.md 1), at least three points.
+    The end is the median of the last tenth since then, at least three points.
     A validation loss that does not come back is a warning: the model may only be over-fitting.
     """
     full = track.y

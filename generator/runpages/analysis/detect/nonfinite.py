@@ -17,7 +17,7 @@ __all__ = ["NonfiniteOptions", "find_nonfinite"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonfiniteOptions:
     merge_points: int = 32
-    """Stretches with fewer finite points between them are one event (analysis.md 1)."""
+    """Stretches with fewer finite points between them are one event."""
 
 
 def find_nonfinite(
@@ -27,7 +27,7 @@ def find_nonfinite(
 
     Critical where a loss or gradient norm stays so to the end; a warning where a loss recovers or
     another metric does not; else an info: loss scaling skips a step with an infinite gradient norm
-    on purpose, and a rate has no value at its first step (real-logs.md 1).
+    on purpose, and a rate has no value at its first step.
     """
     bad = ~np.isfinite(track.values)
     if not bad.any():

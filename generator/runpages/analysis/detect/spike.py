@@ -21,22 +21,23 @@ class SpikeOptions:
     """Thresholds in robust standard deviations (sd), shares of the level, factors and points.
 
     On 22 real per-step loss curves residuals have q.999 = +9.4 and q.001 = -4.1 sd, so that no
-    fixed k can serve (analysis.md 5.3): k follows from each run's own tail, between two bounds.
+    fixed k can serve: k follows from each run's own tail, between two bounds. Where no other source
+    is named the values were measured: docs/reference/findings.md.
     """
 
     min_points: int = 8
     least_k: float = 7.0
-    """sd that one point must reach, whatever the tail says (analysis.md 1)."""
+    """sd that one point must reach, whatever the tail says."""
     least_pair_k: float = 6.0
-    """sd that two neighbours must both reach (analysis.md 1, floor of its next scale)."""
+    """sd that two neighbours must both reach."""
     most_k: float = 30.0
-    """Cap on what the tail can ask for (analysis.md 1)."""
+    """Cap on what the tail can ask for."""
     expected_false: float = 0.02
-    """Noise points of a run that may cross k, by extrapolation of its tail (analysis.md 1)."""
+    """Noise points of a run that may cross k, by extrapolation of its tail."""
     min_relative: float = 0.02
-    """Least height over the level, as a share of it (analysis.md 3)."""
+    """Least height over the level, as a share of it."""
     clear_relative: float = 1.0
-    """A loss at twice its level is a spike in any tail (llm-foundry: analysis.md 4)."""
+    """A loss at twice its level is a spike in any tail (llm-foundry's KillLossSpike)."""
     min_factor: float = 3.0
     """For gradient norms, judged on their logarithm: least height as a factor."""
     clear_factor: float = 5.0
@@ -44,11 +45,11 @@ class SpikeOptions:
     warn_relative: float = 0.1
     """From this share of the level on a spike is a warning, below it an info."""
     warn_lone_relative: float = 0.25
-    """The same for one row that is back in the next: it cost nothing yet (analysis.md 3)."""
+    """The same for one row that is back in the next: it cost nothing yet."""
     warn_factor: float = 10.0
-    """The same for gradient norms (Megatron-LM's SPIKY_LOSS_FACTOR: analysis.md 4)."""
+    """The same for gradient norms (Megatron-LM's SPIKY_LOSS_FACTOR)."""
     transient_points: int = 32
-    """Longest initial transient (analysis.md 1): what falls from the start is no excursion."""
+    """Longest initial transient: what falls from the start is no excursion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -185,7 +185,7 @@ def excursions(
     One begins where the curve leaves the level by half of max(`relative`, `sds` of the noise),
     must exceed the whole for `least_points`, and ends when it is back within half and stays
     there. The widths are
-    those of a divergence (analysis.md 3): the same departure, but it came back.
+    those of a divergence: the same departure, but it came back.
     """
     thin, width = thinned(y)
     gone = Departure.of(thin)
