@@ -123,7 +123,8 @@ class Tab:
         self.page.locator(f'[data-rp-chart="{chart}"]').hover()
         self.plot(chart).locator(".js-plotly-plot .main-svg").first.wait_for()
         self.page.wait_for_function(
-            "id => document.querySelector(`[data-rp-chart='${id}'] svg`).style.visibility", arg=chart
+            "id => document.querySelector(`[data-rp-chart='${id}'] svg`).style.visibility",
+            arg=chart,
         )
 
     def layout(self, chart: str) -> dict:
@@ -172,8 +173,10 @@ def test_nothing_offers_to_upload_the_data(tab: Tab) -> None:
     context = tab.plot("loss").locator(".js-plotly-plot").evaluate("e => e._context")
     assert context["showSendToCloud"] is False
     assert context["plotlyServerURL"] == ""
-    titles = tab.plot("loss").locator(".modebar-btn").evaluate_all(
-        "all => all.map(b => b.dataset.title)"
+    titles = (
+        tab.plot("loss")
+        .locator(".modebar-btn")
+        .evaluate_all("all => all.map(b => b.dataset.title)")
     )
     assert titles
     assert not [t for t in titles if t and ("loud" in t or "hare" in t)]

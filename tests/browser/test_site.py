@@ -57,9 +57,7 @@ def _build(folder: Path, site: Path, address: str) -> None:
     config = folder / "mkdocs.yml"
     config.write_text(f"site_url: {address}\n{config.read_text()}")  # for instant navigation
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(site)]
-    done = subprocess.run(
-        command, cwd=folder, env=ENV, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=ENV, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
