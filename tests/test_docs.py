@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +81,50 @@ def test_the_slug_vectors_of_the_documentation_hold():
     assert len(rows) == 4
     for source, project, run_id, slug in rows:
         assert slug_of(source, project.strip("`").replace("*(empty)*", ""), run_id) == slug
+
+
+def _blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+def test_our_own_documentation_builds_strictly(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "-q",
+        "-f",
+        str(ROOT / "mkdocs.yml"),
+    ]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    subprocess.run([*command, "-d", str(tmp_path / "site")], env=environment, check=True)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/first-site.md"])
+def test_the_commands_and_programs_shown_run(name, tmp_path):
+    """All of them, to the letter, from an empty folder; but for make, the demo and servers."""
+    path = ROOT / name
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    for program in _blocks(path, "python"):
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    shutil.copytree(tmp_path / "logs", tmp_path / "path/to/logs")
+    lines = [
+        line.removeprefix("$ ").partition("   #")[0].strip()
+        for block in _blocks(path, "console")
+        for line in block.splitlines()
+    ]
+    folder, ran = tmp_path, 0
+    for line in lines:
+        if line.startswith(("make", "runpages demo", "python -m http.server")):
+            continue
+        if line.startswith("cd "):
+            folder /= line.removeprefix("cd ")
+            continue
+        command = shlex.split(line.replace("/data/runs", str(tmp_path / "logs")))
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+        ran += 1
+    assert ran >= 5
+    assert (tmp_path / "preview/site/runs/index.html").is_file()

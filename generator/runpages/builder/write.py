@@ -58,15 +58,13 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _ours(path: Path, *digests: str | None) -> None:
-    """Raises ForeignFileError unless the file's bytes are those of one of the digests."""
-    found = _digest(path.read_bytes())
-    if found not in digests:
-        listed = any(digests)
+def _ours(path: Path, *listed: str | None, wanted: str = "") -> None:
+    """Raises ForeignFileError unless the file's bytes are listed, or those to be written."""
+    if _digest(path.read_bytes()) not in {*listed, wanted}:
         raise ForeignFileError(
             path,
             "was changed by hand since runpages wrote it"
-            if listed
+            if any(listed)
             else "stands where a generated file belongs",
         )
 
@@ -87,7 +85,7 @@ def write_section(
         if target.exists():
             if before.files.get(path) == digest and _digest(target.read_bytes()) == digest:
                 continue
-            _ours(target, before.files.get(path), before.pending.get(path), digest)
+            _ours(target, before.files.get(path), before.pending.get(path), wanted=digest)
         to_write.append(path)
     gone = [path for path in {**before.files, **before.pending} if path not in after]
     to_delete = [path for path in gone if (section / path).exists()]

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from runpages.errors import RunpagesError
+from runpages.errors import MissingExtraError, RunpagesError, UsageError
 
-from .train import FAMILY, Spec
+from .train import FAMILY, KILLED, Spec
 
 __all__ = ["FAMILY", "Spec", "train_all"]
 
-_KILLED = 9
 
+def train_all(
+    folder: Path, *, report: Callable[[str], None], family: tuple[Spec, ...] = FAMILY
+) -> list[Path]:
+    """Train the family, two at a time, each life in a process of its own; the folders of logs.
 
-def train_all(folder: Path, *, report: Callable[[str], None]) -> None:
-    """Train the family into `folder`, two at a time, each life in a process of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
+    `folder` appears when everything in it is complete: an interrupted demo leaves nothing that
+    looks like one. Its checkpoints lie in `folder/checkpoints`. `report` gets a line as each run
+    ends. Raises UsageError if `folder` holds something already, RunpagesError if a run fails
+    otherwise than it should.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: holds something already; name an empty or new folder")
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise MissingExtraError("the demo", "demo")
+    partial = folder.resolve().with_name(f"{folder.resolve().name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for line in pool.map(lambda spec: _run(spec, folder.resolve()), FAMILY):
-            report(line)
+        running = [pool.submit(_run, spec, partial) for spec in family]
+        try:
+            for done in as_completed(running):
+                report(done.result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    partial.replace(folder)
+    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name != "checkpoints")
 
 
 def _run(spec: Spec, folder: Path) -> str:
     code = _life(spec, folder)
     if spec.killed_at is None:
         return spec.name
-    if code != _KILLED:
+    if code != KILLED:
         raise RunpagesError(f"demo run {spec.name!r} ended with code {code} where it should die")
     _life(spec, folder, "--resume")
     return f"{spec.name} (killed at step {spec.killed_at}, resumed)"
@@ -39,14 +59,16 @@ def _run(spec: Spec, folder: Path) -> str:
 def _life(spec: Spec, folder: Path, *flags: str) -> int:
     """One process. Raises RunpagesError if it fails otherwise than by being killed."""
     command = [sys.executable, "-m", "runpages.demo.worker", spec.name, str(folder), *flags]
+    # whoever runs this may use W&B: neither their settings nor their key have a part in it
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     environment = {
-        **os.environ,
+        **kept,
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "WANDB_SILENT": "true",
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode not in {0, _KILLED}:
+    if done.returncode not in {0, KILLED}:
         last = done.stderr.strip().splitlines()[-1:] or [f"code {done.returncode}"]
         raise RunpagesError(f"demo run {spec.name!r} failed: {last[0]}")
     return done.returncode

@@ -12,26 +12,36 @@ __all__ = ["ALPHABET", "decode", "encode", "make_text"]
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz0123456789.,?+="
 _INDEX = {character: number for number, character in enumerate(ALPHABET)}
 
-_PROSE = (
-    "a run begins as a wish and ends as a curve. between the two lie a few hours, a bill for "
-    "power, and a folder that nobody opens again.",
-    "whoever trains a model learns to wait. the first numbers fall fast, the next ones slowly, "
-    "and the last ones only on average.",
-    "a log is a promise to a stranger. the stranger is often you, half a year later, with a "
-    "question that you did not think of.",
-    "when the loss jumps, look at the data first, at the step size second, and at the machine "
-    "third. most of the time one of them has a story to tell.",
-    "two seeds that agree say little. three that disagree say a lot. none of them says it alone.",
-    "a checkpoint that was never loaded is only a file. load it once while nothing is wrong, and "
-    "it will be there when something is.",
-    "small models are good teachers. they forget quickly, they fail in plain sight, and they are "
-    "done before the tea is cold.",
-    "write down what you changed, then what you expected, then what you saw. the order matters "
-    "more than the words.",
-    "a page about a failed run is worth more than none about a good one, for the good one will be "
-    "told anyway.",
-    "numbers without units are opinions. opinions without numbers are weather.",
-)
+_PARAGRAPHS = """
+a run begins as a wish and ends as a curve. between the two lie a few hours, a bill for power, and
+a folder that nobody opens again.
+
+whoever trains a model learns to wait. the first numbers fall fast, the next ones slowly, and the
+last ones only on average.
+
+a log is a promise to a stranger. the stranger is often you, half a year later, with a question
+that you did not think of.
+
+when the loss jumps, look at the data first, at the step size second, and at the machine third.
+most of the time one of them has a story to tell.
+
+two seeds that agree say little. three that disagree say a lot. none of them says it alone.
+
+a checkpoint that was never loaded is only a file. load it once while nothing is wrong, and it
+will be there when something is.
+
+small models are good teachers. they forget quickly, they fail in plain sight, and they are done
+before the tea is cold.
+
+write down what you changed, then what you expected, then what you saw. the order matters more
+than the words.
+
+a page about a failed run is worth more than none about a good one, for the good one will be told
+anyway.
+
+numbers without units are opinions. opinions without numbers are weather.
+"""
+_PROSE = tuple(p.strip().replace("\n", " ") for p in _PARAGRAPHS.split("\n\n"))
 _WHO = ("the model", "a small network", "the reader", "our team", "every seed", "the old run",
         "a new batch", "the loss", "this page", "the optimiser", "one engineer", "the night shift",
         "an empty folder", "the second attempt", "somebody", "a careful student", "the gradient",

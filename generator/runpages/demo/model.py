@@ -99,7 +99,7 @@ def clip(gradient: Mapping[str, Floats], most: float | None) -> float:
     norm = math.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradient.values()))
     if most is not None and norm > most:
         for slope in gradient.values():
-            slope *= most / norm
+            np.multiply(slope, most / norm, out=slope)
     return norm
 
 

@@ -65,7 +65,7 @@ class Tracker:
                 group=group,
                 seed=seed,
                 tags=["demo"],
-                dataset="demo grammar 20261125",
+                dataset="demo grammar",
                 **facts,
             )
 
@@ -88,6 +88,11 @@ class Tracker:
     def checkpoint(self, step: int, path: str, size: int) -> None:
         if self._rundir:
             self._rundir.checkpoint(step, path, size_bytes=size)
+
+    def event(self, kind: str, step: int, text: str) -> None:
+        """What the loop decided, where a writer has a place for it."""
+        if self._rundir:
+            self._rundir.event(kind, step=step, text=text)
 
     def flush(self) -> None:
         """What a writer that flushes now and then would have on disk."""

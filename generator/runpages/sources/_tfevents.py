@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._protobuf import declare
 
@@ -35,7 +36,8 @@ MESSAGES = declare(
         "Summary": {"value": "1 *Value"},
         "Value": {
             "tag": "1 string",
-            "simple_value": "2 float",
+            # repeated only to tell 0.0 from "no such field": the real one is in a oneof
+            "simple_value": "2 *float",
             "image": "4 bytes",
             "histo": "5 bytes",
             "audio": "6 bytes",
@@ -77,10 +79,12 @@ def _tables() -> list[list[int]]:
 
 
 _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = _tables()
+_HIGH_ZERO = _T3[0] ^ _T2[0] ^ _T1[0] ^ _T0[0]
 _EIGHT = struct.Struct("<II")
+_WINDOW = 1 << 20
 
 
-def masked_crc(data: bytes | memoryview) -> int:
+def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and offset as TensorFlow stores it."""
     crc = 0xFFFFFFFF
     whole = len(data) & ~7
@@ -112,42 +116,42 @@ class Damage:
             self.first_at = position
 
 
-def records(path: Path, damage: Damage) -> Iterator[memoryview]:
-    """The payloads whose checksums hold, in file order; the rest is noted in `damage`."""
-    data = memoryview(path.read_bytes())
+def records(path: Path, damage: Damage, *, head: int = -1) -> Iterator[tuple[int, bytes]]:
+    """(offset, payload) of each record whose checksums hold, in file order.
+
+    `head` limits the reading to the file's first bytes. What cannot be read is noted in `damage`.
+    Raises OSError if the file cannot be opened.
+    """
+    # not mmap: a file that is cut while it is read would end the process
+    with path.open("rb") as stream:
+        yield from _records(stream.read(head), damage)
+
+
+def _records(data: bytes, damage: Damage) -> Iterator[tuple[int, bytes]]:
     position, size = 0, len(data)
     while position < size:
         length = _length_at(data, position)
-        if length is None:
+        end = position + 12 + (length or 0)
+        if length is None or end + 4 > size:
             following = _resume(data, position + 1)
             if following is None:
-                rest = data[position:]
-                if any(rest):  # a tail of zeros is space the writer had reserved
+                # a tail of zeros is space that the writer had reserved
+                if not _all_zero(data, position):
                     damage.truncated = True
-                    damage.note(position, len(rest))
+                    damage.note(position, size - position)
                 return
             damage.note(position, following - position)
             position = following
             continue
-        start, end = position + 12, position + 12 + length
-        if end + 4 > size:
-            following = _resume(data, position + 1)
-            if following is None:
-                damage.truncated = True
-                damage.note(position, size - position)
-                return
-            damage.note(position, following - position)
-            position = following
-            continue
-        payload = data[start:end]
+        payload = data[position + 12 : end]
         if _CRC.unpack_from(data, end)[0] == masked_crc(payload):
-            yield payload
+            yield position, payload
         else:
             damage.note(position, end + 4 - position)
         position = end + 4
 
 
-def _length_at(data: memoryview, position: int) -> int | None:
+def _length_at(data: bytes, position: int) -> int | None:
     if position + 12 > len(data):
         return None
     if _CRC.unpack_from(data, position + 8)[0] != masked_crc(data[position : position + 8]):
@@ -156,16 +160,34 @@ def _length_at(data: memoryview, position: int) -> int | None:
     return length if length <= MAX_RECORD_BYTES else None
 
 
-def _resume(data: memoryview, position: int) -> int | None:
-    """The next place where a record can begin. Lengths are short: the upper bytes are zero."""
-    raw = bytes(data)
-    zeros = b"\x00\x00\x00\x00"
-    at = raw.find(zeros, position + 4)
-    while at != -1:
-        start = at - 4
-        if start >= position:
-            length = _length_at(data, start)
-            if length is not None and start + 16 + length <= len(data):
-                return start
-        at = raw.find(zeros, at + 1)
+def _all_zero(data: bytes, position: int) -> bool:
+    return not any(
+        data[start : start + _WINDOW].strip(b"\0") for start in range(position, len(data), _WINDOW)
+    )
+
+
+def _resume(data: bytes, position: int) -> int | None:
+    """The next place where a whole record can begin: its length and that length's checksum hold."""
+    size = len(data)
+    for start in range(position, size - 15, _WINDOW):
+        window = np.frombuffer(data[start : start + _WINDOW + 11], dtype=np.uint8)
+        for found in _lengths_in(window):
+            length = _LENGTH.unpack_from(data, start + found)[0]
+            if length <= MAX_RECORD_BYTES and start + found + 16 + length <= size:
+                return start + found
     return None
+
+
+def _lengths_in(window: NDArray[np.uint8]) -> list[int]:
+    """Where in the window 8 bytes are followed by their checksum; lengths below 4 GiB only."""
+    places = np.arange(max(0, len(window) - 11))
+    wide = window.astype(np.uint32)
+    for offset in range(4, 8):  # the upper half of a length
+        places = places[wide[places + offset] == 0]
+    crc = np.full(len(places), _HIGH_ZERO, dtype=np.uint32)
+    for offset, table in enumerate((_T7, _T6, _T5, _T4)):
+        crc ^= np.array(table, dtype=np.uint32)[wide[places + offset] ^ 0xFF]
+    crc ^= np.uint32(0xFFFFFFFF)
+    masked = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+    stored = sum(wide[places + 8 + n] << np.uint32(8 * n) for n in range(4))
+    return [int(place) for place in places[masked == stored]]

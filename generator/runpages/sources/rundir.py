@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from runpages.errors import SourceError
 from runpages.model import (
@@ -28,61 +25,56 @@ from runpages.model import (
     Sample,
 )
 
+from ._rundir_files import Ledger, config_of, json_rows, number, rows_of, seconds, text, whole
 from .contract import Claim, FileSource, Folder, Spool, settled_state
 
 __all__ = ["RunDirectory"]
 
-READER = "rundir 1"
+READER = "rundir 2"
 _METRICS = ("metrics.jsonl", "metrics.csv")
-_COMPANIONS = ("config.json", "config.yaml", "samples.jsonl", "events.jsonl")
-_MAX_CONFIG_BYTES = 1_000_000
-_MAX_WARNINGS = 20
+_EVENTS = "events.jsonl"
+_COMPANIONS = frozenset({*_METRICS, _EVENTS, "config.json", "config.yaml", "samples.jsonl"})
+_HEAD_BYTES = 1_000_000
 _ROW_KEYS = frozenset({"step", "time", "attempt"})
-_BY_NAME = {
-    "nan": math.nan,
-    "infinity": math.inf,
-    "inf": math.inf,
-    "-infinity": -math.inf,
-    "-inf": -math.inf,
-}
+_CHECKPOINT_KEYS = frozenset({"event", "step", "time", "attempt", "path", "size_bytes", "text"})
+_END_STATES = frozenset(STATES) - {"running"}
 
 
 class RunDirectory(FileSource):
-    """Each folder with a `metrics.jsonl` or `metrics.csv` whose first row has a step is a run."""
+    """Each folder with a `metrics.jsonl` or `metrics.csv` whose first row has a step is a run.
+
+    A run that died before its first row has only an `events.jsonl` with its start.
+    """
 
     kind = "rundir"
 
     @classmethod
     def claim(cls, folder: Folder) -> Claim:
-        names = [name for name in _METRICS if name in folder.files]
-        if not names:
-            # a run that died before its first row has only its start
-            if "events.jsonl" in folder.files and _starts_run(folder.path / "events.jsonl"):
-                names = ["events.jsonl"]
-            else:
-                return Claim()
-        elif not _has_step(folder.path / names[0], folder.files):
+        log = next((name for name in _METRICS if name in folder.files), "")
+        if log and not _has_step(folder.path / log, folder.files):
             return Claim()
-        return Claim(
-            logs=(names[0],),
-            companions=tuple(n for n in folder.files if n in {*_METRICS, *_COMPANIONS}),
-        )
+        if not log:
+            if _EVENTS not in folder.files or not _first_start(folder.path / _EVENTS):
+                return Claim()
+            log = _EVENTS
+        return Claim(logs=(log,), companions=tuple(n for n in folder.files if n in _COMPANIONS))
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
         found = []
         for path in logs:
-            if not path.stat().st_size:
-                self.skipped.append((str(path), "empty: no row was written"))
+            start = _first_start(path.parent / _EVENTS)
+            reason = _unusable(path, start)
+            if reason:
+                self.skipped.append((str(path), reason))
                 continue
-            start = _first_start(path.parent / "events.jsonl")
             run_id = self.relative(path.parent)
             run_id = self.root.name if run_id == "." else run_id
             found.append(
                 RunRef(
                     source=self.name,
-                    project=_text(start.get("project")),
+                    project=text(start.get("project")),
                     run_id=run_id,
-                    name=_text(start.get("name")) or path.parent.name,
+                    name=text(start.get("name")) or path.parent.name,
                     state="",
                     location=str(path.parent),
                     kind=self.kind,
@@ -93,312 +85,292 @@ class RunDirectory(FileSource):
 
     def read(self, ref: RunRef) -> Run:
         folder = Path(ref.location)
-        reading = _Reading(folder)
-        spool = Spool()
-        reading.metrics(spool)
+        ledger = Ledger(folder)
+        reading = _Reading(ledger)
+        reading.metrics()
         reading.events()
         reading.samples()
-        config = reading.config()
-        if not reading.records and reading.damaged:
+        config = config_of(ledger)
+        if not ledger.records and ledger.damaged:
             raise SourceError(
-                folder, "no line of its logs can be read", place=reading.warnings[0],
+                folder,
+                "no line of its logs can be read",
+                place=next(iter(ledger.warnings), ""),
                 remedy="write one JSON object a line",
-            )  # fmt: skip
-        series = spool.finish()
-        facts = reading.facts
-        attempts = reading.attempts(series.spans)
-        times = [*reading.first.values(), *reading.last.values()]
-        end = max(times, default=None)
-        state = reading.state or settled_state(end, self.settle_minutes)
-        hosts = tuple(dict.fromkeys(a.host for a in attempts if a.host))
-        devices = facts.get("devices")
-        return Run(
-            ref=ref,
-            name=ref.name,
-            state=state,
-            incomplete=tuple(reading.incomplete),
-            start=min(times, default=None),
-            end=end,
-            attempts=attempts,
-            series=series,
-            config=config,
-            group=_text(facts.get("group")),
-            author=_text(facts.get("author")),
-            tags=tuple(_text(t) for t in facts["tags"])
-            if isinstance(facts.get("tags"), list)
-            else (),
-            description=_text(facts.get("notes")),
-            code=Code(commit=_text(facts.get("commit"))),
-            hardware=Hardware(
-                hosts=hosts,
-                device=_text(facts.get("device")),
-                devices=devices if isinstance(devices, int) else None,
-                cpu_count=facts["cpus"] if isinstance(facts.get("cpus"), int) else None,
-            ),
-            environment={k: _text(facts[k]) for k in ("python", "os") if facts.get(k)},
-            command=_text(facts.get("command")),
-            seed=facts["seed"] if isinstance(facts.get("seed"), int) else None,
-            datasets=(Dataset(name=_text(facts["dataset"])),) if facts.get("dataset") else (),
-            checkpoints=tuple(reading.checkpoints),
-            samples=tuple(reading.kept_samples),
-            logged_events=tuple(reading.logged),
-            provenance=Provenance(
-                reader=READER,
-                files=tuple(reading.files),
-                records_read=reading.records,
-                records_damaged=reading.damaged,
-                bytes_damaged=reading.bytes_damaged,
-                step_source="step",
-                warnings=reading.told(),
-            ),
-        )
+            )
+        return reading.run(ref, config, self.settle_minutes)
+
+
+@dataclass(slots=True)
+class _Lives:
+    """Numbers the attempts.
+
+    A label is the `attempt` that a file gives. Where steps fall, a further attempt begins: without
+    labels when a row falls behind the row before it, within a label (a rollback inside one
+    process) when a metric falls behind itself.
+    """
+
+    numbers: dict[int, list[int]] = field(default_factory=dict)
+    """Label -> the numbers of its attempts."""
+    _label: int = 1
+    _shift: int = 0
+    _newest: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    def place(self, label: int | None, step: int, names: Collection[str]) -> int:
+        """The attempt of a row."""
+        if label is None or label < 1:
+            keys: Collection[str] = ("",)
+            if self._newest and self._newest[self.numbers[self._label][-1]].get("", step) > step:
+                self._label += 1
+        else:
+            keys = names
+            self._label = label
+        if self._label not in self.numbers:
+            self._begin(self._label + self._shift)
+        newest = self._newest[self.numbers[self._label][-1]]
+        if any(newest.get(key, step) > step for key in keys):
+            self._shift += 1
+            newest = self._begin(max(self._newest) + 1)
+        for key in ("", *names):
+            newest[key] = step
+        return self.numbers[self._label][-1]
+
+    def _begin(self, attempt: int) -> dict[str, int]:
+        while attempt in self._newest:
+            attempt += 1
+        self.numbers.setdefault(self._label, []).append(attempt)
+        return self._newest.setdefault(attempt, {})
+
+    def at(self, label: int | None, clock: float, began: Mapping[int, float]) -> int:
+        """The attempt of something that is no row, by its label and its time (NaN: unknown)."""
+        if label is None:
+            numbers = sorted(self._newest) or [1]
+        else:
+            numbers = self.numbers.get(label) or [label + self._shift]
+        if math.isnan(clock):
+            return numbers[0] if label is None else numbers[-1]
+        return [numbers[0], *(n for n in numbers if began.get(n, math.inf) <= clock)][-1]
 
 
 @dataclass(slots=True)
 class _Reading:
-    """The state of reading one folder."""
+    """One folder, while its files are read in turn: metrics, events, samples."""
 
-    folder: Path
-    records: int = 0
-    damaged: int = 0
-    bytes_damaged: int = 0
-    state: str = ""
-    warnings: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
-    files: list[tuple[str, int]] = field(default_factory=list)
+    ledger: Ledger
+    spool: Spool = field(default_factory=Spool)
+    lives: _Lives = field(default_factory=_Lives)
     facts: dict[str, Any] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     kept_samples: list[Sample] = field(default_factory=list)
     logged: list[LoggedEvent] = field(default_factory=list)
     first: dict[int, float] = field(default_factory=dict)
     last: dict[int, float] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
     ends: dict[int, str] = field(default_factory=dict)
     hosts: dict[int, str] = field(default_factory=dict)
     devices: dict[int, int] = field(default_factory=dict)
 
-    def told(self) -> tuple[str, ...]:
-        more = len(self.warnings) - _MAX_WARNINGS
-        kept = tuple(self.warnings[:_MAX_WARNINGS])
-        return (*kept, f"and {more} more") if more > 0 else kept
-
-    def _damage(self, name: str, line: int, size: int, problem: str) -> None:
-        self.damaged += 1
-        self.bytes_damaged += size
-        self.warnings.append(f"{name}:{line}: {problem}; this line is left out")
-
-    def _rows(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(line number, object) of each good line of a JSON-lines file."""
-        path = self.folder / name
-        if not path.is_file():
-            return
-        self.files.append((name, path.stat().st_size))
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    cut = not line.endswith(b"\n")
-                    problem = "cut off" if cut else f"not JSON ({str(error)[:80]})"
-                    self._damage(name, number, len(line), problem)
-                    if cut:
-                        self.incomplete.append(f"{name} ends in the middle of line {number}")
-                    continue
-                if not isinstance(row, dict):
-                    self._damage(name, number, len(line), "not a JSON object")
-                    continue
-                self.records += 1
-                yield number, row
-
-    def _csv_rows(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        path = self.folder / name
-        self.files.append((name, path.stat().st_size))
-        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-            reader = csv.DictReader(stream)
-            for row in reader:
-                self.records += 1
-                yield reader.line_num, {k: v for k, v in row.items() if k is not None and v}
-
-    def metrics(self, spool: Spool) -> None:
-        """Rows into series. Falling steps without an `attempt` begin a new one."""
-        name = next((n for n in _METRICS if (self.folder / n).is_file()), None)
-        if name is None:
-            return
-        rows = self._csv_rows(name) if name.endswith(".csv") else self._rows(name)
-        attempt, highest = 1, None
-        for line, row in rows:
-            step = _whole(row.get("step"))
+    def metrics(self) -> None:
+        """Rows into series."""
+        present = [name for name in _METRICS if (self.ledger.folder / name).is_file()]
+        if len(present) > 1:
+            self.ledger.warn(f"{present[1]} is left out: {present[0]} stands beside it")
+        for place, row in rows_of(self.ledger, present[0]) if present else ():
+            step = whole(row.get("step"))
             if step is None:
-                self._damage(name, line, 0, "no whole number under `step`")
+                self.ledger.damage(place, 0, "no whole number under `step`")
                 continue
-            given = _whole(row.get("attempt"))
-            if given is not None and given >= 1:
-                if given != attempt:
-                    highest = None
-                attempt = given
-            if highest is not None and step < highest:
-                attempt += 1
-            highest = step
-            seconds = self._clock(row.get("time"), attempt, f"{name}:{line}")
+            values = {}
             for key, value in row.items():
                 if key in _ROW_KEYS or value is None:
                     continue
-                number = _number(value)
-                if number is None:
-                    self.warnings.append(f"{name}:{line}: {key!r} is no number; left out")
+                found = number(value)
+                if found is None:
+                    self.ledger.no_number(key, place)
                 else:
-                    spool.add(key, step, seconds, number, attempt=attempt)
+                    values[key] = found
+            attempt = self.lives.place(whole(row.get("attempt")), step, values)
+            clock = self._clock(row, place)
+            self._saw(attempt, clock)
+            for key, found in values.items():
+                self.spool.add(key, step, clock, found, attempt=attempt)
 
-    def _clock(self, value: object, attempt: int, place: str) -> float:
-        seconds = _seconds(value)
-        if seconds is None:
-            if value is not None:
-                self.warnings.append(f"{place}: {str(value)[:40]!r} is no time; left out")
-            return math.nan
-        self.first[attempt] = min(self.first.get(attempt, seconds), seconds)
-        self.last[attempt] = max(self.last.get(attempt, seconds), seconds)
-        return seconds
+    def _clock(self, row: Mapping[str, Any], place: str) -> float:
+        value = row.get("time")
+        found = seconds(value)
+        if found is None and value is not None:
+            self.ledger.warn(f"{place}: {str(value)[:40]!r} is no time; the row is kept without")
+        return math.nan if found is None else found
+
+    def _saw(self, attempt: int, clock: float) -> None:
+        self.seen.add(attempt)
+        if not math.isnan(clock):
+            self.first[attempt] = min(self.first.get(attempt, clock), clock)
+            self.last[attempt] = max(self.last.get(attempt, clock), clock)
 
     def events(self) -> None:
         """events.jsonl: starts, ends, checkpoints and whatever else the run reported."""
-        attempt = 0
-        for line, row in self._rows("events.jsonl"):
-            kind = _text(row.get("event"))
+        label = 0
+        for place, row in json_rows(self.ledger, _EVENTS):
+            kind = text(row.get("event"))
+            if not kind:
+                self.ledger.damage(place, 0, "no kind under `event`")
+                continue
+            given = whole(row.get("attempt"))
             if kind == "start":
-                attempt = _whole(row.get("attempt")) or attempt + 1
-                self.facts |= {k: v for k, v in row.items() if v is not None}
-                self.hosts[attempt] = _text(row.get("host"))
-                if isinstance(row.get("devices"), int):
-                    self.devices[attempt] = row["devices"]
-            number = _whole(row.get("attempt")) or attempt or 1
-            seconds = self._clock(row.get("time"), number, f"events.jsonl:{line}")
-            clock = None if math.isnan(seconds) else seconds
-            step = _whole(row.get("step"))
-            if kind == "end":
-                state = _text(row.get("state"))
-                self.ends[number] = state if state in STATES else "ended"
-            elif kind == "checkpoint" and step is not None:
-                metrics = {
-                    k: n
-                    for k, v in row.items()
-                    if k not in _EVENT_KEYS and (n := _number(v)) is not None
-                }
-                self.checkpoints.append(
-                    Checkpoint(
-                        step=step,
-                        path=_text(row.get("path")),
-                        time=clock,
-                        attempt=number,
-                        size_bytes=_whole(row.get("size_bytes")),
-                        metrics=metrics,
-                    )
+                label = given or label + 1
+            clock = self._clock(row, place)
+            if kind in {"start", "end"}:
+                numbers = self.lives.numbers.get(given or label or 1, [])
+                at = numbers[0 if kind == "start" else -1] if numbers else 0
+            else:
+                at = 0
+            attempt = at or self.lives.at(given or label or 1, clock, self.first)
+            self._saw(attempt, clock)
+            self._event(kind, row, attempt, None if math.isnan(clock) else clock)
+
+    def _event(self, kind: str, row: Mapping[str, Any], attempt: int, clock: float | None) -> None:
+        step, said = whole(row.get("step")), text(row.get("text"))
+        if kind == "start":
+            self.facts |= {k: v for k, v in row.items() if v is not None}
+            self.hosts[attempt] = text(row.get("host"))
+            devices = whole(row.get("devices"))
+            if devices is not None:
+                self.devices[attempt] = devices
+            return
+        if kind == "end":
+            state = text(row.get("state"))
+            self.ends[attempt] = state if state in _END_STATES else "ended"
+            if not said:
+                return
+        if kind == "checkpoint" and step is not None:
+            others = {k: number(v) for k, v in row.items() if k not in _CHECKPOINT_KEYS}
+            self.checkpoints.append(
+                Checkpoint(
+                    step=step,
+                    path=text(row.get("path")),
+                    time=clock,
+                    attempt=attempt,
+                    size_bytes=whole(row.get("size_bytes")),
+                    metrics={k: n for k, n in others.items() if n is not None},
                 )
-            elif kind != "start":
-                text = _text(row.get("text"))
-                self.logged.append(
-                    LoggedEvent(kind=kind, text=text, step=step, time=clock, attempt=number)
-                )
-        if self.ends:
-            # a process that was killed writes no end: then an earlier attempt's end says nothing
-            newest = max([*self.ends, *self.first])
-            self.state = self.ends.get(newest, "")
+            )
+            return
+        self.logged.append(
+            LoggedEvent(kind=kind, text=said, step=step, time=clock, attempt=attempt)
+        )
 
     def samples(self) -> None:
-        for line, row in self._rows("samples.jsonl"):
-            text = row.get("text")
-            if not isinstance(text, str):
-                self._damage("samples.jsonl", line, 0, "no text under `text`")
+        for place, row in json_rows(self.ledger, "samples.jsonl"):
+            said = row.get("text")
+            if not isinstance(said, str):
+                self.ledger.damage(place, 0, "no text under `text`")
                 continue
-            seconds = _seconds(row.get("time"))
+            clock = self._clock(row, place)
             self.kept_samples.append(
                 Sample(
                     kind="text",
-                    name=_text(row.get("name")) or "sample",
-                    step=_whole(row.get("step")),
-                    time=seconds,
-                    attempt=_whole(row.get("attempt")) or 1,
-                    prompt=_text(row.get("prompt")),
-                    text=text,
+                    name=text(row.get("name")) or "sample",
+                    step=whole(row.get("step")),
+                    time=None if math.isnan(clock) else clock,
+                    attempt=self.lives.at(whole(row.get("attempt")), clock, self.first),
+                    prompt=text(row.get("prompt")),
+                    text=said,
                 )
             )
 
-    def config(self) -> dict[str, object]:
-        """The configuration; a file that cannot be used is a warning, the run is kept."""
-        for name in ("config.json", "config.yaml"):
-            path = self.folder / name
-            if not path.is_file():
-                continue
-            size = path.stat().st_size
-            self.files.append((name, size))
-            if size > _MAX_CONFIG_BYTES:
-                self.warnings.append(
-                    f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out"
-                )
-                continue
-            try:
-                text = path.read_text(encoding="utf-8")
-                data = json.loads(text) if name.endswith("json") else yaml.load(text, _NoAliases)  # noqa: S506 - a SafeLoader
-            except (ValueError, RecursionError, yaml.YAMLError) as error:
-                reason = str(error).replace("\n", " ")[:160]
-                self.warnings.append(f"{name}: cannot be read ({reason}); left out")
-                continue
-            if isinstance(data, dict):
-                return {str(key): _jsonable(value) for key, value in data.items()}
-            self.warnings.append(f"{name}: holds no mapping of settings; left out")
-        return {}
+    def run(self, ref: RunRef, config: dict[str, object], settle_minutes: float) -> Run:
+        facts, ledger = self.facts, self.ledger
+        series = self.spool.finish()
+        end = max(self.last.values(), default=None)
+        newest = max(self.seen, default=1)
+        # a process that was killed writes no end: then an earlier attempt's end says nothing
+        state = self.ends.get(newest) or settled_state(end, settle_minutes)
+        tags = facts.get("tags")
+        return Run(
+            ref=ref,
+            name=ref.name,
+            state=state,
+            incomplete=tuple(ledger.incomplete),
+            start=min(self.first.values(), default=None),
+            end=end,
+            attempts=self._attempts(series.spans, newest, state),
+            series=series,
+            config=config,
+            group=text(facts.get("group")),
+            author=text(facts.get("author")),
+            tags=tuple(text(tag) for tag in tags) if isinstance(tags, list) else (),
+            description=text(facts.get("notes")),
+            code=Code(commit=text(facts.get("commit"))),
+            hardware=Hardware(
+                hosts=tuple(dict.fromkeys(host for host in self.hosts.values() if host)),
+                device=text(facts.get("device")),
+                devices=whole(facts.get("devices")),
+                cpu_count=whole(facts.get("cpus")),
+            ),
+            environment={k: text(facts[k]) for k in ("python", "os") if facts.get(k)},
+            command=text(facts.get("command")),
+            seed=whole(facts.get("seed")),
+            datasets=(Dataset(name=text(facts["dataset"])),) if facts.get("dataset") else (),
+            checkpoints=tuple(self.checkpoints),
+            samples=tuple(self.kept_samples),
+            logged_events=tuple(self.logged),
+            provenance=Provenance(
+                reader=READER,
+                files=tuple(ledger.files),
+                records_read=ledger.records,
+                records_damaged=ledger.damaged,
+                bytes_damaged=ledger.bytes_damaged,
+                warnings=ledger.warnings,
+            ),
+        )
 
-    def attempts(self, spans: dict[int, tuple[int, int]]) -> tuple[Attempt, ...]:
-        numbers = sorted({*spans, *self.first})
+    def _attempts(
+        self, spans: Mapping[int, tuple[int, int]], newest: int, state: str
+    ) -> tuple[Attempt, ...]:
         return tuple(
             Attempt(
-                number=number,
-                start=self.first.get(number),
-                end=self.last.get(number),
-                first_step=spans[number][0] if number in spans else None,
-                last_step=spans[number][1] if number in spans else None,
-                state=self.ends.get(number, "ended"),
-                host=self.hosts.get(number, ""),
-                devices=self.devices.get(number),
+                number=attempt,
+                start=self.first.get(attempt),
+                end=self.last.get(attempt),
+                first_step=spans[attempt][0] if attempt in spans else None,
+                last_step=spans[attempt][1] if attempt in spans else None,
+                state=state if attempt == newest else self.ends.get(attempt, "ended"),
+                host=self.hosts.get(attempt, ""),
+                devices=self.devices.get(attempt),
             )
-            for number in numbers
+            for attempt in sorted(self.seen)
         )
 
 
-_EVENT_KEYS = frozenset({"event", "step", "time", "attempt", "path", "size_bytes", "text"})
-
-
-class _NoAliases(yaml.SafeLoader):
-    """A few hundred bytes of YAML aliases can stand for a billion nodes: they are refused."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not read")
-        return super().compose_node(parent, index)
-
-
-def _jsonable(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_jsonable(item) for item in value]
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
-
-
-def _starts_run(path: Path) -> bool:
-    return bool(_first_start(path))
+def _unusable(path: Path, start: Mapping[str, Any]) -> str:
+    """Why nothing can be read of the log; empty if something can."""
+    try:
+        if not path.is_file():
+            return "cannot be read: not a file, or a link to nowhere"
+        with path.open("rb") as stream:
+            empty = not stream.read(1)
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return "empty: no row was written" if empty and not start else ""
 
 
 def _has_step(path: Path, siblings: Sequence[str]) -> bool:
     """Whether the first row names a step; Lightning's metrics.csv is not ours."""
     try:
+        if not path.is_file():
+            return True  # claimed, so that it is said why it cannot be read
         with path.open("rb") as stream:
-            head = stream.readline(1_000_000)
+            head = stream.readline(_HEAD_BYTES)
     except OSError:
-        return True  # claimed, so that reading says why it fails
+        return True
     if path.suffix == ".csv":
-        names = head.decode("utf-8", "replace").strip().split(",")
-        return "step" in names and "hparams.yaml" not in siblings
+        try:
+            names = next(csv.reader([head.decode("utf-8-sig", "replace")]), [])
+        except csv.Error:
+            return False
+        empty = not head and "hparams.yaml" not in siblings
+        return empty or ("step" in map(str.strip, names) and "hparams.yaml" not in siblings)
     if not head.strip():
         return True
     try:
@@ -409,52 +381,18 @@ def _has_step(path: Path, siblings: Sequence[str]) -> bool:
 
 
 def _first_start(path: Path) -> dict[str, Any]:
+    """The first start that can be read: it names the run."""
     try:
+        if not path.is_file():
+            return {}
         with path.open("rb") as stream:
             for line in stream:
-                row = json.loads(line)
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
                 if isinstance(row, dict) and row.get("event") == "start":
                     return row
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         pass
     return {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool | int | float):
-        try:
-            return float(value)
-        except OverflowError:
-            return None
-    if isinstance(value, str):
-        known = _BY_NAME.get(value.strip().lower())
-        if known is not None:
-            return known
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
-
-
-def _whole(value: object) -> int | None:
-    number = _number(value)
-    if number is None or not math.isfinite(number) or number != int(number) or abs(number) >= 2**63:
-        return None
-    return int(number)
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    number = _number(value)
-    return number if number is not None and 0 < number < 1e11 else None

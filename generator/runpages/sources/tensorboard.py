@@ -21,11 +21,12 @@ from .contract import Claim, FileSource, Folder, Spool, settled_state
 
 __all__ = ["TensorBoard"]
 
-READER = "tensorboard 1"
+READER = "tensorboard 2"
 _PAIRED = frozenset({"train", "training", "val", "valid", "validation", "eval", "test"})
 _NAME = re.compile(r"(^|\.)tfevents\.")
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}
 _STRING = 7
+_HEAD_BYTES = 1 << 18
 _SESSION_START = 1
 _KINDS = {"image": "images", "images": "images", "audio": "audio", "histo": "histograms",
           "histograms": "histograms", "distributions": "histograms", "hparams": "hyper-parameters",
@@ -67,7 +68,11 @@ class TensorBoard(FileSource):
     def read(self, ref: RunRef) -> Run:
         root = Path(ref.location)
         reading = _Reading(root)
-        files = [_read_file(Path(part), root) for part in ref.parts]
+        try:
+            files = [_read_file(Path(part), root) for part in ref.parts]
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SourceError(error.filename or root, f"cannot be read: {reason}") from error
         streams: dict[str, list[_File]] = defaultdict(list)
         for file in files:
             streams[file.prefix].append(file)
@@ -132,7 +137,7 @@ class _File:
     damage: Damage
     count: int = 0
     rows: list[_Row] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
+    starts: set[int] = field(default_factory=set)
     """Positions in `rows` where a session began."""
     began: float = math.inf
 
@@ -148,22 +153,10 @@ class _Reading:
     times: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def stream(self, files: Sequence[_File]) -> None:
-        """Files of one folder, oldest first: falling steps of a tag begin the next attempt."""
-        attempt = 1
-        newest: dict[str, int] = {}
-        for file in files:
-            highest: dict[str, int] = {}
-            begun = attempt
-            for position, row in enumerate(file.rows):
-                back = row.tag in newest and row.step <= newest[row.tag] and begun == attempt
-                again = highest.get(row.tag, -1) > row.step
-                session = position in file.starts and bool(newest)
-                if (back and row.tag not in highest) or again or (session and begun == attempt):
-                    attempt += 1
-                    highest = {}
-                highest[row.tag] = max(row.step, highest.get(row.tag, row.step))
+        """Files of one folder, oldest first."""
+        for file, attempts in zip(files, _attempts_of(files), strict=True):
+            for row, attempt in zip(file.rows, attempts, strict=True):
                 self._keep(file, row, attempt)
-            newest |= highest
 
     def _keep(self, file: _File, row: _Row, attempt: int) -> None:
         low, high = self.times.get(attempt, (row.time, row.time))
@@ -198,13 +191,47 @@ class _Reading:
         )
 
 
+def _attempts_of(files: Sequence[_File]) -> list[list[int]]:
+    """The attempt of each row of the files of one folder.
+
+    A further attempt begins with a file in which a tag goes back to a step that an earlier file
+    has, with a session start, and where a tag's steps fall within a file. A file that only goes on
+    (rotation) or only has other tags (profiles) belongs to the attempt before it.
+    """
+    attempt = 1
+    newest: dict[str, int] = {}
+    numbered = []
+    for file in files:
+        firsts = {row.tag: row.step for row in reversed(file.rows)}
+        if any(step <= newest.get(tag, step - 1) for tag, step in firsts.items()):
+            attempt += 1
+            newest = {}
+            started = True
+        else:
+            started = False
+        numbers = []
+        for position, row in enumerate(file.rows):
+            session = position in file.starts and bool(newest) and not (started and position == 0)
+            if session or newest.get(row.tag, row.step) > row.step:
+                attempt += 1
+                newest = {}
+            newest[row.tag] = row.step
+            numbers.append(attempt)
+        numbered.append(numbers)
+    return numbered
+
+
 def _unusable(path: Path) -> str:
     """Why nothing can be read of the file; empty if something can."""
     try:
+        if not path.is_file():
+            return "cannot be read: not a file, or a link to nowhere"
         size = path.stat().st_size
         if not size:
             return "empty: 0 bytes"
-        file = _read_file(path, path.parent)
+        file = _read_file(path, path.parent, head=_HEAD_BYTES)
+        if size > _HEAD_BYTES and not _has_summaries(file):
+            file = _read_file(path, path.parent)
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     if not file.count:
@@ -213,12 +240,16 @@ def _unusable(path: Path) -> str:
         )
     if not file.rows:
         return "holds no summaries (only a graph or a file header)"
-    if all(row.unread == "hyper-parameters" for row in file.rows):
+    if not _has_summaries(file):
         return "holds hyper-parameters only; they are not read"
     return ""
 
 
-def _read_file(path: Path, root: Path) -> _File:
+def _has_summaries(file: _File) -> bool:
+    return any(row.unread != "hyper-parameters" for row in file.rows)
+
+
+def _read_file(path: Path, root: Path, *, head: int = -1) -> _File:
     damage = Damage()
     parent = path.parent.relative_to(root).as_posix()
     file = _File(
@@ -227,17 +258,17 @@ def _read_file(path: Path, root: Path) -> _File:
         size=path.stat().st_size,
         damage=damage,
     )
-    for payload in records(path, damage):
+    for offset, payload in records(path, damage, head=head):
         event: Any = Event()
         try:
-            event.ParseFromString(bytes(payload))
+            event.ParseFromString(payload)
         except DecodeError:
-            damage.note(0, len(payload))
+            damage.note(offset, len(payload))
             continue
         file.count += 1
         file.began = min(file.began, event.wall_time)
         if event.HasField("session_log") and event.session_log.status == _SESSION_START:
-            file.starts.append(len(file.rows))
+            file.starts.add(len(file.rows))
         for value in event.summary.value:
             file.rows.append(_row(event, value))
     return file
@@ -264,8 +295,10 @@ def _row(event: Any, value: Any) -> _Row:
         row.unread = "histograms"
     elif plugin in _KINDS:
         row.unread = _KINDS[plugin]
+    elif value.simple_value:
+        row.value = value.simple_value[-1]
     else:
-        row.value = value.simple_value
+        row.unread = "other values"
     return row
 
 

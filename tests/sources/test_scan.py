@@ -1,0 +1,169 @@
+"""One walk finds the logs of every source and says why other files are not read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tensorboardX import SummaryWriter
+
+from runpages import log
+from runpages.errors import UsageError
+from runpages.sources import open_source, sniff
+
+NOBODY = 65534
+
+
+def write_tree(root: Path) -> None:
+    """A run directory, a TensorBoard run and a W&B run side by side."""
+    with log.start(root / "plain") as run:
+        run.metrics(1, {"loss": 1.0})
+    with SummaryWriter(str(root / "board")) as writer:
+        writer.add_scalar("loss", 1.0, 1)
+    code = (
+        "import sys, wandb\n"
+        "run = wandb.init(project='p', id='abc', mode='offline', dir=sys.argv[1],"
+        " settings=wandb.Settings(x_disable_stats=True))\n"
+        "run.log({'loss': 1.0}); run.finish()"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    environment |= {
+        "WANDB_SILENT": "true",
+        "WANDB_DATA_DIR": str(root.parent / "staging"),
+        "WANDB_CACHE_DIR": str(root.parent / "cache"),
+        "WANDB_CONFIG_DIR": str(root.parent / "config"),
+    }
+    subprocess.run(
+        [sys.executable, "-c", code, str(root)],
+        check=True, cwd=root.parent, env=environment, timeout=120, capture_output=True,
+    )  # fmt: skip
+
+
+def test_every_kind_is_found_in_one_tree(tmp_path: Path) -> None:
+    root = tmp_path / "logs"
+    root.mkdir()
+    write_tree(root)
+    (root / "plain" / "photo.png").write_bytes(b"\x89PNG")
+    (root / ".git").mkdir()
+    (root / ".git" / "metrics.jsonl").write_text('{"step": 1, "loss": 1}\n', encoding="utf-8")
+    found = sniff(root)
+    assert Counter(ref.kind for ref in found.runs) == {"wandb": 1, "tensorboard": 1, "rundir": 1}
+    assert len({ref.slug for ref in found.runs}) == 3
+    assert found.skipped == (("plain/photo.png", "no source reads this file"),)
+    for ref in found.runs:
+        run = open_source(ref.kind, str(root)).read(ref)
+        assert run.series["loss"].value.tolist() == [1.0]
+
+
+def test_order_does_not_depend_on_the_order_of_creation(tmp_path: Path) -> None:
+    orders = []
+    for parent, names in (("one", ("b", "a", "c")), ("two", ("c", "a", "b"))):
+        root = tmp_path / parent / "logs"
+        for name in names:
+            log.start(root / name).metrics(1, {"loss": 1.0})
+        orders.append([ref.run_id for ref in sniff(root).runs])
+    assert orders == [["a", "b", "c"]] * 2
+
+
+def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such file or folder"):
+        sniff(tmp_path / "missing")
+
+
+def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
+    assert sniff(tmp_path) == type(sniff(tmp_path))(runs=(), skipped=())
+
+
+def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
+    log.start(tmp_path / "run").metrics(1, {"loss": 1.0})
+    (tmp_path / "run" / "loop").symlink_to(tmp_path)
+    assert len(sniff(tmp_path).runs) == 1
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    for name in ("metrics.jsonl", "events.jsonl", "a.tfevents.1", "run-x.wandb"):
+        os.mkfifo(tmp_path / name)
+    code = (
+        "import sys; from runpages.sources import sniff; found = sniff(sys.argv[1])\n"
+        "print(len(found.runs), sorted(found.skipped))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True, capture_output=True, text=True, timeout=60, env={"PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    assert done.stdout.startswith("0 ")
+    assert done.stdout.count("is no regular file") == 4
+
+
+def test_a_link_to_nothing_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "gone")
+    ((path, why),) = sniff(tmp_path).skipped
+    assert path == "metrics.jsonl"
+    assert why
+
+
+def test_what_may_not_be_read_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
+    root = tmp_path / "logs"
+    for name in ("closed", "file", "open"):
+        log.start(root / name).metrics(1, {"loss": 1.0})
+    with SummaryWriter(str(root / "board")) as writer:
+        writer.add_scalar("loss", 1.0, 1)
+    (root / "closed").chmod(0)
+    (root / "file" / "metrics.jsonl").chmod(0)
+    next((root / "board").iterdir()).chmod(0)
+    (root / "open" / "samples.jsonl").touch(mode=0)
+    for folder in (root, *root.parents[:3]):
+        if os.geteuid() == 0:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    code = (
+        "import sys; from runpages.sources import open_source, sniff\n"
+        "found = sniff(sys.argv[1])\n"
+        "for path, why in found.skipped: print('skipped', path, why)\n"
+        "for ref in found.runs:\n"
+        "    run = open_source(ref.kind, sys.argv[1]).read(ref)\n"
+        "    print('run', ref.run_id, len(run.series), *run.provenance.warnings)"
+    )
+    other = {"user": NOBODY} if os.geteuid() == 0 else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root)],
+        check=False, capture_output=True, text=True, timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)}, cwd="/", **other,
+    )  # fmt: skip
+    if "ModuleNotFoundError" in done.stderr or "PermissionError: [Errno 13]" in done.stderr[-400:]:
+        probe = subprocess.run(
+            [sys.executable, "-c", "import runpages.sources"],
+            check=False, capture_output=True, env={"PYTHONPATH": ":".join(sys.path)}, cwd="/", **other,
+        )  # fmt: skip
+        if probe.returncode:
+            pytest.skip("another user may not read this installation")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "skipped closed cannot be opened: Permission denied" in said
+    assert "skipped file/metrics.jsonl cannot be opened: Permission denied" in said
+    assert sum(s.startswith("skipped board/") and "Permission denied" in s for s in said) == 1
+    (run,) = [s for s in said if s.startswith("run")]
+    assert run == "run open 1 samples.jsonl: cannot be opened: Permission denied; left out"
+    (root / "closed").chmod(0o700)
+
+
+@pytest.mark.acceptance
+def test_real_logs_raise_nothing(shared: Path) -> None:
+    root = shared / "data" / "logs"
+    found = sniff(root)
+    print(Counter(ref.kind for ref in found.runs), len(found.skipped))
+    assert {ref.kind for ref in found.runs} >= {"tensorboard", "wandb"}
+    assert len({ref.slug for ref in found.runs}) == len(found.runs)
+    for path, why in found.skipped:
+        assert not path.startswith("/")
+        assert why
+    for ref in found.runs:
+        run = open_source(ref.kind, str(root)).read(ref)
+        for series in run.series.values():
+            if series.info.axis == "step":
+                for attempt in run.attempts:
+                    steps = series.attempt(attempt.number).step
+                    assert (steps[1:] >= steps[:-1]).all()
