@@ -60,11 +60,13 @@ def test_an_array_is_written_as_text_and_stops_nothing(tmp_path: Path) -> None:
     assert (row["loss"], row["weights"]) == (1.0, "[1. 1.]")
 
 
-def test_a_metric_named_like_a_column_does_not_replace_it(tmp_path: Path) -> None:
-    with log.start(tmp_path) as run:
-        run.metrics(7, {"step": 1.0, "attempt": 9.0, "loss": 2.0})
-    (row,) = lines(tmp_path / "metrics.jsonl")
-    assert (row["step"], row["attempt"], row["loss"]) == (7, 1, 2.0)
+@pytest.mark.parametrize("name", ["step", "time", "attempt"])
+def test_a_metric_named_like_a_column_does_not_replace_it(tmp_path: Path, name: str) -> None:
+    run = log.start(tmp_path)
+    with pytest.raises(ValueError, match=f"cannot be named '{name}'"):
+        run.metrics(7, {name: 1.0, "loss": 2.0})
+    assert lines(tmp_path / "events.jsonl")[-1]["event"] == "start"
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_starting_again_is_the_next_attempt(tmp_path: Path) -> None:
@@ -93,15 +95,27 @@ def test_a_line_that_was_cut_off_does_not_swallow_the_next(tmp_path: Path) -> No
     written = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert written[1] == '{"step": 2, "lo'
     assert json.loads(written[2])["loss"] == 2.0
-    starts = [line for line in (tmp_path / "events.jsonl").read_text().splitlines() if "start" in line]
+    starts = [
+        line for line in (tmp_path / "events.jsonl").read_text().splitlines() if "start" in line
+    ]
     assert [json.loads(line)["attempt"] for line in starts] == [1, 2]
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_ends_the_run_as_failed(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), log.start(tmp_path):
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (RuntimeError("hot"), "failed"),
+        (KeyboardInterrupt(), "killed"),
+        (SystemExit(3), "failed"),
+        (SystemExit(0), "finished"),
+    ],
+)
+def test_how_the_block_is_left_is_the_state(
+    tmp_path: Path, error: BaseException, state: str
+) -> None:
+    with pytest.raises(type(error)), log.start(tmp_path):
         raise error
-    assert lines(tmp_path / "events.jsonl")[-1]["state"] == "failed"
+    assert lines(tmp_path / "events.jsonl")[-1]["state"] == state
 
 
 def test_the_first_end_counts(tmp_path: Path) -> None:

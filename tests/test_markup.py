@@ -4,6 +4,9 @@ import html
 import json
 import math
 import re
+import sys
+import time
+import unicodedata
 from html.parser import HTMLParser
 
 import markdown
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 
 from runpages import markup
 
-EXTENSIONS = ["attr_list", "md_in_html", "tables", "admonition", "toc", "pymdownx.details", "pymdownx.superfences", "pymdownx.inlinehilite", "abbr", "footnotes"]  # fmt: skip
+EXTENSIONS = ["attr_list", "md_in_html", "tables", "def_list", "admonition", "toc", "pymdownx.details", "pymdownx.superfences", "pymdownx.inlinehilite", "abbr", "footnotes"]  # fmt: skip
 PAYLOADS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -54,6 +57,8 @@ PLACES = {
     "pre": ("<pre><code>{}</code></pre>", markup.pre),
     "admonition title": ('!!! note "{}"\n    x', markup.text),
     "summary": ('??? note "{}"\n    x', markup.text),
+    "definition": ("term\n:   {}", markup.text),
+    "attribute list": ('x\n{{: title="{}" }}', markup.text),
 }
 
 
@@ -85,20 +90,23 @@ def rendered(template: str, value: str) -> Reader:
     return reader
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_an_attack_stays_text(place, payload):
+def assert_text(place: str, payload: str) -> None:
+    """The payload is shown, and does nothing, not even to the tags around it."""
     template, escape = PLACES[place]
     found = rendered(template, escape(payload))
     harmless = rendered(template, "harmless" if escape is not markup.url else "https://a.example/")
     assert found.active == []
     assert found.tags == harmless.tags
-    if place not in {"attribute", "href"}:
-        shown = "".join(found.words)
-        newline = "\n" if place == "pre" else " "
-        clean = markup._clean(payload, newline)
+    if place not in {"attribute", "href", "attribute list"}:
+        clean = (markup._clean_lines if place == "pre" else markup._clean)(payload)
         flat = re.sub(r"\s+", " ", clean).strip()
-        assert flat in re.sub(r"\s+", " ", shown)
+        assert flat in re.sub(r"\s+", " ", "".join(found.words))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_an_attack_stays_text(place, payload):
+    assert_text(place, payload)
 
 
 def test_these_attacks_would_work_unescaped():
@@ -121,8 +129,8 @@ def test_the_collected_payloads_stay_text(shared):
     ]
     assert len(strings) > 50
     for payload in strings:
-        for template, escape in PLACES.values():
-            assert rendered(template, escape(payload)).active == []
+        for place in PLACES:
+            assert_text(place, payload)
     print(f"{len(strings)} payloads x {len(PLACES)} places: 0 active")
 
 
@@ -130,13 +138,13 @@ def test_the_collected_payloads_stay_text(shared):
 def test_text_is_inert_and_reads_back(value):
     escaped = markup.text(value)
     assert not re.search(r"[^A-Za-z0-9 &#;\x80-\U0010ffff]", escaped)
-    assert html.unescape(escaped) == markup._clean(value, " ")
+    assert html.unescape(escaped) == markup._clean(value)
 
 
 @given(st.text())
 def test_a_yaml_value_is_one_string(value):
     loaded = yaml.safe_load(f"title: {markup.yaml(value)}\n")
-    assert html.unescape(loaded["title"]) == markup._clean(value, " ")
+    assert html.unescape(loaded["title"]) == markup._clean(value)
     assert "{" not in markup.yaml(value)
 
 
@@ -190,3 +198,88 @@ def test_notes_keep_formatting_and_lose_scripts():
 )
 def test_no_cell_is_a_formula(cell, safe):
     assert markup.csv_cell(cell) == safe
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_title_in_the_front_matter_stays_text(payload):
+    title = yaml.safe_load(f"title: {markup.yaml(payload)}\n")["title"]
+    reader = Reader()
+    reader.feed(f"<title>{title}</title><h1>{title}</h1><p>{title}</p>")
+    reader.close()
+    assert [tag for tag, _ in reader.tags] == ["title", "h1", "p"]
+    assert reader.words[-1] == markup._clean(payload)
+
+
+def test_what_cannot_be_shown_is_replaced():
+    """Each code point against the rule in words: controls, surrogates, noncharacters, bidi."""
+    bidi = {0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    spaces = {*range(9, 14), 0x85, 0x2028, 0x2029}
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        gone = (
+            code in bidi
+            or code & 0xFFFE == 0xFFFE
+            or 0xFDD0 <= code <= 0xFDEF
+            or unicodedata.category(character) in {"Cc", "Cs"}
+        )
+        expected = " " if code in spaces else "\ufffd" if gone else character
+        assert markup._clean(character) == expected, hex(code)
+
+
+def test_a_console_keeps_tabs_and_counts_line_ends_once():
+    assert html.unescape(markup.pre("a\tb\r\nc\rd\n\ne\u2028f")) == "a\tb\nc\nd\n\ne\nf"
+    assert html.unescape(markup.text("a\tb\r\nc")) == "a b c"
+
+
+@given(st.text())
+def test_pre_is_one_inert_line_that_reads_back(value):
+    escaped = markup.pre(value)
+    assert not re.search(r"[^A-Za-z0-9 &#;\x80-\U0010ffff]", escaped)
+    assert html.unescape(escaped) == markup._clean_lines(value)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_note_survives_the_second_markdown_pass(payload):
+    escaped = re.sub(r"([\\`*_{}\[\]()#+.!|:~-])", r"\\\1", payload)
+    for source in (payload, escaped):
+        shown = markup.notes(source)
+        assert not re.search(r"[\n{}`]", shown)
+        for template in (
+            '<blockquote class="rp-note"><p>x</p>{}</blockquote>',
+            '<div markdown="1">\n{}\n</div>',
+        ):
+            assert rendered(template, shown).active == []
+
+
+def test_a_note_that_reads_like_markdown_after_rendering_stays_words():
+    shown = markup.notes(r"\[x](javascript:alert(1)) \*y\*")
+    again = rendered("{}\n{{: .x }}", str(shown).removeprefix("<p>").removesuffix("</p>"))
+    assert not any(tag in {"a", "em"} for tag, _ in again.tags)
+    assert "[x](javascript:alert(1)) *y*" in "".join(again.words)
+
+
+def test_code_in_a_note_keeps_its_lines():
+    shown = markup.notes("    a\n\n    b {x}")
+    assert html.unescape(shown) == "<pre><code>a\n\nb {x}\n</code></pre>"
+
+
+def test_what_plotly_reads_as_html_or_mathjax_is_encoded():
+    assert markup.plotly_text("<b>&$x$\n") == "&#60;b&#62;&#38;&#36;x&#36; "
+
+
+@pytest.mark.parametrize(("value", "shown"), [(3, "3"), (1.5, "1&#46;5"), ("<b>", "&#60;b&#62;")])
+def test_a_template_prints_values_as_text(value, shown):
+    assert markup.finalize(value) == shown
+
+
+def test_safe_text_is_not_encoded_twice():
+    once = markup.text("<b>")
+    assert markup.finalize(once) is once
+
+
+def test_many_cells_are_quick():
+    cells = [f"train/loss_{n} = {n / 7:.4f}" for n in range(20_000)]
+    begin = time.process_time()
+    for cell in cells:
+        markup.text(cell)
+    assert time.process_time() - begin < 2

@@ -181,13 +181,269 @@ def test_redacting_twice_changes_nothing():
     assert not counts
 
 
-def test_a_long_console_takes_no_quadratic_time():
+def seconds(text: str) -> float:
+    begin = time.process_time()
+    redact_text(text)
+    return time.process_time() - begin
+
+
+def test_a_megabyte_of_console_is_quick():
     line = "step 10 loss 3.21 tokens/s 12345 key=value path=/a/b/c https://x.y/z?a=1\n"
+    text = line * (1_000_000 // len(line))
+    assert min(seconds(text) for _ in range(2)) < 1
 
-    def seconds(copies: int) -> float:
-        begin = time.process_time()
-        redact_text(line * copies)
-        return time.process_time() - begin
 
-    seconds(100)
-    assert seconds(8000) < 16 * max(seconds(1000), 0.005)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a_", "aB", "api_key", "api_key ", "token=", "authorization: ", "cookie: ", "://a:", "eyJa.",
+        "--a-", " --a_b", 'password="', '\\"', "machine a login b password ", "bearer ", "a,",
+        "-----BEGIN PRIV" + "ATE KEY-----", "password=a,", "api_key=<a",
+    ],
+)  # fmt: skip
+def test_hostile_text_takes_linear_time(unit):
+    def cost(size: int) -> float:
+        text = "wandb login --api_key=" + unit * (size // len(unit)) + " key token"
+        return min(seconds(text) for _ in range(2))
+
+    # quadratic would be 64 times; the floor keeps the clock's grain out
+    assert cost(160_000) < 24 * max(cost(20_000), 0.004)
+
+
+def test_flags_before_a_login_do_not_explode():
+    assert seconds("wandb login " + "--a " * 10_000) < 1
+
+
+LEAKS = {
+    "escaped json": ('{\\"api_' + 'key\\": \\"', word(30), '\\"}'),
+    "escaped quote inside": ('{"api_' + 'key": "ab\\"', word(12), '", "lr": 1}'),
+    "comma inside": ("--db_pass" + "word=ab,", word(12), " --lr 1"),
+    "at sign inside": ("postgres://u:p@", word(9), "@host/db"),
+    "after an escaped line break": ("done\\n", join("h", "f_", word(34)), ""),
+    "after a colour": ("\x1b[32m", join("h", "f_", word(34)), "\x1b[0m"),
+    "camel case": ("SharedAccess" + "Key=", word(40), ""),
+    "database variable": ("PGPASS" + "WORD=", word(12), ""),
+    "netrc": ("machine api.wandb.ai\n  login user\n  password ", word(40, HEX), "\n"),
+    "printed arguments": ("['train.py', '--api-" + "key', '", word(20), "', '--lr', '1']"),
+    "typed default": ("api_" + 'key: str = "', word(20), '"'),
+    "python login": ('wandb.login(key="', word(40, HEX), '")'),
+    "private key without an end": ("-----BEGIN PRIV" + "ATE KEY-----\n", word(64), "\n"),
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_a_secret_in_an_odd_place_goes(name):
+    before, secret, after = LEAKS[name]
+    clean, _ = redact_text(f"{before}{secret}{after}")
+    assert secret not in clean
+    assert secret[:8] not in clean
+    assert redact_text(clean)[0] == clean
+
+
+FALSE_ALARMS = [
+    "glue-sst2-finetuned-distilbert-v2",
+    "glove-twitter-27b-200d-vectors",
+    "sk-learn-random-forest-baseline-v2",
+    "python t.py --pad-token <pad> --eos-token x --max-token 12",
+    "a basic self-supervised-learning-2 setup",
+    "TrainingArguments(hub_token=<HUB_TOKEN>, api_key=None, lr=1)",
+    "api_key=$OPENAI_API_KEY password=${DB_PASSWORD} secret=*****",
+    "password=os.environ['DB']",
+    "https://***:***@host/simple",
+]
+
+
+@pytest.mark.parametrize("text", FALSE_ALARMS)
+def test_a_placeholder_or_model_name_stays(text):
+    assert redact_text(text) == (text, {})
+
+
+def test_settings_go_by_the_name_of_their_key():
+    word_key, secret = "pass" + "word", word(9)
+    config = {
+        "logger/comet/api_key": secret,
+        word_key: 12345678,
+        "openaiApiKey": secret,
+        "secrets": {"a": {"b": [secret]}},
+        "api_key": {"value": secret, "desc": None},
+        "env_list": [{"name": "HF_TOKEN", "value": secret}],
+        "argv": ["train.py", "--api-key", secret, "--lr", "1"],
+        "clone_token": word(24) + "7a",
+    }
+    clean = redact(make_run(config=config))
+    assert secret not in repr(clean.config)
+    assert clean.config[word_key] == "[redacted:key-name]"
+    assert clean.config["secrets"] == "[redacted:key-name]"
+    assert clean.config["argv"] == ["train.py", "--api-key", "[redacted:flag]", "--lr", "1"]
+    assert clean.config["env_list"][0]["name"] == "HF_TOKEN"
+    assert clean.provenance.redactions == {"flag": 1, "key-name": 7}
+
+
+def test_settings_without_a_secret_stay():
+    config = {
+        "hub_token": "<HUB_TOKEN>",
+        "api_key": None,
+        "use_auth_token": True,
+        "password": "",
+        "credentials": {"value": None},
+        "token": 5,
+        "secret": 0.25,
+        "environment": {"name": "CartPole-v1", "seed": 1},
+    }
+    clean = redact(make_run(config=config))
+    assert clean.config == config
+    assert clean.provenance.redactions == {}
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        {"PATH": "/bin", "HOME": "/h", "X": "private"},
+        ["PATH=/bin", "HOME=/h", "X=private"],
+        "environ({'PATH': '/bin', 'HOME': '/h', 'X': 'private'})",
+    ],
+)
+def test_a_dump_of_the_environment_goes_in_any_form(dump):
+    clean = redact(make_run(config={"deep": {"environ": dump}}))
+    assert "private" not in repr(clean)
+    assert clean.provenance.redactions == {"environment": 1}
+
+
+def test_the_environment_of_the_run_is_no_dump():
+    versions = {"python": "3.12", "os": "Linux"}
+    assert redact(make_run(environment=versions)).environment == versions
+    dump = redact(make_run(environment={"PATH": "/bin", "HOME": "/h"}))
+    assert dump.environment == {}
+    assert dump.provenance.redactions == {"environment": 1}
+
+
+def test_a_secret_in_the_identity_is_left_and_said():
+    run = make_run()
+    run = replace(run, ref=replace(run.ref, run_id=join("h", "f_", word(34))))
+    clean = redact(run)
+    assert clean.slug == run.slug
+    assert clean.provenance.redactions == {"left-in-identity": 1}
+    assert any("was left" in warning for warning in clean.provenance.warnings)
+
+
+def test_redacting_a_run_again_keeps_the_counts():
+    run = make_run(console="WANDB_API_" + "KEY=" + word(40, HEX), config={"api_" + "key": "abcd"})
+    run = replace(run, ref=replace(run.ref, run_id=join("h", "f_", word(34))))
+    once = redact(run)
+    assert redact(once).provenance == once.provenance
+    assert redact(once).config == once.config
+    assert once.provenance.redactions == {"assignment": 1, "key-name": 1, "left-in-identity": 1}
+
+
+def test_what_lies_too_deep_to_look_at_is_not_kept():
+    secret = join("h", "f_", word(34))
+    config: dict[str, object] = {"x": secret}
+    for _ in range(250):
+        config = {"d": [config]}
+    clean = redact(make_run(config=config))
+    assert secret not in repr(clean.config)
+    assert clean.provenance.redactions == {"too-deep": 1}
+
+
+def second_cases() -> dict[str, tuple[str, str, str]]:
+    """Written after the rules were finished, which were not changed for it."""
+    key, token, password, secret = "key", "token", "password", "secret"
+    return {
+        "docker auth": ('{"auths": {"r.io": {"auth": "', word(32), '"}}}'),
+        "kubernetes secret": (f"data:\n  {password}: ", word(24), "\n"),
+        "curl user": ("curl -u me:", word(14), " https://a.example/"),
+        "curl header": (f'curl -H "X-Api-{key}: ', word(32), '" https://a.example/'),
+        "azure openai": (f"AZURE_OPENAI_API_{key.upper()}=", word(32, HEX), ""),
+        "service account": (
+            f'"private_{key}": "-----BEGIN PRIV' + "ATE KEY-----\\n",
+            word(64),
+            "\\n-----END PRIV" + 'ATE KEY-----\\n"',
+        ),
+        "google refresh": ("refreshing with ", join("1", "//0", word(60)), ""),
+        "shell export": (f"export WANDB_API_{key.upper()}='", word(40, HEX), "'"),
+        "namespace": (f"Namespace(lr=0.1, wandb_{key}='", word(40, HEX), "', seed=1)"),
+        "hydra": (f"python train.py +logger.comet.api_{key}=", word(25), " lr=1"),
+        "aws session": (f'"aws_session_{token}": "', word(200, LETTERS + "/+"), '"'),
+        "redis": ("redis://:", word(16), "@cache:6379/0"),
+        "mongo": ("mongodb+srv://me:", word(16), "@c0.example.net/?retryWrites=true"),
+        "mysql": ("mysql+pymysql://root:", word(10), "@db/optuna"),
+        "snowflake": (f"snowflake_{password}: ", word(15), ""),
+        "actions": (
+            f"ACTIONS_RUNTIME_{token.upper()}=",
+            join("ey", "J", word(30), ".ey", "J", word(90), ".", word(60)),
+            "",
+        ),
+        "access log": (f"GET /v1/runs?access_{token}=", word(32), "&page=2 200"),
+        "google signed": (
+            "https://storage.googleapis.com/b/o?X-Goog-Signature=",
+            word(80, HEX),
+            "",
+        ),
+        "error text": ("Incorrect API key provided: ", join("s", "k-", word(48)), ". See"),
+        "docker login": ("docker login -u me -p ", word(20), " r.io"),
+        "mysql short flag": ("mysql -u root -p", word(12), " -h db"),
+        "kaggle": (f'{{"username": "me", "{key}": "', word(32, HEX), '"}'),
+        "folded yaml": (f"api_{key}: >-\n  ", word(30), "\n"),
+        "clearml": (f'access_{key}: "', word(20).upper(), '"'),
+        "sshpass": ("sshpass -p '", word(11), "' ssh host"),
+        "age": ("", join("AGE-", "SECRET-", "KEY-1", word(58, "QPZRY9X8GF2TVDW0")), ""),
+        "discord": ("https://discord.com/api/web" + "hooks/123456789012345678/", word(68), ""),
+        "s3 userinfo": (f"s3://{word(20).upper()}:", word(40), "@bucket/x"),
+        "hub in url": ("https://me:", join("h", "f_", word(34)), "@huggingface.co/me/m"),
+        "jupyter": (f"http://localhost:8888/?{token}=", word(48, HEX), ""),
+        "modal": (f"MODAL_{token.upper()}_{secret.upper()}=", join("as-", word(22)), ""),
+        "prefect": (f"PREFECT_API_{key.upper()}=", join("pnu_", word(36)), ""),
+        "hex key in prose": ("my wandb key is ", word(40, HEX), ", use it"),
+        "dataclass": (f"Settings(api_{key}=SecretStr('", word(30), "'))"),
+    }
+
+
+SECOND_CASES = second_cases()
+SECOND_HARMLESS = [
+    "max_new_tokens: 512",
+    "tokenizer_name=EleutherAI/gpt-neox-20b",
+    "keypoints: 17, hotkeys: disabled",
+    "dataset: rockyou-password-strength",
+    "torch 2.4.1+cu121",
+    "device GPU-3f2b8c1e-9f0a-4c3e-8d1a-0b1c2d3e4f50",
+    "partition_key=date primary_key: run_id",
+    "data:image/png;base64," + word(60),
+    "etag: " + word(32, HEX),
+    "wandb: View run at https://wandb.ai/me/p/runs/2kd61az8",
+    "numpy==2.1.0 --hash=sha256:" + word(64, HEX),
+    "remote git@github.com:owner/repo.git",
+    "init_method=tcp://10.0.0.1:29500",
+    "image_token_id: 151655, end_of_text_token: '<|end|>'",
+    "auth_type: none",
+    "ssh-rsa AAAAB3NzaC1yc2E" + word(80),
+    "s3://bucket/checkpoints/step_00012000/model-00001-of-00004.safetensors",
+    "secretary_problem_acc: 0.91, passed=12, passage=the cat sat",
+    "sort_key=lambda x: x.length, cache_key: v3",
+    "Epoch 3: key=value pairs, tokens per second 120k",
+]
+# what the rules missed at the first and only measurement: 23 of 34 found, 0 of 20 false alarms
+SECOND_MISSED = {
+    "docker auth", "curl user", "google refresh", "docker login", "mysql short flag", "kaggle",
+    "folded yaml", "sshpass", "age", "hex key in prose", "dataclass",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.xfail(strict=True, reason="the rules miss it"))
+        if n in SECOND_MISSED
+        else n
+        for n in SECOND_CASES
+    ],
+)
+def test_a_secret_not_known_when_the_rules_were_written_goes(name):
+    before, secret, after = SECOND_CASES[name]
+    clean, _ = redact_text(f"{before}{secret}{after}")
+    assert secret not in clean
+    assert secret[:8] not in clean
+
+
+@pytest.mark.parametrize("text", SECOND_HARMLESS)
+def test_a_look_alike_not_known_when_the_rules_were_written_stays(text):
+    assert redact_text(text) == (text, {})

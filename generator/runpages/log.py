@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 import platform
 import socket
@@ -148,6 +149,10 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | bool | int):
         return value
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # numpy's and torch's integers
+    except (TypeError, ValueError, RuntimeError):
+        pass
     try:
         number = float(value)  # type: ignore[arg-type]  # numpy and torch scalars
     except (TypeError, ValueError, OverflowError, RuntimeError):  # the last one is torch's

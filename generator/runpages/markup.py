@@ -9,10 +9,10 @@ HTML. Measured on 113 attack strings in 12 places: 0 of 1,356 pages active (esca
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -34,9 +34,18 @@ __all__ = [
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SPACES = re.compile(r"\r\n|[\t\n\v\f\r\x85\u2028\u2029]")
+_BREAKS = re.compile(r"\r\n|[\n\v\f\r\x85\u2028\u2029]")
+_NONCHARACTERS = "".join(
+    chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
+)
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 but tab and line feed, which come in by `_BREAKS`
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidi controls
+    f"\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]"
+)
 _ENCODED = re.compile(r"[^A-Za-z0-9 \x80-\U0010ffff]")
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_ASCII = re.compile(r"[ -~]*")
+_ENTITIES = {chr(code): f"&#{code};" for code in range(128)}
+_TAG = re.compile(r"(<(?:\"[^\"]*\"|[^\"<>])*>)")
 
 
 class Safe(str):
@@ -45,37 +54,28 @@ class Safe(str):
     __slots__ = ()
 
 
-def _clean(value: object, newline: str) -> str:
-    """Text without control characters, lone surrogates, noncharacters and bidi controls."""
-    plain = _SPACES.sub(newline, str(value))
-    if _ASCII.fullmatch(plain):
-        return plain
-    return "".join(
-        c
-        if c == newline
-        or not (
-            unicodedata.category(c) in {"Cc", "Cs"}
-            or c in _BIDI
-            or ord(c) & 0xFFFE == 0xFFFE
-            or 0xFDD0 <= ord(c) <= 0xFDEF
-        )
-        else _REPLACEMENT
-        for c in plain
-    )
+def _clean(value: object) -> str:
+    """One line without control characters, lone surrogates, noncharacters and bidi controls."""
+    return _FORBIDDEN.sub(_REPLACEMENT, _SPACES.sub(" ", str(value)))
+
+
+def _clean_lines(value: object) -> str:
+    """The same with tabs kept and each line break one line feed."""
+    return _FORBIDDEN.sub(_REPLACEMENT, _BREAKS.sub("\n", str(value)))
 
 
 def _entities(plain: str) -> str:
-    return _ENCODED.sub(lambda match: f"&#{ord(match.group())};", plain)
+    return _ENCODED.sub(lambda match: _ENTITIES[match.group()], plain)
 
 
 def text(value: object) -> Safe:
     """For running text, headings, table cells, link text and quoted attributes; one line."""
-    return Safe(_entities(_clean(value, " ")))
+    return Safe(_entities(_clean(value)))
 
 
 def pre(value: object) -> Safe:
     """For the inside of `<pre>`: each line break is written `&#10;`, as a blank line ends HTML."""
-    return Safe(_entities(_clean(value, "\n")))
+    return Safe(_entities(_clean_lines(value)))
 
 
 def yaml(value: object) -> Safe:
@@ -98,7 +98,7 @@ def url(value: object) -> Safe:
 
 def plotly_text(value: object) -> str:
     """For titles and hover text in Plotly, which reads some HTML and, with MathJax, `$`."""
-    plain = _clean(value, " ")
+    plain = _clean(value)
     for character in "&<>$":
         plain = plain.replace(character, f"&#{ord(character)};")
     return plain
@@ -144,14 +144,22 @@ def finalize(value: object) -> Safe:
 def notes(source: str) -> Safe:
     """Markdown written by people of the team: rendered, then reduced to harmless HTML.
 
-    One line, since a blank line would end the HTML block it stands in.
+    One line, since a blank line would end the HTML block it stands in. Its words are encoded as by
+    `text`, so that none of them is Markdown to the pass that builds the site.
     """
     rendered = nh3.clean(
-        markdown.markdown(_clean(source, "\n"), extensions=["tables"]),
+        markdown.markdown(_clean_lines(source), extensions=["tables"]),
         tags={"a", "b", "blockquote", "br", "code", "em", "h4", "h5", "h6", "hr", "i", "li", "ol",
               "p", "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"},
         attributes={"a": {"href"}},
         url_schemes={"http", "https"},
         link_rel="nofollow noopener noreferrer",
     )  # fmt: skip
-    return Safe(rendered.replace("\n", "&#10;").replace("{", "&#123;"))
+    return Safe(
+        "".join(
+            part.replace("\n", "&#10;").replace("{", "&#123;")
+            if _TAG.fullmatch(part)
+            else _entities(html.unescape(part))
+            for part in _TAG.split(rendered)
+        )
+    )

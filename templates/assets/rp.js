@@ -113,6 +113,12 @@
     return [low - pad, high + pad];
   }
 
+  /** Only powers of ten, at most five, where a log axis spans some. @param {Live} chart @param {Range} range */
+  function decades({ layout }, [low, high]) {
+    const whole = Math.floor(high) - Math.ceil(low) + 1;
+    return layout.yaxis.type === "log" && whole >= 2 ? Math.ceil(whole / 5) : null;
+  }
+
   /** A chart's window: the reader's zoom, or everything. @param {Live} chart @returns {Range} */
   function viewOf(chart) {
     const zoom = zooms.get(chart.axis);
@@ -158,12 +164,12 @@
         b: parseFloat(base.paddingBottom), pad: 0 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font, showlegend: false, hovermode: "x unified",
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
-      hoverlabel: { bgcolor: base.getPropertyValue("--rp-bg").trim(), bordercolor: grid, font: { ...font, color: base.color } },
+      hoverlabel: { namelength: -1, bgcolor: base.getPropertyValue("--rp-bg").trim(), bordercolor: grid, font: { ...font, color: base.color } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: words.fill, activecolor: base.color },
-      xaxis: { ...axis, showgrid: false, showline: true, nticks: 7, range: full, hoverformat: ",.7~r",
+      xaxis: { ...axis, showgrid: false, showline: true, nticks: 7, range: [...full], hoverformat: ",.7~r",
         tickformat: large(full) ? "~s" : "", showspikes: true, spikemode: "across", spikedash: "solid", spikethickness: -2,
         spikecolor: axisLine, unifiedhovertitle: { text: `${chart.axis} %{x}` } },
-      yaxis: { ...axis, nticks: 6, type: layout.yaxis.type, range: layout.yaxis.range, fixedrange: true,
+      yaxis: { ...axis, showline: false, nticks: 6, dtick: decades(chart, layout.yaxis.range), type: layout.yaxis.type, range: [...layout.yaxis.range], fixedrange: true,
         ticklabelstandoff: 6, hoverformat: linear && large(layout.yaxis.range) ? ".4~s" : ".5~g",
         tickformat: linear && large(layout.yaxis.range) ? "~s" : "" },
       ...(layout.yaxis2 ? { yaxis2: layout.yaxis2 } : {}),
@@ -246,7 +252,8 @@
     const view = viewOf(chart);
     if (same(view, chart.view, chart.full) && same(view, chart.gd.layout.xaxis.range, chart.full)) return;
     chart.view = view;
-    const change = { "xaxis.range": [...view], "yaxis.range": [...yRange(chart)] };
+    const change = { "xaxis.range": [...view], "yaxis.range": [...yRange(chart)],
+      "yaxis.dtick": decades(chart, yRange(chart)) };
     await /** @type {any} */ (window).Plotly.relayout(chart.gd, change);
   }
 
@@ -325,6 +332,7 @@
       const { data, layout } = drawing(chart);
       layout.xaxis.range = [...chart.view];
       layout.yaxis.range = [...yRange(chart)];
+      layout.yaxis.dtick = decades(chart, layout.yaxis.range);
       /** @type {any} */ (window).Plotly.react(chart.gd, data, layout);
     }
   }
@@ -350,6 +358,8 @@
     const palette = new MutationObserver(recolour);
     palette.observe(document.body, { attributes: true, attributeFilter: ["data-md-color-scheme"] });
     signal.addEventListener("abort", () => palette.disconnect());
+    // The keyboard reaches a chart, and focus makes it live.
+    document.querySelectorAll(FIGURES).forEach((f) => { /** @type {HTMLElement} */ (f).tabIndex = 0; });
     openTarget();
     const range = parsed(location.search);
     if (range && document.querySelector(FIGURES)) {

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
-from pages.factory import START, joined, report, rows
 
+from pages.factory import START, joined, make_run, rows
+from runpages import analyze
 from runpages.builder.assets import shared_assets
 from runpages.markup import text
+from runpages.model import SeriesSet
 from runpages.pages.charts import Chart, build_charts
 
 pytestmark = pytest.mark.browser
@@ -59,7 +61,10 @@ def many(steps: int = 3000):
     lr = rows(0, steps, lambda s: 6e-4 * min(1, s / 200) * (1 - s / steps))
     made = {"train/loss": joined(first, second), "val/loss": val, "grad_norm": norm, "lr": lr}
     made["odd <b>name</b> $x$"] = rows(0, 40, lambda s: s % 7)
-    return report(made, start=START)
+    made["gpu_util"] = rows(0, 300, lambda s: 90 + s % 5)
+    series = SeriesSet.of(made, time_axis=frozenset({"gpu_util"}))
+    run = replace(make_run(start=START), series=series)
+    return analyze(run)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +77,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     figures = "".join(figure(c, "../../assets/runs/one/charts.json") for c in charts.charts)
     page = PAGE.format(up="../../", figures=figures)
     files["runs/one/index.html"] = page.encode()
-    broken = page.replace("one/charts.json", "none/charts.json").replace('"odd', '"')
-    files["runs/broken/index.html"] = broken.encode()
     for name, data in files.items():
         path = root / "deep" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,21 +122,23 @@ class Tab:
     def plot(self, chart: str):
         return self.page.locator(f'[data-rp-chart="{chart}"] .rp-plot')
 
-    def wake(self, chart: str) -> None:
-        self.page.locator(f'[data-rp-chart="{chart}"]').hover()
-        self.plot(chart).locator(".js-plotly-plot .main-svg").first.wait_for()
-        self.page.wait_for_function(
-            "id => document.querySelector(`[data-rp-chart='${id}'] svg`).style.visibility",
-            arg=chart,
-        )
+    def live(self, chart: str):
+        return self.page.locator(f'[data-rp-chart="{chart}"] .rp-live')
 
-    def layout(self, chart: str) -> dict:
-        script = "e => { const l = e._fullLayout; return {x: l.xaxis.range, y: l.yaxis.range} }"
-        return self.plot(chart).locator(".js-plotly-plot").evaluate(script)
+    def touch(self, chart: str) -> None:
+        self.page.locator(f'[data-rp-chart="{chart}"] figcaption').hover()
+        self.live(chart).locator(".nsewdrag").wait_for(state="attached")
 
-    def colour(self, chart: str) -> str:
-        script = "e => e._fullData.find(t => t.meta === 'run').line.color"
-        return self.plot(chart).locator(".js-plotly-plot").evaluate(script)
+    def hover(self, chart: str, across: float, down: float) -> None:
+        """Points into the frame of a live chart, at shares of its width and height."""
+        box = self.live(chart).locator(".nsewdrag").bounding_box()
+        x, y = box["x"] + box["width"] * across, box["y"] + box["height"] * down
+        self.page.mouse.move(x, y)
+        self.page.mouse.move(x + 1, y)
+
+    def colours(self, chart: str) -> dict[str, str]:
+        script = "e => e._fullData.map(t => [t.name, t.fillcolor ?? t.line?.color])"
+        return dict(self.live(chart).evaluate(script))
 
 
 @pytest.fixture
@@ -144,114 +149,58 @@ def tab(browser, site: str) -> Iterator[Tab]:
 
 
 def test_a_page_that_nobody_touches_is_a_drawing(tab: Tab) -> None:
-    assert tab.plot("loss").locator("svg path.run").first.is_visible()
+    assert tab.plot("loss").locator("path.run").first.is_visible()
     assert [u for u in tab.requests if "plotly" in u or "charts.json" in u] == []
     assert tab.problems == []
 
 
-def test_pointing_at_a_chart_makes_it_live_in_its_place(tab: Tab, site: str) -> None:
-    before = tab.plot("loss").bounding_box()
-    tab.wake("loss")
-    live = tab.plot("loss").locator(".js-plotly-plot").bounding_box()
-    assert live == before == tab.plot("loss").bounding_box()
-    assert live["width"] > 300
-    script = """e => {
-      const frame = e.querySelector('.nsewdrag').getBoundingClientRect();
-      const svg = e.parentNode.querySelector(':scope > svg').getBoundingClientRect();
-      return [frame.left - svg.left, frame.top - svg.top, frame.width - svg.width];
-    }"""
-    shift = tab.plot("loss").locator(".js-plotly-plot").evaluate(script)
-    assert max(abs(v) for v in shift) <= 1
-    assert tab.page.locator(".js-plotly-plot").count() == 1
-    assert tab.problems == []
-    assert [u for u in tab.requests if not u.startswith((site, "data:"))] == []
-    assert len([u for u in tab.requests if "plotly.min.js" in u]) == 1
+def test_a_live_chart_has_the_colours_of_the_drawing_in_both_palettes(tab: Tab, site: str) -> None:
+    tab.touch("loss")
 
+    def drawn(path: str) -> str:
+        script = "p => getComputedStyle(p).stroke"
+        return tab.plot("loss").locator(f"path.{path}").first.evaluate(script)
 
-def test_nothing_offers_to_upload_the_data(tab: Tab) -> None:
-    tab.wake("loss")
-    context = tab.plot("loss").locator(".js-plotly-plot").evaluate("e => e._context")
-    assert context["showSendToCloud"] is False
-    assert context["plotlyServerURL"] == ""
-    titles = (
-        tab.plot("loss")
-        .locator(".modebar-btn")
-        .evaluate_all("all => all.map(b => b.dataset.title)")
-    )
-    assert titles
-    assert not [t for t in titles if t and ("loud" in t or "hare" in t)]
-
-
-def test_the_keyboard_reaches_a_chart(tab: Tab) -> None:
-    plot = tab.plot("lr")
-    plot.focus()
-    plot.locator(".js-plotly-plot").wait_for()
-    assert plot.get_attribute("role") == "group"
-    assert "Learning rate" in plot.get_attribute("aria-label")
-
-
-def test_the_palette_recolours_live_charts(tab: Tab) -> None:
-    tab.wake("loss")
-    light = tab.colour("loss")
+    light = tab.colours("loss")
+    assert (light["train/loss"], light["val/loss"]) == (drawn("run"), drawn("s2"))
+    assert light["train/loss, redone later"] == drawn("old")
     tab.page.evaluate("document.body.dataset.mdColorScheme = 'slate'")
     tab.page.wait_for_function(
-        "was => document.querySelector('.js-plotly-plot')._fullData"
-        ".find(t => t.meta === 'run').line.color !== was",
-        arg=light,
+        "was => document.querySelector('.rp-live')._fullData.find(t => t.name === 'train/loss')"
+        ".line.color !== was",
+        arg=light["train/loss"],
     )
-    assert (light, tab.colour("loss")) == ("rgb(11, 95, 165)", "rgb(107, 179, 245)")
+    assert tab.colours("loss")["train/loss"] == drawn("run")
+    away = [u for u in tab.requests if not u.startswith((site, "data:"))]
+    assert (away, tab.problems) == ([], [])
 
 
-def test_a_zoom_is_shared_kept_in_the_address_and_undone(tab: Tab) -> None:
-    tab.wake("loss")
-    tab.wake("lr")
-    whole = tab.layout("lr")
-    box = tab.plot("loss").locator(".nsewdrag").bounding_box()
-    y = box["y"] + box["height"] / 2
-    tab.page.mouse.move(box["x"] + box["width"] * 0.5, y)
-    tab.page.mouse.down()
-    tab.page.mouse.move(box["x"] + box["width"] * 0.6, y, steps=5)
-    tab.page.mouse.up()
-    tab.page.wait_for_function("location.search.startsWith('?x=')")
-    zoomed = tab.layout("lr")
-    assert zoomed["x"] == pytest.approx([1500, 1800], abs=10)
-    assert zoomed["x"] == tab.layout("loss")["x"]
-    assert zoomed["y"][1] < whole["y"][1] / 1.5  # y follows what is seen
-    tab.page.reload(wait_until="networkidle")
-    tab.plot("loss").locator(".js-plotly-plot").wait_for()
-    assert tab.layout("loss")["x"] == pytest.approx(zoomed["x"], abs=1)
-    tab.plot("loss").locator(".nsewdrag").dblclick()
-    tab.page.wait_for_function("location.search === ''")
-    assert tab.layout("loss")["x"] == [0, 2999]
-
-
-def test_a_link_to_a_finding_zooms_all_charts(tab: Tab) -> None:
-    tab.page.locator("a.rp-zoom").click()
-    tab.plot("loss").locator(".js-plotly-plot").wait_for()
-    tab.plot("grad-norm").locator(".js-plotly-plot").wait_for()
-    assert tab.layout("loss")["x"] == [1180, 1230]
-    assert tab.page.evaluate("location.search") == "?x=1180..1230"
+def test_a_non_finite_value_is_named_under_the_pointer(tab: Tab) -> None:
+    title = tab.plot("loss").locator("line.bad title").first
+    assert title.text_content() == "NaN at step 2,500"
+    tab.touch("loss")
+    tab.hover("loss", 2500 / 2999, 0.96)
+    tab.live("loss").locator(".hoverlayer").get_by_text("NaN at step 2,500").wait_for()
     assert tab.problems == []
 
 
 def test_hostile_names_stay_text(tab: Tab) -> None:
-    tab.wake("m-1")
-    plot = tab.plot("m-1").locator(".js-plotly-plot")
-    box = plot.locator(".nsewdrag").bounding_box()
-    tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    shown = plot.locator(".hoverlayer")
-    shown.get_by_text("odd <b>name</b> $x$").wait_for()
+    tab.touch("m-1")
+    tab.hover("m-1", 0.5, 0.5)
+    hover = tab.live("m-1").locator(".hoverlayer")
+    hover.get_by_text("odd <b>name</b> $x$").wait_for()
     assert tab.problems == []
 
 
-def test_a_chart_whose_data_is_gone_stays_a_drawing(browser, site: str) -> None:
-    tab = Tab(browser, f"{site}/runs/broken/")
-    tab.page.locator('[data-rp-chart="loss"]').hover()
-    note = tab.page.locator('[data-rp-chart="loss"] [role="status"]')
-    note.wait_for()
-    assert "(404)" in note.inner_text()
-    assert tab.plot("loss").locator("svg path.run").first.is_visible()
-    tab.context.close()
+def test_charts_by_time_share_no_zoom_with_charts_by_step(tab: Tab) -> None:
+    tab.touch("loss")
+    tab.touch("gpu-util")
+    whole = tab.live("gpu-util").evaluate("e => [...e.layout.xaxis.range]")
+    tab.page.locator("a.rp-zoom").click()
+    tab.page.wait_for_function(
+        "document.querySelector('[data-rp-chart=loss] .rp-live').layout.xaxis.range[1] < 1300"
+    )
+    assert tab.live("gpu-util").evaluate("e => [...e.layout.xaxis.range]") == whole
 
 
 def test_without_javascript_the_drawings_stand(browser, site: str) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 
 ENV = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
 PREFIX = "team/docs"
-LIVE = "figure.rp-chart .js-plotly-plot .main-svg"
+LIVE = "figure.rp-chart--live .rp-live .main-svg"
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -110,12 +110,12 @@ class Visit:
         """Moves the pointer onto a chart and waits until it is live."""
         figure = f"figure[data-rp-chart='{chart}']"
         self.page.hover(f"{figure} figcaption")
-        self.page.wait_for_selector(f"{figure} .js-plotly-plot .main-svg")
+        self.page.wait_for_selector(f"{figure}.rp-chart--live .main-svg")
         self.page.wait_for_selector(f"{figure} .nsewdrag", state="attached")
 
     def range(self, chart: str, axis: str = "xaxis") -> list[float]:
         return self.page.evaluate(
-            "([c, a]) => document.querySelector(`figure[data-rp-chart='${c}'] .js-plotly-plot`)"
+            "([c, a]) => document.querySelector(`figure[data-rp-chart='${c}'] .rp-live`)"
             ".layout[a].range",
             [chart, axis],
         )
@@ -189,6 +189,13 @@ def test_the_live_chart_lies_exactly_over_the_static_one(visit, spiked):
     assert group.get_attribute("aria-label").startswith("Loss over step")
 
 
+def test_focus_makes_a_chart_live(visit, spiked):
+    one = visit(spiked)
+    one.page.focus("figure[data-rp-chart=lr]")
+    one.page.wait_for_selector("figure[data-rp-chart=lr] .main-svg")
+    assert one.live() == 1
+
+
 def test_a_drag_zooms_every_chart_and_is_kept_in_the_address(visit, spiked):
     one = visit(spiked)
     one.touch("loss")
@@ -234,8 +241,8 @@ def test_a_finding_is_shown_in_the_curves(visit, spiked):
     one.page.click("a.rp-zoom")
     one.page.wait_for_selector(LIVE)
     one.page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
-    one.wait_range("loss", 260, 300)
-    one.wait_range("lr", 260, 300)
+    one.wait_range("loss", 276, 284)
+    one.wait_range("lr", 276, 284)
     assert re.search(r"\?x=280\.\.280#curves$", one.page.url)
     top = one.page.locator("#curves").bounding_box()["y"]
     assert 0 <= top < 200
@@ -254,7 +261,7 @@ def test_a_finding_in_the_address_is_open(visit, spiked):
 def test_the_palette_recolours_live_charts_as_the_static_ones(visit, spiked):
     one = visit(spiked, color_scheme="light")
     one.touch("loss")
-    colour = "document.querySelector('.js-plotly-plot .scatterlayer .trace .js-line').style.stroke"
+    colour = "document.querySelector('.rp-live .scatterlayer .trace .js-line').style.stroke"
     static = (
         "getComputedStyle(document.querySelector('figure[data-rp-chart=loss] path.run')).stroke"
     )
@@ -276,7 +283,7 @@ def test_a_live_chart_fits_a_phone_and_lets_a_finger_scroll(visit, spiked):
     one.page.locator("figure[data-rp-chart=loss]").tap()
     one.page.wait_for_selector(LIVE)
     assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
-    mode = "document.querySelector('.js-plotly-plot')._fullLayout.dragmode"
+    mode = "document.querySelector('.rp-live')._fullLayout.dragmode"
     one.page.wait_for_function(f"{mode} === false")
 
 
@@ -300,7 +307,7 @@ def test_no_button_sends_data_away(visit, spiked):
     assert titles
     assert not [t for t in titles if re.search("share|cloud|upload|edit", t or "", re.IGNORECASE)]
     context = "(g => [g.showSendToCloud, g.plotlyServerURL])"
-    found = one.page.evaluate(f"{context}(document.querySelector('.js-plotly-plot')._context)")
+    found = one.page.evaluate(f"{context}(document.querySelector('.rp-live')._context)")
     assert found == [False, ""]
 
 
@@ -308,7 +315,7 @@ def test_instant_navigation_leaks_no_chart_and_still_makes_them_live(visit, spik
     one = visit(spiked)
     one.page.evaluate("window.rpSame = true")
     one.touch("loss")
-    shape = "getComputedStyle(document.querySelector('.js-plotly-plot .main-svg')).position"
+    shape = "getComputedStyle(document.querySelector('.rp-live .main-svg')).position"
     assert one.page.evaluate(shape) == "absolute"
     one.page.click(".rp-head__crumb a")
     one.page.wait_for_selector("table.rp-runs")
@@ -337,9 +344,9 @@ def test_a_failed_load_leaves_the_static_chart_and_may_be_tried_again(visit, spi
     with allowed(one, "Failed to load resource"):
         one.page.route(f"**/{name}", lambda route: route.fulfill(status=503))
         one.page.hover("figure[data-rp-chart=loss]")
-        one.page.wait_for_selector("[data-rp-note]")
+        one.page.wait_for_selector(".rp-failed")
     assert one.page.locator("figure[data-rp-chart=loss] .rp-svg").is_visible()
     one.page.unroute(f"**/{name}")
     one.page.mouse.move(1, 1)
     one.touch("loss")
-    assert one.page.locator("[data-rp-note]").count() == 0
+    assert one.page.locator(".rp-failed").count() == 0

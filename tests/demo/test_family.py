@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from runpages import sniff
 from runpages.demo import train_all
 from runpages.demo.train import CHECKPOINT_EVERY, spec_of

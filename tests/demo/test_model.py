@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from runpages.demo.corpus import ALPHABET, decode, encode, make_text
 from runpages.demo.model import CONTEXT, AdamW, CharModel, clip
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from runpages.demo.train import FAMILY, Spec, _Data, _schedule, spec_of, train
 
-SMALL = Spec(name="small", trackers=("rundir",), steps=160, batch=128)
+SMALL = Spec(name="small", trackers=("rundir",), steps=160, batch=96)
 
 
 def logged(folder, spec, metric="train/loss"):
@@ -22,13 +23,19 @@ def state(path):
         return {name: arrays[name] for name in arrays.files}
 
 
-def test_loss_falls_on_text_it_was_trained_on_and_on_text_it_was_not(tmp_path):
-    train(SMALL, tmp_path)
-    loss = logged(tmp_path, SMALL)
-    held_out = logged(tmp_path, SMALL, "val/loss")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    train(SMALL, folder)
+    return folder
+
+
+def test_loss_falls_on_text_it_was_trained_on_and_on_text_it_was_not(trained):
+    loss = logged(trained, SMALL)
+    held_out = logged(trained, SMALL, "val/loss")
     assert loss[0] > 3
-    assert loss[-20:].mean() < 2
-    assert held_out[-1] < 2 < held_out[0]
+    assert loss[-20:].mean() < 0.6 * loss[0]
+    assert held_out[-1] < 0.6 * held_out[0]
 
 
 def test_seeds_differ_and_the_same_seed_does_not(tmp_path):
@@ -40,14 +47,12 @@ def test_seeds_differ_and_the_same_seed_does_not(tmp_path):
     assert not np.isclose(one, other).any()
 
 
-def test_resuming_from_a_checkpoint_gives_the_uninterrupted_run(tmp_path):
-    spec = replace(SMALL, trackers=())
-    train(spec, tmp_path / "whole")
-    source = tmp_path / "whole" / "checkpoints" / spec.name
-    target = tmp_path / "resumed" / "checkpoints" / spec.name
+def test_resuming_from_a_checkpoint_gives_the_uninterrupted_run(trained, tmp_path):
+    source = trained / "checkpoints" / SMALL.name
+    target = tmp_path / "checkpoints" / SMALL.name
     target.mkdir(parents=True)
     shutil.copy(source / "step-00080.npz", target)
-    train(spec, tmp_path / "resumed", resumed=True)
+    train(replace(SMALL, trackers=()), tmp_path, resumed=True)
     whole, resumed = state(source / "step-00160.npz"), state(target / "step-00160.npz")
     assert whole.keys() == resumed.keys()
     for name, value in whole.items():
@@ -55,12 +60,12 @@ def test_resuming_from_a_checkpoint_gives_the_uninterrupted_run(tmp_path):
 
 
 def test_a_damaged_stretch_of_data_makes_a_spike_that_passes(tmp_path):
-    spec = replace(SMALL, steps=240, bad_from=140, bad_steps=2)
+    spec = replace(SMALL, bad_from=110, bad_steps=2)
     train(spec, tmp_path)
     loss, norm = logged(tmp_path, spec), logged(tmp_path, spec, "train/grad_norm")
-    assert loss[140] > loss[100:140].max() + 1
-    assert norm[140:142].max() > norm[100:140].max()
-    assert loss[-20:].mean() < loss[100:140].mean()
+    assert loss[110] > loss[80:110].max() + 1
+    assert norm[110:112].max() > norm[80:110].max()
+    assert loss[-20:].mean() < loss[80:110].mean()
 
 
 def test_too_high_a_learning_rate_diverges(tmp_path):
@@ -86,7 +91,7 @@ def test_the_learning_rate_warms_up_and_ends_at_a_tenth():
     assert rates[0] == SMALL.lr / SMALL.warmup
     assert max(rates) == SMALL.lr == rates[SMALL.warmup - 1]
     assert rates[-1] == pytest.approx(SMALL.lr / 10, rel=0.01)
-    assert all(b <= a for a, b in zip(rates[SMALL.warmup :], rates[SMALL.warmup + 1 :]))
+    assert (np.diff(rates[SMALL.warmup :]) < 0).all()
 
 
 def test_names_of_the_family_are_its_own():

@@ -63,10 +63,11 @@ class SourceConformance:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def logged(self, tmp_path_factory: pytest.TempPathFactory) -> Logged:
-        root = tmp_path_factory.mktemp(self.kind) / "logs"
+    @classmethod
+    def logged(cls, tmp_path_factory: pytest.TempPathFactory) -> Logged:
+        root = tmp_path_factory.mktemp(cls.kind) / "logs"
         root.mkdir()
-        values = self.write(root)
+        values = cls().write(root)
         everything = [value for rows in values.values() for _, value in rows]
         assert np.isnan(everything).any()
         assert {np.inf, -np.inf} <= set(everything)
@@ -76,7 +77,7 @@ class SourceConformance:
     def copied(self, logged: Logged, tmp_path: Path) -> Path:
         """The same files under another parent folder, free to be damaged."""
         root = tmp_path / "elsewhere" / logged.root.name
-        shutil.copytree(logged.root, root)
+        shutil.copytree(logged.root, root, symlinks=True)
         return root
 
     def open(self, root: Path) -> FileSource:

@@ -7,12 +7,12 @@ import math
 from pathlib import Path
 
 import pytest
-from sources.conformance import SourceConformance, read_all
 
 from runpages import log
 from runpages.errors import SourceError
 from runpages.model import Run
 from runpages.sources.rundir import RunDirectory
+from sources.conformance import SourceConformance, read_all
 
 VALUES = [1.0, math.nan, math.inf, -math.inf, 0.1 + 0.2, 5e-324, -0.0, 1.7976931348623157e308]
 
@@ -182,12 +182,17 @@ def test_given_attempts_are_kept_unless_steps_fall_in_one(
     assert recorded.step.tolist() == [step for _, step in rows]
 
 
-def test_a_run_resumed_with_the_writer(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), log.start(tmp_path, name="n", devices=4) as run:
+def fail_after_ten_steps(folder: Path) -> None:
+    with log.start(folder, name="n", devices=4) as run:
         for step in range(10):
             run.metrics(step, {"loss": 1.0})
         run.checkpoint(5, "ckpt-5", size_bytes=10, loss=0.5)
         raise RuntimeError
+
+
+def test_a_run_resumed_with_the_writer(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        fail_after_ten_steps(tmp_path)
     with log.start(tmp_path, devices=2, seed=3, notes="why", tags=["a", "b"], group="g") as run:
         for step in range(6, 12):
             run.metrics(step, {"loss": 2.0})
@@ -268,7 +273,9 @@ def test_facts_of_the_wrong_type_are_left_out(tmp_path: Path) -> None:
 
 def test_config_of_both_kinds(tmp_path: Path) -> None:
     write(tmp_path / "j", metrics_jsonl=row(1), config_json='{"model": {"layers": 4}}')
-    write(tmp_path / "y", metrics_jsonl=row(1), config_yaml="model:\n  layers: 4\nday: 2026-01-02\n")
+    write(
+        tmp_path / "y", metrics_jsonl=row(1), config_yaml="model:\n  layers: 4\nday: 2026-01-02\n"
+    )
     runs = read_all(RunDirectory(str(tmp_path)))
     assert runs[0].config == {"model": {"layers": 4}}
     assert runs[1].config == {"model": {"layers": 4}, "day": "2026-01-02"}

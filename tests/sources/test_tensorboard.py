@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sources.conformance import SourceConformance, read_all
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary import Writer
@@ -21,6 +20,7 @@ from runpages.model import Run
 from runpages.sources import FileSource
 from runpages.sources._tfevents import masked_crc
 from runpages.sources.tensorboard import TensorBoard
+from sources.conformance import SourceConformance, read_all
 
 VALUES = [1.0, math.nan, math.inf, -math.inf, 0.1 + 0.2, 1e-45, -0.0, 3.4e38, 0.0]
 ROWS = {
@@ -248,7 +248,7 @@ def test_a_value_without_content_is_no_zero(tmp_path: Path) -> None:
     (tmp_path / "a.tfevents.1").write_bytes(event(1, *values))
     run = read(tmp_path)
     assert {name: run.series[name].value.tolist() for name in run.series} == {"zero": [0.0]}
-    assert "2 values of other kinds are not read." in run.provenance.lossy
+    assert "2 other values are not read." in run.provenance.lossy
 
 
 def test_a_flipped_bit_costs_one_record(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from runpages.errors import SourceError
 from runpages.model import Run
 from runpages.sources.contract import Folder
 from runpages.sources.wandb_offline import WandbOffline
+from sources.conformance import SourceConformance
 
 WRITER = """
 import math, os, sys, time
@@ -91,24 +92,53 @@ for act in (full, resumed, fallen, plain, long, aborted, killed):
 """
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """For a process with the SDK: everything it writes stays below `folder`."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    return environment | {
+        "WANDB_SILENT": "true",
+        "WANDB_DATA_DIR": str(folder / "staging"),
+        "WANDB_CACHE_DIR": str(folder / "cache"),
+        "WANDB_CONFIG_DIR": str(folder / "config"),
+    }
+
+
+class TestConformance(SourceConformance):
+    kind = "wandb"
+    log = "run-*.wandb"
+
+    def write(self, root: Path) -> dict[str, list[tuple[int, float]]]:
+        values = [1.0, math.nan, math.inf, -math.inf, 0.1 + 0.2, 5e-324, 1.5e308]
+        code = (
+            "import sys, wandb\n"
+            "run = wandb.init(project='p', id='abc', mode='offline', dir=sys.argv[1],"
+            " settings=wandb.Settings(x_disable_stats=True))\n"
+            "for step, value in enumerate(map(float, sys.argv[2:])):\n"
+            "    run.log({'train/loss': value, 'lr': 0.1 * step})\n"
+            "run.finish()"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code, str(root), *map(repr, values)],
+            check=True, cwd=root.parent, env=environment_of(root.parent), timeout=120,
+            capture_output=True,
+        )  # fmt: skip
+        return {
+            "train/loss": list(enumerate(values)),
+            "lr": [(step, 0.1 * step) for step in range(len(values))],
+        }
+
+
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the real SDK wrote: several runs, one process that died without `finish`."""
     folder = tmp_path_factory.mktemp("wandb-runs")
     script = folder / "train.py"
     script.write_text(WRITER, encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    environment |= {
-        "WANDB_SILENT": "true",
-        "WANDB_DATA_DIR": str(folder / "staging"),
-        "WANDB_CACHE_DIR": str(folder / "cache"),
-        "WANDB_CONFIG_DIR": str(folder / "config"),
-    }
     root = folder / "logs"
     root.mkdir()
     done = subprocess.run(
         [sys.executable, str(script), str(root)],
-        env=environment,
+        env=environment_of(folder),
         cwd=folder,
         check=False,
         capture_output=True,

@@ -17,6 +17,8 @@ from .train import FAMILY, KILLED, Spec
 
 __all__ = ["FAMILY", "Spec", "train_all"]
 
+_SOURCES = str(Path(__file__).resolve().parents[2])
+
 
 def train_all(
     folder: Path, *, report: Callable[[str], None], family: tuple[Spec, ...] = FAMILY
@@ -58,7 +60,8 @@ def _run(spec: Spec, folder: Path) -> str:
 
 def _life(spec: Spec, folder: Path, *flags: str) -> int:
     """One process. Raises RunpagesError if it fails otherwise than by being killed."""
-    command = [sys.executable, "-m", "runpages.demo.worker", spec.name, str(folder), *flags]
+    # the folder has its final name only when all is done, so no log should name it
+    command = [sys.executable, "-m", "runpages.demo.worker", spec.name, ".", *flags]
     # whoever runs this may use W&B: neither their settings nor their key have a part in it
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     environment = {
@@ -66,8 +69,11 @@ def _life(spec: Spec, folder: Path, *flags: str) -> int:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "WANDB_SILENT": "true",
+        "PYTHONPATH": os.pathsep.join(filter(None, (_SOURCES, os.environ.get("PYTHONPATH")))),
     }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode not in {0, KILLED}:
         last = done.stderr.strip().splitlines()[-1:] or [f"code {done.returncode}"]
         raise RunpagesError(f"demo run {spec.name!r} failed: {last[0]}")

@@ -43,22 +43,17 @@ numbers without units are opinions. opinions without numbers are weather.
 """
 _PROSE = tuple(p.strip().replace("\n", " ") for p in _PARAGRAPHS.split("\n\n"))
 _WHO = ("the model", "a small network", "the reader", "our team", "every seed", "the old run",
-        "a new batch", "the loss", "this page", "the optimiser", "one engineer", "the night shift",
-        "an empty folder", "the second attempt", "somebody", "a careful student", "the gradient",
-        "my colleague", "each layer", "the last checkpoint")  # fmt: skip
+        "a new batch", "the loss", "this page", "the optimiser", "one engineer",
+        "the night shift", "an empty folder", "the second attempt")  # fmt: skip
 _DOES = ("learns", "remembers", "repeats", "forgets", "explains", "counts", "follows", "measures",
-         "compares", "answers", "writes down", "looks for", "throws away", "keeps", "sees",
-         "describes", "doubts", "reads", "smooths", "predicts")  # fmt: skip
-_WHAT = ("a short word", "the next letter", "what came before", "its own noise", "the longer line",
-         "a plain number", "two sums", "nothing new", "the whole story", "one more step",
-         "a broken file", "the first question", "an odd result", "the wrong column", "every digit",
-         "a quiet curve", "the same mistake", "half of the data", "some old notes",
-         "the price of power")  # fmt: skip
+         "compares", "answers", "writes down", "looks for", "throws away", "keeps")  # fmt: skip
+_WHAT = ("a short word", "the next letter", "what came before", "its own noise",
+         "the longer line", "a plain number", "two sums", "nothing new", "the whole story",
+         "one more step", "a broken file", "the first question", "an odd result",
+         "the wrong column")  # fmt: skip
 _WHEN = ("today", "at night", "after a while", "in the end", "without a word", "again and again",
          "before it stops", "when asked", "by itself", "for the last time", "in june",
-         "between two meals", "as slowly as it can", "with great care", "on a borrowed machine",
-         "during the warm up", "far too late", "for no reason", "once a week",
-         "under a false name")  # fmt: skip
+         "between two meals", "as slowly as it can", "with great care")  # fmt: skip
 _LINK = ("and", "but", "while", "because", "so", "until", "although", "as if")
 
 

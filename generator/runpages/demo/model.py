@@ -106,18 +106,21 @@ def clip(gradient: Mapping[str, Floats], most: float | None) -> float:
 class AdamW:
     """Adam with decoupled weight decay."""
 
-    def __init__(self, weights: dict[str, Floats], *, decay: float = 0.01) -> None:
+    def __init__(
+        self, weights: dict[str, Floats], *, decay: float = 0.01, memory: float = 0.995
+    ) -> None:
         self.first = {name: np.zeros_like(w) for name, w in weights.items()}
         self.second = {name: np.zeros_like(w) for name, w in weights.items()}
         self.steps = 0
         self.decay = decay
+        self.memory = memory
 
     def update(self, weights: dict[str, Floats], gradient: dict[str, Floats], lr: float) -> None:
         """One step in place."""
         self.steps += 1
         for name, slope in gradient.items():
             self.first[name] += 0.1 * (slope - self.first[name])
-            self.second[name] += 0.01 * (slope**2 - self.second[name])
+            self.second[name] += (1 - self.memory) * (slope**2 - self.second[name])
             mean = self.first[name] / (1 - 0.9**self.steps)
-            size = np.sqrt(self.second[name] / (1 - 0.99**self.steps)) + 1e-8
+            size = np.sqrt(self.second[name] / (1 - self.memory**self.steps)) + 1e-8
             weights[name] -= np.float32(lr) * (mean / size + np.float32(self.decay) * weights[name])

@@ -95,9 +95,10 @@ class Tracker:
             self._rundir.event(kind, step=step, text=text)
 
     def flush(self) -> None:
-        """What a writer that flushes now and then would have on disk."""
+        """Bring to disk what a writer that flushed just now would have there."""
         if self._board:
-            self._board.flush()
+            # flush() does not wait for the writer's queue, close() does; it marks no end either
+            self._board.close()
 
     def finish(self) -> None:
         if self._board:

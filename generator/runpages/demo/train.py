@@ -32,7 +32,7 @@ class Spec:
     trackers: tuple[str, ...]
     seed: int = 0
     group: str = ""
-    lr: float = 4e-3
+    lr: float = 6e-3
     """Highest learning rate, reached after `warmup` steps."""
     warmup: int = 40
     steps: int = 800
@@ -166,7 +166,7 @@ def _config(spec: Spec, model: CharModel) -> dict[str, object]:
 
 def _sample(model: CharModel, step: int, tracker: Tracker) -> None:
     for number, prompt in enumerate(PROMPTS):
-        text = model.write(encode(prompt), 60, temperature=0.7, seed=number)
+        text = model.write(encode(prompt), 60, temperature=0.5, seed=number)
         tracker.sample(step, prompt, decode(text)[len(prompt) :])
 
 

@@ -125,7 +125,7 @@ class MetricSummary:
     first: float
     last: float
     final: float
-    """Median of the last max(1 %, 32) finite points, fewer if there are fewer (see docs/reference/findings.md)."""
+    """Median of the last finite points; how many, see docs/reference/findings.md."""
     final_mad: float
     """Median absolute deviation of those points."""
     final_points: int

@@ -70,8 +70,7 @@ def _cuts(rows: Ints, breaks: Flags | None) -> Ints:
     gaps = np.diff(rows) - 1
     cut = gaps > 0
     if int(cut.sum()) > MAX_GAPS:
-        cut = gaps >= max(1, int(np.partition(gaps, -MAX_GAPS)[-MAX_GAPS]))
-        cut[np.flatnonzero(cut)[MAX_GAPS:]] = False
+        cut = gaps > np.partition(gaps, -MAX_GAPS - 1)[-MAX_GAPS - 1]
     if breaks is not None:
         cut |= np.diff(np.cumsum(breaks)[rows]) > 0
     return np.flatnonzero(cut) + 1

@@ -27,6 +27,9 @@ _KEPT = 400
 """Rows near findings that stay by themselves, most severe findings first."""
 _MARKED = 50
 """Marks of non-finite values; more would be one bar."""
+_ONSET = 0.015
+"""Part of the chart's width that marks the onset of a lasting divergence."""
+_WORDS = {"nonfinite": "non-finite"}
 _UNDER = {"old": 0, "base": 1, "band": 2}
 """What lies below the curves, lowest first."""
 
@@ -97,7 +100,7 @@ class Drawing:
         """
         x = self.axis.of(rows, self.start)
         self._marks(x, rows.value)
-        buckets = bucketed(x, rows.value, keep=keep, breaks=_restarts(rows))
+        buckets = self._bucketed(x, rows, keep)
         banded = buckets.width > 1
         if banded:
             self.traces.append(_band(buckets, style))
@@ -107,9 +110,13 @@ class Drawing:
     def line(self, rows: Columns, style: str, name: str, *, start: float | None = None) -> bool:
         """A line behind the curves: a baseline, or rows that were redone. False: no row is."""
         x = self.axis.of(rows, self.start if start is None else start)
-        buckets = bucketed(x, rows.value, breaks=_restarts(rows))
+        buckets = self._bucketed(x, rows, None)
         self._line(buckets, style, plotly_text(name), (buckets.mean,))
         return bool(len(buckets.x))
+
+    def _bucketed(self, x: Floats, rows: Columns, keep: Flags | None) -> Buckets:
+        buckets = bucketed(x, rows.value, keep=keep, breaks=_restarts(rows))
+        return buckets._replace(x=np.rint(buckets.x)) if self.axis.kind == "step" else buckets
 
     def point(self, x: float, y: float, style: str) -> None:
         self.traces.append({"x": [x], "y": [y], "mode": "markers", "meta": style})
@@ -157,19 +164,25 @@ class Drawing:
             at = (x - left) / (right - left)
             if all(abs(at - other) >= room for other in taken):
                 taken.append(at)
+                words = _WORDS.get(event.kind, event.kind.replace("_", " "))
                 self.notes.append(
                     {"name": "event", "x": x, "y": 1, "yref": "paper", "showarrow": False,
-                     "text": plotly_text(event.kind.replace("_", " ")), "yanchor": "bottom"}
+                     "text": plotly_text(words), "yanchor": "bottom"}
                 )  # fmt: skip
 
     def _span(self, event: Event) -> tuple[float, float] | None:
-        if self.axis.kind == "step":
-            return float(event.start_step), float(event.end_step)
-        if self.start is None or event.start_time is None:
-            return None
-        begin = (event.start_time - self.start) / self.axis.seconds
-        end = event.end_time if event.end_time is not None else event.start_time
-        return begin, (end - self.start) / self.axis.seconds
+        """What the band covers; of what lasts to the end only its onset, so as not to hide it."""
+        begin, end = float(event.start_step), float(event.end_step)
+        if self.axis.kind == "time":
+            if self.start is None or event.start_time is None:
+                return None
+            last = event.end_time if event.end_time is not None else event.start_time
+            begin = (event.start_time - self.start) / self.axis.seconds
+            end = (last - self.start) / self.axis.seconds
+        if event.kind == "divergence" and event.recovered is False:
+            left, right = self._extent()
+            end = min(end, begin + _ONSET * (right - left))
+        return begin, end
 
     def _extent(self) -> tuple[float, float]:
         xs = np.concatenate(self.xs) if self.xs else np.zeros(1)
@@ -228,7 +241,7 @@ def _band(buckets: Buckets, style: str) -> dict[str, Any]:
         "mode": "lines",
         "fill": "toself",
         "hoverinfo": "skip",
-        "meta": f"band {style}",
+        "meta": "band" if style == "run" else f"band {style}",
     }
 
 

@@ -5,7 +5,7 @@ inner SVG with a stroke that does not scale. Colours come from rp.css by these c
 
     text            labels of the axes       line.grid, line.axis   grid and base line
     path.run, .s2 .. .s5, .base, .old        a curve: this run, further metrics, baseline, redone
-    path.band       min-max band, together with the class of its curve
+    path.band       min-max band, together with the class of its curve unless that is .run
     path.dot        single points, together with the class of their curve
     rect.ev.crit|.warn|.info, text.ev        findings
     line.bad        a non-finite value at the lower edge
@@ -34,19 +34,20 @@ _NARROW = 0.003
 
 
 def ticks(low: float, high: float, *, count: int = 4) -> list[float]:
-    """Round numbers between the ends: 1, 2 or 5 times a power of ten apart."""
+    """At most `count` + 1 round numbers between the ends: 1, 2 or 5 times a power of ten apart."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         return [low]
-    raw = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
+    power = 10.0 ** math.floor(math.log10((high - low) / (count + 1)))
+    for step in (m * power for m in (1, 2, 5, 10, 20, 50)):
+        first = math.ceil(low / step - 1e-9)
+        last = math.floor(high / step + 1e-9)
+        if last - first <= count:
+            break
     return [round(i * step, 12 - math.floor(math.log10(step))) for i in range(first, last + 1)]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Exponents; powers of ten, thinned to at most five, or 1-2-5 where there are too few."""
+    """Exponents: powers of ten, thinned to at most five, or 1-2-5 where there are too few."""
     whole = [float(e) for e in range(math.ceil(low), math.floor(high) + 1)]
     if len(whole) >= 2:
         return whole[:: -(-len(whole) // 5)]
@@ -55,20 +56,27 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [e for e in fine if low <= e <= high] or [low, high]
 
 
-def _label(value: float, values: Sequence[float]) -> str:
-    """As many digits as the steps between the ticks need."""
+def _labels(values: Sequence[float], *, log: bool) -> list[str]:
+    """As many digits as the steps between the ticks need; large ones in thousands."""
     size = max((abs(v) for v in values), default=0.0)
-    if size >= 10_000:
-        number, prefix = units.si(value, 3)
-        return f"{number.rstrip('0').rstrip('.') if '.' in number else number}{prefix}"
+    gaps = np.diff(sorted(values))
+    step = size if log or not len(gaps) else float(gaps.min())
+    digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
+    return [_label(v, v if log else size, -1 if log else digits) for v in values]
+
+
+def _label(value: float, size: float, digits: int) -> str:
     if value == 0:
         return "0"
-    if size < 1e-3:
-        return units.number(value, 2)
-    gaps = np.diff(sorted(values))
-    step = float(gaps.min()) if len(gaps) else abs(value)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    if abs(size) >= 10_000:
+        number, prefix = units.si(value, 3)
+        return f"{number.rstrip('0').rstrip('.') if '.' in number else number}{prefix}"
+    if abs(size) < 1e-3:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        plain = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    else:
+        plain = f"{value:,g}" if digits < 0 else f"{value:,.{digits}f}"
+    return plain.replace("-", "\N{MINUS SIGN}")
 
 
 class _Scale:
@@ -111,18 +119,17 @@ def _axes(x: _Scale, y: _Scale) -> list[str]:
     out = []
     values = _log_ticks(y.low, y.high) if y.log else ticks(y.low, y.high)
     shown = [10.0**v for v in values] if y.log else values
-    for position, value in zip(values, shown, strict=True):
+    for position, name in zip(values, _labels(shown, log=y.log), strict=True):
         at = _percent(1 - (position - y.low) / (y.high - y.low))
         out.append(f'<line class="grid" x1="0" x2="100%" y1="{at}" y2="{at}"/>')
-        name = units.number(value, 1) if y.log and value < 1e-3 else _label(value, shown)
         out.append(f'<text x="-8" y="{at}" dy=".35em" text-anchor="end">{text(name)}</text>')
     positions = ticks(x.low, x.high, count=5)
-    for value in positions:
+    for value, name in zip(positions, _labels(positions, log=False), strict=True):
         share = (value - x.low) / (x.high - x.low)
         anchor = "start" if share < 0.03 else "end" if share > 0.97 else "middle"
         out.append(
             f'<text x="{_percent(share)}" y="100%" dy="1.35em" text-anchor="{anchor}">'
-            f"{text(_label(value, positions))}</text>"
+            f"{text(name)}</text>"
         )
     out.append('<line class="axis" x1="0" x2="100%" y1="100%" y2="100%"/>')
     return out

@@ -9,13 +9,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from runpages.errors import SourceError
 
-__all__ = ["Ledger", "config_of", "json_rows", "number", "rows_of", "seconds", "text", "whole"]
+__all__ = [
+    "Ledger",
+    "Line",
+    "config_of",
+    "json_rows",
+    "number",
+    "rows_of",
+    "seconds",
+    "text",
+    "whole",
+]
 
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_CONFIG_DEPTH = 64
@@ -29,6 +39,16 @@ _BY_NAME = {
 }
 
 
+class Line(NamedTuple):
+    """One good line of a file."""
+
+    place: str
+    """file:line, lines from 1."""
+    size: int
+    """Bytes."""
+    row: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Ledger:
     """What was read of one folder, and what was not."""
@@ -37,10 +57,11 @@ class Ledger:
     records: int = 0
     damaged: int = 0
     bytes_damaged: int = 0
-    incomplete: list[str] = field(default_factory=list)
     files: list[tuple[str, int]] = field(default_factory=list)
     _warnings: list[str] = field(default_factory=list)
     _more: int = 0
+    _cut: list[str] = field(default_factory=list)
+    _unusable: dict[str, int] = field(default_factory=dict)
     _no_numbers: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def warn(self, sentence: str) -> None:
@@ -49,15 +70,33 @@ class Ledger:
         else:
             self._more += 1
 
-    def damage(self, place: str, size: int, problem: str) -> None:
-        """`place` is file:line, `size` the bytes that are left out with it."""
+    def damage(self, name: str, line: int, size: int, problem: str) -> None:
+        """A line that is left out, `size` bytes long."""
+        self._unusable[name] = self._unusable.get(name, 0) + 1
+        self._left_out(f"{name}:{line}", size, problem)
+
+    def reject(self, line: Line, problem: str) -> None:
+        """A line that was yielded as good and is of no use."""
+        self.records -= 1
+        name, _, count = line.place.rpartition(":")
+        self.damage(name, int(count), line.size, problem)
+
+    def cut(self, name: str, line: int, size: int) -> None:
+        self._cut.append(f"{name} ends in the middle of line {line}")
+        self._left_out(f"{name}:{line}", size, "cut off before the end of the line")
+
+    def _left_out(self, place: str, size: int, problem: str) -> None:
         self.damaged += 1
         self.bytes_damaged += size
         self.warn(f"{place}: {problem}; this line is left out")
 
-    def cut(self, name: str, line: int, size: int) -> None:
-        self.damage(f"{name}:{line}", size, "cut off before the end of the line")
-        self.incomplete.append(f"{name} ends in the middle of line {line}")
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        damaged = (
+            f"{name} has {count} line{'s' * (count > 1)} that cannot be used"
+            for name, count in self._unusable.items()
+        )
+        return (*self._cut, *damaged)
 
     def no_number(self, key: str, place: str) -> None:
         """Told once a column: a column of texts would fill the page."""
@@ -67,9 +106,7 @@ class Ledger:
     @property
     def warnings(self) -> tuple[str, ...]:
         columns = [
-            f"{place}: {key[:80]!r} is no number, here and in {count - 1} more rows; left out"
-            if count > 1
-            else f"{place}: {key[:80]!r} is no number; left out"
+            f"{place}: {key[:80]!r} is no number; left out ({count} row{'s' * (count > 1)})"
             for key, (place, count) in self._no_numbers.items()
         ]
         told = [*self._warnings, *columns]
@@ -92,35 +129,31 @@ class Ledger:
             reason = error.strerror or str(error)
             if needed:
                 raise SourceError(path, f"cannot be read: {reason}") from error
-            self.warn(f"{name}: cannot be read ({reason}); left out")
+            self.warn(f"{name}: cannot be opened: {reason}; left out")
 
 
-def json_rows(
-    ledger: Ledger, name: str, *, needed: bool = False
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file:line, object) of each good line of a JSON-lines file."""
+def json_rows(ledger: Ledger, name: str, *, needed: bool = False) -> Iterator[Line]:
+    """The objects of the good lines of a JSON-lines file."""
     for count, line in ledger.lines(name, needed=needed):
-        place = f"{name}:{count}"
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             if line.endswith(b"\n"):
-                ledger.damage(place, len(line), f"not JSON ({str(error)[:80]})")
+                ledger.damage(name, count, len(line), f"not JSON ({str(error)[:80]})")
             else:
                 ledger.cut(name, count, len(line))
             continue
         if not isinstance(row, dict):
-            ledger.damage(place, len(line), "not a JSON object")
+            ledger.damage(name, count, len(line), "not a JSON object")
             continue
         ledger.records += 1
-        yield place, row
+        yield Line(f"{name}:{count}", len(line), row)
 
 
-def _csv_rows(ledger: Ledger, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(ledger: Ledger, name: str) -> Iterator[Line]:
     """As `json_rows`. Each line is parsed by itself: a stray quote costs one row, not the rest."""
     header: list[str] = []
     for count, line in ledger.lines(name, needed=True):
-        place = f"{name}:{count}"
         if not line.endswith(b"\n"):
             # its last number may lack digits, and nothing in the line would show it
             ledger.cut(name, count, len(line))
@@ -128,21 +161,23 @@ def _csv_rows(ledger: Ledger, name: str) -> Iterator[tuple[str, dict[str, Any]]]
         try:
             cells = next(csv.reader([line.decode("utf-8-sig")], strict=True))
         except (UnicodeDecodeError, csv.Error) as error:
-            ledger.damage(place, len(line), f"not CSV ({str(error)[:80]})")
+            ledger.damage(name, count, len(line), f"not CSV ({str(error)[:80]})")
             continue
         cells = [cell.strip() for cell in cells]
         if not header:
             header = cells
             for twice in sorted({c for c in cells if cells.count(c) > 1}):
-                ledger.warn(f"{place}: two columns named {twice[:80]!r}; the last one is read")
-        elif len(cells) != len(header):
-            ledger.damage(place, len(line), f"{len(cells)} cells under {len(header)} columns")
+                ledger.warn(f"{name}:{count}: two columns named {twice[:80]!r}; the last is read")
+        elif len(cells) > len(header):
+            problem = f"{len(cells)} cells under {len(header)} columns"
+            ledger.damage(name, count, len(line), problem)
         else:
             ledger.records += 1
-            yield place, {key: cell for key, cell in zip(header, cells, strict=True) if cell}
+            row = {key: cell for key, cell in zip(header, cells, strict=False) if cell}
+            yield Line(f"{name}:{count}", len(line), row)
 
 
-def rows_of(ledger: Ledger, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows_of(ledger: Ledger, name: str) -> Iterator[Line]:
     """Rows of metrics.jsonl or metrics.csv. Raises SourceError if it cannot be opened."""
     return (
         _csv_rows(ledger, name) if name.endswith(".csv") else json_rows(ledger, name, needed=True)
@@ -206,6 +241,8 @@ def number(value: object) -> float | None:
         known = _BY_NAME.get(value.strip().lower())
         if known is not None:
             return known
+        if "_" in value:  # Python's own way to write long numbers, and nobody else's
+            return None
     if not isinstance(value, bool | int | float | str):
         return None
     try:
@@ -215,8 +252,10 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number that fits 64 bits."""
-    if type(value) is int:
+    """A whole number that fits 64 bits; no truth value."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
         return value if abs(value) < 2**63 else None
     found = number(value)
     if found is None or not math.isfinite(found) or found != int(found) or abs(found) >= 2**63:

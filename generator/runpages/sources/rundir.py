@@ -35,6 +35,7 @@ _METRICS = ("metrics.jsonl", "metrics.csv")
 _EVENTS = "events.jsonl"
 _COMPANIONS = frozenset({*_METRICS, _EVENTS, "config.json", "config.yaml", "samples.jsonl"})
 _HEAD_BYTES = 1_000_000
+_MAX_ATTEMPT = 1_000_000
 _ROW_KEYS = frozenset({"step", "time", "attempt"})
 _CHECKPOINT_KEYS = frozenset({"event", "step", "time", "attempt", "path", "size_bytes", "text"})
 _END_STATES = frozenset(STATES) - {"running"}
@@ -62,11 +63,11 @@ class RunDirectory(FileSource):
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
         found = []
         for path in logs:
-            start = _first_start(path.parent / _EVENTS)
-            reason = _unusable(path, start)
+            reason = _unusable(path)
             if reason:
                 self.skipped.append((str(path), reason))
                 continue
+            start = _first_start(path.parent / _EVENTS)
             run_id = self.relative(path.parent)
             run_id = self.root.name if run_id == "." else run_id
             found.append(
@@ -118,7 +119,7 @@ class _Lives:
 
     def place(self, label: int | None, step: int, names: Collection[str]) -> int:
         """The attempt of a row."""
-        if label is None or label < 1:
+        if label is None:
             keys: Collection[str] = ("",)
             if self._newest and self._newest[self.numbers[self._label][-1]].get("", step) > step:
                 self._label += 1
@@ -175,10 +176,11 @@ class _Reading:
         present = [name for name in _METRICS if (self.ledger.folder / name).is_file()]
         if len(present) > 1:
             self.ledger.warn(f"{present[1]} is left out: {present[0]} stands beside it")
-        for place, row in rows_of(self.ledger, present[0]) if present else ():
+        for line in rows_of(self.ledger, present[0]) if present else ():
+            place, _, row = line
             step = whole(row.get("step"))
             if step is None:
-                self.ledger.damage(place, 0, "no whole number under `step`")
+                self.ledger.reject(line, "no whole number under `step`")
                 continue
             values = {}
             for key, value in row.items():
@@ -189,7 +191,7 @@ class _Reading:
                     self.ledger.no_number(key, place)
                 else:
                     values[key] = found
-            attempt = self.lives.place(whole(row.get("attempt")), step, values)
+            attempt = self.lives.place(_label(row), step, values)
             clock = self._clock(row, place)
             self._saw(attempt, clock)
             for key, found in values.items():
@@ -211,38 +213,43 @@ class _Reading:
     def events(self) -> None:
         """events.jsonl: starts, ends, checkpoints and whatever else the run reported."""
         label = 0
-        for place, row in json_rows(self.ledger, _EVENTS):
+        for line in json_rows(self.ledger, _EVENTS):
+            place, _, row = line
             kind = text(row.get("event"))
             if not kind:
-                self.ledger.damage(place, 0, "no kind under `event`")
+                self.ledger.reject(line, "no kind under `event`")
                 continue
-            given = whole(row.get("attempt"))
+            given = _label(row)
             if kind == "start":
                 label = given or label + 1
             clock = self._clock(row, place)
-            if kind in {"start", "end"}:
-                numbers = self.lives.numbers.get(given or label or 1, [])
-                at = numbers[0 if kind == "start" else -1] if numbers else 0
+            named = given or label or 1
+            numbers = self.lives.numbers.get(named, [])
+            if kind in {"start", "end"} and numbers:
+                attempt = numbers[0 if kind == "start" else -1]
             else:
-                at = 0
-            attempt = at or self.lives.at(given or label or 1, clock, self.first)
+                attempt = self.lives.at(named, clock, self.first)
             self._saw(attempt, clock)
-            self._event(kind, row, attempt, None if math.isnan(clock) else clock)
+            if kind == "start":
+                self._start(row, numbers or [attempt])
+            else:
+                self._event(kind, row, attempt, None if math.isnan(clock) else clock)
+
+    def _start(self, row: Mapping[str, Any], attempts: Sequence[int]) -> None:
+        """One process: it may have gone through several attempts, if it rolled back by itself."""
+        self.facts |= {k: v for k, v in row.items() if v is not None}
+        devices = whole(row.get("devices"))
+        for attempt in attempts:
+            self.hosts[attempt] = text(row.get("host"))
+            if devices is not None:
+                self.devices[attempt] = devices
 
     def _event(self, kind: str, row: Mapping[str, Any], attempt: int, clock: float | None) -> None:
         step, said = whole(row.get("step")), text(row.get("text"))
-        if kind == "start":
-            self.facts |= {k: v for k, v in row.items() if v is not None}
-            self.hosts[attempt] = text(row.get("host"))
-            devices = whole(row.get("devices"))
-            if devices is not None:
-                self.devices[attempt] = devices
-            return
         if kind == "end":
             state = text(row.get("state"))
             self.ends[attempt] = state if state in _END_STATES else "ended"
-            if not said:
-                return
+            return
         if kind == "checkpoint" and step is not None:
             others = {k: number(v) for k, v in row.items() if k not in _CHECKPOINT_KEYS}
             self.checkpoints.append(
@@ -261,10 +268,11 @@ class _Reading:
         )
 
     def samples(self) -> None:
-        for place, row in json_rows(self.ledger, "samples.jsonl"):
+        for line in json_rows(self.ledger, "samples.jsonl"):
+            place, _, row = line
             said = row.get("text")
             if not isinstance(said, str):
-                self.ledger.damage(place, 0, "no text under `text`")
+                self.ledger.reject(line, "no text under `text`")
                 continue
             clock = self._clock(row, place)
             self.kept_samples.append(
@@ -273,7 +281,7 @@ class _Reading:
                     name=text(row.get("name")) or "sample",
                     step=whole(row.get("step")),
                     time=None if math.isnan(clock) else clock,
-                    attempt=self.lives.at(whole(row.get("attempt")), clock, self.first),
+                    attempt=self.lives.at(_label(row), clock, self.first),
                     prompt=text(row.get("prompt")),
                     text=said,
                 )
@@ -291,7 +299,7 @@ class _Reading:
             ref=ref,
             name=ref.name,
             state=state,
-            incomplete=tuple(ledger.incomplete),
+            incomplete=ledger.incomplete,
             start=min(self.first.values(), default=None),
             end=end,
             attempts=self._attempts(series.spans, newest, state),
@@ -343,16 +351,22 @@ class _Reading:
         )
 
 
-def _unusable(path: Path, start: Mapping[str, Any]) -> str:
+def _label(row: Mapping[str, Any]) -> int | None:
+    """The attempt that a row names; None for what can be no number of an attempt."""
+    label = whole(row.get("attempt"))
+    return label if label is not None and 1 <= label <= _MAX_ATTEMPT else None
+
+
+def _unusable(path: Path) -> str:
     """Why nothing can be read of the log; empty if something can."""
     try:
         if not path.is_file():
-            return "cannot be read: not a file, or a link to nowhere"
+            return "is no regular file"
         with path.open("rb") as stream:
             empty = not stream.read(1)
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
-    return "empty: no row was written" if empty and not start else ""
+    return "empty: no row was written" if empty else ""
 
 
 def _has_step(path: Path, siblings: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,24 @@ def _walk(path: Path, skipped: list[tuple[str, str]]) -> Iterator[Folder]:
 
     for current, folders, files in os.walk(path, onerror=unreadable):
         folders[:] = sorted(f for f in folders if f not in _PASSED_OVER)
-        yield Folder(Path(current), tuple(sorted(files)))
+        folder = Path(current)
+        names = []
+        for name in sorted(files):
+            reason = _not_a_file(folder / name)
+            if reason:
+                skipped.append((str(folder / name), reason))
+            else:
+                names.append(name)
+        yield Folder(folder, tuple(names))
+
+
+def _not_a_file(path: Path) -> str:
+    """Why the entry of a folder is no file to read: opening a pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return "" if stat.S_ISREG(mode) else "is no regular file"
 
 
 def _file_sources(path: Path, name: str, settle_minutes: float) -> list[FileSource]:

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from runpages.errors import SourceError
 from runpages.model import Attempt, Provenance, Run, RunRef, Sample
 
+from ._tf_attempts import Place, aligned, numbered
 from ._tfevents import Damage, Event, records
 from .contract import Claim, FileSource, Folder, Spool, settled_state
 
@@ -28,6 +29,7 @@ _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}
 _STRING = 7
 _HEAD_BYTES = 1 << 18
 _SESSION_START = 1
+_MAX_SECONDS = 1e11
 _KINDS = {"image": "images", "images": "images", "audio": "audio", "histo": "histograms",
           "histograms": "histograms", "distributions": "histograms", "hparams": "hyper-parameters",
           "pr_curves": "PR curves", "mesh": "meshes"}  # fmt: skip
@@ -73,11 +75,7 @@ class TensorBoard(FileSource):
         except OSError as error:
             reason = error.strerror or str(error)
             raise SourceError(error.filename or root, f"cannot be read: {reason}") from error
-        streams: dict[str, list[_File]] = defaultdict(list)
-        for file in files:
-            streams[file.prefix].append(file)
-        for prefix in sorted(streams):
-            reading.stream(sorted(streams[prefix], key=lambda f: (f.began, f.name)))
+        reading.sort(files)
         series = reading.spool.finish()
         damaged = sum(f.damage.records for f in files)
         if not any(f.count for f in files):
@@ -152,14 +150,28 @@ class _Reading:
     unread: Counter[str] = field(default_factory=Counter)
     times: dict[int, tuple[float, float]] = field(default_factory=dict)
 
-    def stream(self, files: Sequence[_File]) -> None:
-        """Files of one folder, oldest first."""
-        for file, attempts in zip(files, _attempts_of(files), strict=True):
-            for row, attempt in zip(file.rows, attempts, strict=True):
-                self._keep(file, row, attempt)
+    def sort(self, files: Sequence[_File]) -> None:
+        """Each row into its attempt; the files of a folder oldest first."""
+        folders: dict[str, list[_File]] = defaultdict(list)
+        for file in sorted(files, key=lambda f: (f.prefix, f.began, f.name)):
+            folders[file.prefix].append(file)
+        streams, attempts = [], []
+        for own in folders.values():
+            places = [[Place(r.tag, r.step, r.time) for r in file.rows] for file in own]
+            starts = [frozenset(file.starts) for file in own]
+            parts = numbered(list(zip(places, starts, strict=True)))
+            streams.append([(file, row) for file in own for row in file.rows])
+            attempts.append([number for part in parts for number in part])
+        if len(streams) > 1 and any(max(numbers, default=1) > 1 for numbers in attempts):
+            times = [[row.time for _, row in stream] for stream in streams]
+            attempts = aligned(times, attempts) or attempts
+        for stream, numbers in zip(streams, attempts, strict=True):
+            for (file, row), number in zip(stream, numbers, strict=True):
+                self._keep(file, row, number)
 
     def _keep(self, file: _File, row: _Row, attempt: int) -> None:
-        low, high = self.times.get(attempt, (row.time, row.time))
+        low, high = self.times.get(attempt, (math.inf, -math.inf))
+        # NaN is never the smaller or the greater one
         self.times[attempt] = (min(low, row.time), max(high, row.time))
         name = f"{file.prefix}{row.tag}"
         if row.value is not None:
@@ -170,7 +182,7 @@ class _Reading:
                     kind="text",
                     name=name,
                     step=row.step,
-                    time=row.time,
+                    time=None if math.isnan(row.time) else row.time,
                     attempt=attempt,
                     text=row.text,
                 )
@@ -182,43 +194,13 @@ class _Reading:
         return tuple(
             Attempt(
                 number=number,
-                start=self.times[number][0],
-                end=self.times[number][1],
+                start=first if first <= last else None,
+                end=last if first <= last else None,
                 first_step=spans[number][0] if number in spans else None,
                 last_step=spans[number][1] if number in spans else None,
             )
-            for number in sorted(self.times)
+            for number, (first, last) in sorted(self.times.items())
         )
-
-
-def _attempts_of(files: Sequence[_File]) -> list[list[int]]:
-    """The attempt of each row of the files of one folder.
-
-    A further attempt begins with a file in which a tag goes back to a step that an earlier file
-    has, with a session start, and where a tag's steps fall within a file. A file that only goes on
-    (rotation) or only has other tags (profiles) belongs to the attempt before it.
-    """
-    attempt = 1
-    newest: dict[str, int] = {}
-    numbered = []
-    for file in files:
-        firsts = {row.tag: row.step for row in reversed(file.rows)}
-        if any(step <= newest.get(tag, step - 1) for tag, step in firsts.items()):
-            attempt += 1
-            newest = {}
-            started = True
-        else:
-            started = False
-        numbers = []
-        for position, row in enumerate(file.rows):
-            session = position in file.starts and bool(newest) and not (started and position == 0)
-            if session or newest.get(row.tag, row.step) > row.step:
-                attempt += 1
-                newest = {}
-            newest[row.tag] = row.step
-            numbers.append(attempt)
-        numbered.append(numbers)
-    return numbered
 
 
 def _unusable(path: Path) -> str:
@@ -263,19 +245,20 @@ def _read_file(path: Path, root: Path, *, head: int = -1) -> _File:
         try:
             event.ParseFromString(payload)
         except DecodeError:
-            damage.note(offset, len(payload))
+            damage.note(offset, len(payload) + 16)
             continue
         file.count += 1
-        file.began = min(file.began, event.wall_time)
+        seconds = event.wall_time if 0 < event.wall_time < _MAX_SECONDS else math.nan
+        file.began = min(file.began, seconds)
         if event.HasField("session_log") and event.session_log.status == _SESSION_START:
             file.starts.add(len(file.rows))
         for value in event.summary.value:
-            file.rows.append(_row(event, value))
+            file.rows.append(_row(event.step, seconds, value))
     return file
 
 
-def _row(event: Any, value: Any) -> _Row:
-    row = _Row(event.step, event.wall_time, value.tag, None, None, "")
+def _row(step: int, seconds: float, value: Any) -> _Row:
+    row = _Row(step, seconds, value.tag, None, None, "")
     plugin = value.metadata.plugin_data.plugin_name
     if value.HasField("tensor"):
         tensor = value.tensor
@@ -323,7 +306,9 @@ def _incomplete(file: _File) -> str:
     if file.damage.truncated:
         return f"{file.name} is cut off in its last record"
     if file.damage.records:
-        return f"{file.name} has {file.damage.records} damaged record(s), which are left out"
+        one = file.damage.records == 1
+        what = "record, which is" if one else "records, which are"
+        return f"{file.name} has {file.damage.records} damaged {what} left out"
     return ""
 
 

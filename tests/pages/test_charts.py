@@ -1,0 +1,254 @@
+"""Which charts a run has, what they hold, and what is stored for the browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pages.factory import START, healthy, joined, make_run, rolled_back, rows
+from runpages import analyze
+from runpages.model import Event, SeriesSet
+from runpages.pages.charts import ChartSet, build_charts, event_chart
+
+
+def built(columns, *, time_axis=(), baseline=None, **options) -> ChartSet:
+    series = SeriesSet.of(columns, time_axis=frozenset(time_axis))
+    run = dataclasses.replace(make_run(start=START), series=series)
+    return build_charts(analyze(run, baseline=baseline), **options)
+
+
+def stored(charts: ChartSet) -> dict[str, dict]:
+    """Charts of charts.json by id, x put together again."""
+    file = json.loads(charts.files["charts.json"])
+    assert file["schema"] == "runpages.charts/1"
+    for chart in file["charts"]:
+        for trace in chart["data"]:
+            trace["x"] = np.cumsum([trace["x0"], *trace["dx"]])
+            assert len(trace["x"]) == len(trace["y"])
+    return {chart["id"]: chart for chart in file["charts"]}
+
+
+def traces(chart: dict) -> dict[str, dict]:
+    return {trace["meta"]: trace for trace in chart["data"]}
+
+
+def line(step: int) -> float:
+    return 5 - step / 1000
+
+
+def test_charts_stand_in_the_order_in_which_they_matter():
+    names = ("odd", "gpu_util", "lr", "eval/accuracy", "tokens_per_second", "val/loss", "grad_norm")
+    columns = {name: rows(0, 30, line) for name in (*names, "train/loss", "other")}
+    charts = built(columns, time_axis=["gpu_util"]).charts
+    assert [c.id for c in charts] == [
+        "loss", "grad-norm", "lr", "tokens-per-second", "eval-1", "gpu-util", "m-1", "m-2",
+    ]  # fmt: skip
+    assert charts[0].metrics == ("train/loss", "val/loss")
+    assert [c.wide for c in charts] == [True] + [False] * 7
+    assert [c.title for c in charts[-2:]] == ["odd", "other"]
+
+
+def test_charts_beyond_the_limit_are_counted():
+    charts = built({f"metric {n}": rows(0, 9, line) for n in range(9)}, limit=4)
+    assert (len(charts.charts), charts.left_out) == (4, 5)
+    assert len(stored(charts)) == 4
+
+
+def test_no_series_no_chart_and_no_file():
+    assert built({}) == ChartSet(charts=(), files={}, left_out=0)
+
+
+def test_a_few_points_are_stored_as_they_are():
+    chart = stored(built({"train/loss": rows(10, 110, line)}))["loss"]
+    run = traces(chart)["run"]
+    assert run["x"].tolist() == list(range(10, 110))
+    assert run["y"] == pytest.approx([line(s) for s in range(10, 110)], rel=1e-5)
+    assert "band" not in traces(chart)
+
+
+def test_many_points_become_a_mean_and_a_band_that_holds_the_extremes():
+    values = np.random.default_rng(1).normal(3, 0.1, 40_000)
+    values[12_345] = 3.9
+    chart = stored(built({"train/loss": rows(0, 40_000, lambda s: values[s])}))["loss"]
+    run, band = traces(chart)["run"], traces(chart)["band"]
+    assert len(run["x"]) <= 1000
+    assert max(band["y"]) == 3.9
+    assert min(band["y"]) == pytest.approx(values.min(), rel=1e-4)
+    assert run["x"][-1] == pytest.approx(39_960, abs=40)
+
+
+def test_the_steps_of_a_long_run_are_exact():
+    columns = rows(0, 300, line)
+    columns = columns._replace(step=columns.step * 1_234_567 + 123_456_789)
+    run = traces(stored(built({"train/loss": columns}))["loss"])["run"]
+    assert run["x"].tolist() == columns.step.tolist()
+
+
+def test_every_row_at_the_start_of_a_finding_is_kept():
+    def spiked(step: int) -> float:
+        return 2 + 0.01 * (step % 7) + (4 + step % 10 if 20_000 <= step < 20_005 else 0)
+
+    run = dataclasses.replace(
+        make_run(start=START), series=SeriesSet.of({"train/loss": rows(0, 40_000, spiked)})
+    )
+    report = analyze(run)
+    assert [e.kind for e in report.events] == ["spike"]
+    chart = stored(build_charts(report))["loss"]
+    kept = dict(zip(traces(chart)["run"]["x"].tolist(), traces(chart)["run"]["y"], strict=True))
+    assert [kept[s] for s in range(20_000, 20_005)] == pytest.approx(
+        [spiked(s) for s in range(20_000, 20_005)], rel=1e-4
+    )
+    (band,) = chart["layout"]["shapes"]
+    assert (band["x0"], band["name"]) == (20_000, "warn")
+    assert [a["text"] for a in chart["layout"]["annotations"]] == ["spike"]
+
+
+def test_non_finite_values_break_the_line_and_are_marked():
+    def bad(step: int) -> float:
+        return {40: float("nan"), 41: float("inf"), 70: float("-inf")}.get(step, line(step))
+
+    charts = built({"odd": rows(0, 100, bad)})
+    marks = traces(stored(charts)["m-1"])["bad"]
+    assert marks["x"].tolist() == [40, 41, 70]
+    assert marks["text"] == ["NaN at step 40", "∞ at step 41", "−∞ at step 70"]
+    run = traces(stored(charts)["m-1"])["run"]
+    assert [x for x, y in zip(run["x"], run["y"], strict=True) if y is None] == [42, 71]
+    assert charts.charts[0].svg.count('class="bad"') == 3
+    assert charts.charts[0].svg.count('class="run"') == 1
+    assert "3 non-finite values" in charts.charts[0].caption
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_without_any_number_still_shows_its_marks(value):
+    charts = built({"odd": rows(0, 10, lambda _: value)})
+    assert charts.charts[0].svg.count('class="bad"') == 10
+    assert list(traces(stored(charts)["m-1"])) == ["bad"]
+
+
+def test_one_point_is_a_dot():
+    svg = built({"train/loss": rows(3, 4, line)}).charts[0].svg
+    assert 'class="dot run"' in svg
+
+
+def test_redone_rows_are_drawn_faint_and_the_line_breaks_at_the_restart():
+    report = rolled_back()
+    chart = stored(build_charts(report))["loss"]
+    old, run = traces(chart)["old"], traces(chart)["run"]
+    assert (old["x"][0], old["x"][-1]) == (120, 149)
+    assert max(old["y"]) > 4 > max(run["y"][100:119])
+    assert [x for x, y in zip(run["x"], run["y"], strict=True) if y is None] == [120]
+    assert ("old", "redone later") in build_charts(report).charts[0].legend
+
+
+def test_a_finding_that_was_rolled_back_still_has_its_band():
+    shapes = stored(build_charts(rolled_back()))["loss"]["layout"]["shapes"]
+    assert any(shape["x0"] == 140 for shape in shapes)
+
+
+def test_a_baseline_lies_behind_and_counts_its_own_time():
+    columns = {"train/loss": rows(0, 50, line), "gpu_util": rows(0, 50, line)}
+    later = {"gpu_util": rows(0, 50, line, begin=START + 5000), "train/loss": rows(0, 50, line)}
+    series = SeriesSet.of(later, time_axis=frozenset({"gpu_util"}))
+    other = analyze(dataclasses.replace(make_run(start=START + 5000), series=series))
+    charts = built(columns, time_axis=["gpu_util"], baseline=other)
+    assert ("base", "baseline") in charts.charts[0].legend
+    assert charts.charts[0].svg.index("base") < charts.charts[0].svg.index('"run"')
+    assert traces(stored(charts)["gpu-util"])["base"]["x"][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "title", "last"),
+    [(90, "elapsed seconds", 90), (1800, "elapsed minutes", 30), (36_000, "elapsed hours", 10)],
+)
+def test_a_time_axis_has_a_readable_unit(seconds, title, last):
+    columns = rows(0, 11, line)
+    columns = columns._replace(time=START + np.arange(11) * seconds / 10)
+    charts = built({"gpu_util": columns}, time_axis=["gpu_util"])
+    chart = stored(charts)["gpu-util"]
+    assert chart["layout"]["xaxis"]["title"]["text"] == title
+    assert traces(chart)["run"]["x"][-1] == pytest.approx(last)
+    assert f"over {title}" in charts.charts[0].caption
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "kind"),
+    [("grad_norm", 0.1, "log"), ("grad_norm", 1.0, "linear"), ("grad_norm", -0.1, "linear"),
+     ("lr", 0.001, "linear"), ("train/loss", 0.01, "log")],
+)  # fmt: skip
+def test_y_is_logarithmic_where_that_helps(name, low, kind):
+    charts = built({name: rows(0, 40, lambda s: low if s % 2 else 5.0)})
+    (chart,) = stored(charts).values()
+    assert chart["layout"]["yaxis"]["type"] == kind
+
+
+def test_the_steep_start_leaves_the_frame_and_that_is_said():
+    def steep(step: int) -> float:
+        return 11.0 if step < 2 else 3 - step / 400
+
+    charts = built({"train/loss": rows(0, 400, steep)})
+    assert stored(charts)["loss"]["layout"]["yaxis"]["range"][1] < 5
+    assert "first steps up to 11.00, above the frame" in charts.charts[0].caption
+
+
+def test_a_hostile_name_is_text_everywhere():
+    name = "<img src=x onerror=alert(1)> $x$ {{ y }}"
+    charts = built({name: rows(0, 9, line)})
+    assert "<img" not in charts.charts[0].svg
+    assert "{" not in charts.charts[0].svg
+    assert b"<" not in charts.files["charts.json"]
+    trace = traces(stored(charts)["m-1"])["run"]
+    assert "<" not in trace["name"]
+    assert "$" not in trace["name"]
+    assert charts.charts[0].title == name  # the template escapes it
+
+
+def test_the_data_is_strict_json_and_the_same_every_time():
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    first, second = build_charts(healthy()), build_charts(healthy())
+    assert first == second
+    json.loads(first.files["charts.json"], parse_constant=refuse)
+
+
+def test_a_finding_has_a_chart_of_its_attempts_rows():
+    report = rolled_back()
+    event = next(e for e in report.events if e.kind != "restart")
+    svg = event_chart(report, event)
+    assert f"around step {event.peak_step}" in svg.replace("&#44;", ",")
+    assert 'class="ev ' in svg
+    assert 'class="dot run"' in svg
+
+
+def test_a_finding_without_rows_has_no_chart():
+    event = Event(id="x", kind="spike", metric="gone", start_step=1, end_step=2)
+    assert event_chart(healthy(), event) == ""
+
+
+def test_importing_the_pages_does_not_import_plotly():
+    code = "import sys, runpages.pages.charts; sys.exit('plotly' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_eight_charts_of_a_long_run_are_fast():
+    noise = np.random.default_rng(0).normal(1, 0.1, 100_000)
+    columns = rows(0, 100_000, lambda s: noise[s])
+    run = make_run({f"metric {n}": columns for n in range(8)})
+    report = analyze(run)
+    build_charts(healthy())  # imports plotly
+    begin = time.process_time()
+    build_charts(report)
+    assert time.process_time() - begin < 2
+
+
+def test_joined_attempts_share_one_trace():
+    parts = joined(rows(0, 50, line), rows(50, 90, line, attempt=2, begin=START + 90))
+    chart = stored(built({"train/loss": parts}))["loss"]
+    assert [t["meta"] for t in chart["data"]] == ["run"]
+    assert chart["data"][0]["y"][50] is None
