@@ -3,8 +3,8 @@
 HTML escaping alone does not protect Markdown: `[x](javascript:...)` or `{ onclick=... }` need no
 angle bracket. So every ASCII character but letters, digits and the space becomes a numeric entity.
 The result is inert and reads the same in Markdown text, headings, table cells, attributes and raw
-HTML. Measured on 113 attack strings in 12 places: 0 of 1,356 pages active (escaping by Jinja alone:
-53 of 528).
+HTML. Measured by parser on rendered fragments (tests/test_markup.py): 120 collected attack strings
+in 12 places, none active, none changing the tags around it.
 """
 
 from __future__ import annotations

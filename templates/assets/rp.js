@@ -143,7 +143,7 @@
       const band = fill === "toself";
       const seenAs = look(svg, "path", meta);
       const color = band ? seenAs.fill : seenAs.stroke;
-      const line = { color, width: band ? 0 : seenAs.width, dash: seenAs.dash };
+      const line = { color, width: band ? 0 : seenAs.width, dash: seenAs.dash, simplify: false };
       return { type: "scatter", x, y, mode, name, line, marker: { color, size: 5 }, fill: fill ?? "none",
         fillcolor: band ? seenAs.fill : undefined, opacity: seenAs.opacity, hoverinfo: band ? "skip" : "all" };
     });

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from runpages import sniff
 from runpages.demo import train_all
-from runpages.demo.train import CHECKPOINT_EVERY, spec_of
-from runpages.errors import UsageError
+from runpages.demo.train import CHECKPOINT_EVERY, Spec, spec_of
+from runpages.errors import RunpagesError, UsageError
 from runpages.sources import open_source
 
 NAMES = ("baseline", "killed-and-resumed", "rolled-back")
@@ -77,3 +79,16 @@ def test_a_rolled_back_spike_is_in_the_first_attempt_alone(runs):
 def test_a_folder_that_holds_something_is_left_alone(folder):
     with pytest.raises(UsageError, match="holds something already"):
         train_all(folder, report=print)
+
+
+def test_a_demo_that_fails_leaves_no_folder_that_looks_complete(tmp_path):
+    stranger = Spec(name="stranger", trackers=())
+    with pytest.raises(RunpagesError, match="'stranger' failed"):
+        train_all(tmp_path / "logs", report=print, family=(stranger,))
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_run_that_should_die_and_does_not_is_an_error(tmp_path):
+    unscathed = replace(spec_of("baseline-seed1"), killed_at=5)
+    with pytest.raises(RunpagesError, match="exit code 0"):
+        train_all(tmp_path / "logs", report=print, family=(unscathed,))

@@ -39,7 +39,7 @@ def traces(chart: dict) -> dict[str, dict]:
 
 
 def line(step: int) -> float:
-    return 5 - step / 1000
+    return 5 - step / 1000 + step % 2 / 100
 
 
 def test_charts_stand_in_the_order_in_which_they_matter():
@@ -131,9 +131,28 @@ def test_a_metric_without_any_number_still_shows_its_marks(value):
     assert list(traces(stored(charts)["m-1"])) == ["bad"]
 
 
-def test_one_point_is_a_dot():
-    svg = built({"train/loss": rows(3, 4, line)}).charts[0].svg
-    assert 'class="dot run"' in svg
+def test_one_point_is_a_dot_and_elsewhere_no_chart():
+    (chart,) = built({"train/loss": rows(3, 4, line), "eval/accuracy": rows(3, 4, line)}).charts
+    assert 'class="dot run"' in chart.svg
+
+
+def test_counters_have_no_chart():
+    columns = {
+        "iter": rows(0, 50, lambda s: 2 * s + 1),
+        "epoch": rows(0, 50, lambda s: s / 7),
+        "constant": rows(0, 50, lambda _: 3.0),
+        "odd": rows(0, 50, line),
+    }
+    assert [c.title for c in built(columns).charts] == ["constant", "odd"]
+
+
+def test_shares_and_bytes_of_memory_do_not_share_a_chart():
+    names = ("system/gpu.0.memoryAllocated", "system/gpu.0.memoryAllocatedBytes")
+    charts = built({n: rows(0, 50, line) for n in names}, time_axis=names).charts
+    assert [(c.id, c.metrics) for c in charts] == [
+        ("gpu-memory", names[:1]), ("gpu-memory-bytes", names[1:]),
+    ]  # fmt: skip
+    assert charts[1].unit == "bytes"
 
 
 def test_redone_rows_are_drawn_faint_and_the_line_breaks_at_the_restart():
@@ -224,6 +243,14 @@ def test_a_finding_has_a_chart_of_its_attempts_rows():
     assert f"around step {event.peak_step}" in svg.replace("&#44;", ",")
     assert 'class="ev ' in svg
     assert 'class="dot run"' in svg
+
+
+def test_a_restart_has_a_mark_but_no_chart_of_its_own():
+    report = rolled_back()
+    (restart,) = (e for e in report.events if e.kind == "restart")
+    assert event_chart(report, restart) == ""
+    shapes = stored(build_charts(report))["loss"]["layout"]["shapes"]
+    assert (120, 120, "info") in {(s["x0"], s["x1"], s["name"]) for s in shapes}
 
 
 def test_a_finding_without_rows_has_no_chart():

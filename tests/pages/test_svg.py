@@ -55,6 +55,7 @@ def test_ticks_are_few_ordered_and_inside(low, span, count):
         ((0, 0.00012), False, ["0", "5e−5", "1e−4"]),
         ((-1, 1), False, ["−1.0", "−0.5", "0", "0.5", "1.0"]),
         ((0, 2_000_000), False, ["0", "500k", "1M", "1.5M", "2M"]),
+        ((0, 4e9), False, ["0", "1G", "2G", "3G", "4G"]),
         ((2.9, 3.3), False, ["2.9", "3.0", "3.1", "3.2", "3.3"]),
         ((-1.2, 1.1), True, ["0.1", "1", "10"]),
         ((0.2, 0.8), True, ["2", "5"]),
@@ -64,6 +65,12 @@ def test_ticks_are_few_ordered_and_inside(low, span, count):
 def test_labels_of_y_say_no_more_than_needed(y, log, expected):
     found = labels(draw(figure(y=y, log=log), label="x"))[0]
     assert found == expected
+
+
+def test_steps_are_whole_and_close_ones_are_told_apart():
+    assert labels(draw(figure(x=(5, 6), meta="step"), label="x"))[1] == ["5", "6"]
+    found = labels(draw(figure(x=(13_390, 13_394), meta="step"), label="x"))[1]
+    assert found == ["13,390", "13,391", "13,392", "13,393", "13,394"]
 
 
 def test_labels_of_x_are_in_thousands_where_they_are_large():

@@ -49,17 +49,16 @@ def train_all(
 
 
 def _run(spec: Spec, folder: Path) -> str:
-    code = _life(spec, folder)
     if spec.killed_at is None:
+        _life(spec, folder)
         return spec.name
-    if code != KILLED:
-        raise RunpagesError(f"demo run {spec.name!r} ended with code {code} where it should die")
+    _life(spec, folder, ends_with=KILLED)
     _life(spec, folder, "--resume")
     return f"{spec.name} (killed at step {spec.killed_at}, resumed)"
 
 
-def _life(spec: Spec, folder: Path, *flags: str) -> int:
-    """One process. Raises RunpagesError if it fails otherwise than by being killed."""
+def _life(spec: Spec, folder: Path, *flags: str, ends_with: int = 0) -> None:
+    """One process. Raises RunpagesError if it ends with another exit code."""
     # the folder has its final name only when all is done, so no log should name it
     command = [sys.executable, "-m", "runpages.demo.worker", spec.name, ".", *flags]
     # whoever runs this may use W&B: neither their settings nor their key have a part in it
@@ -74,7 +73,6 @@ def _life(spec: Spec, folder: Path, *flags: str) -> int:
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode not in {0, KILLED}:
-        last = done.stderr.strip().splitlines()[-1:] or [f"code {done.returncode}"]
+    if done.returncode != ends_with:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise RunpagesError(f"demo run {spec.name!r} failed: {last[0]}")
-    return done.returncode

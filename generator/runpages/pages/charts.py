@@ -14,7 +14,7 @@ import numpy as np
 
 from runpages import units
 from runpages.markup import Safe, json_bytes
-from runpages.model import Columns, Event, Report, Series
+from runpages.model import Columns, Event, Report, Series, SeriesSet
 
 from .plots import STEPS, Axis, Drawing, elapsed, kept, stored
 from .svg import draw
@@ -31,6 +31,8 @@ _INSIDE = 300
 _LOG_NORM = 30.0
 _LOG = 50.0
 """Curves of positive values are drawn on a log scale from this ratio of largest to smallest on."""
+_STRAIGHT = 1e-3
+"""A metric is a counter if it leaves the straight line by less than this part of its range."""
 _OTHER_ROLES = frozenset({None, "mfu", "data_seconds", "compute_seconds"})
 
 
@@ -67,6 +69,8 @@ class _Plan:
     names: tuple[str, ...]
     wide: bool = False
     log_from: float | None = None
+    unit: str = ""
+    """Where the name says more than the role."""
 
 
 def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
@@ -108,17 +112,32 @@ def _plans(report: Report) -> Iterator[_Plan]:
     for role in ("eval", "eval_lower"):
         for number, name in enumerate(by_role(role), start=1):
             yield _Plan(id=f"{role.replace('_', '-')}-{number}", title=name, names=(name,))
-    for role, title in (
-        ("gpu_util", "Device use"),
-        ("gpu_power", "Device power"),
-        ("gpu_memory", "Device memory"),
-    ):
+    for role, title in (("gpu_util", "Device use"), ("gpu_power", "Device power")):
         yield _Plan(id=role.replace("_", "-"), title=title, names=by_role(role))
-    others = [
-        i.name for i in series.infos if i.role in _OTHER_ROLES and i.axis == "step" and i.points > 1
-    ]
-    for number, name in enumerate(others, start=1):
+    memory = by_role("gpu_memory", most=8)
+    size = tuple(name for name in memory if "bytes" in name.lower())
+    share = tuple(name for name in memory if name not in size)
+    yield _Plan(id="gpu-memory", title="Device memory", names=share[:4])
+    yield _Plan(id="gpu-memory-bytes", title="Device memory", names=size[:4], unit="bytes")
+    yield from _plain_plans(series)
+
+
+def _plain_plans(series: SeriesSet) -> Iterator[_Plan]:
+    """What plays no role, in the order of the source."""
+    others = (i for i in series.infos if i.role in _OTHER_ROLES and i.axis == "step")
+    names = (i.name for i in others if i.points > 1 and not _counts(series[i.name]))
+    for number, name in enumerate(names, start=1):
         yield _Plan(id=f"m-{number}", title=name, names=(name,), log_from=_LOG)
+
+
+def _counts(series: Series) -> bool:
+    """Whether it only counts steps in its own way (an epoch, an iteration): nothing to see."""
+    step, value = series.step.astype(np.float64), series.value
+    if len(step) < 4 or not np.isfinite(value).all() or value[0] == value[-1]:
+        return False
+    slope = (value[-1] - value[0]) / (step[-1] - step[0])
+    away = np.abs(value - value[0] - slope * (step - step[0])).max()
+    return bool(away <= _STRAIGHT * abs(value[-1] - value[0]))
 
 
 def _chart(report: Report, plan: _Plan) -> tuple[Chart, dict[str, Any]] | None:
@@ -130,15 +149,15 @@ def _chart(report: Report, plan: _Plan) -> tuple[Chart, dict[str, Any]] | None:
     for number, one in enumerate(series):
         style = LINE_CLASSES[number % len(LINE_CLASSES)]
         legend += _add(drawing, report, one, style, events, alone=len(series) == 1)
-    if not drawing.xs:
-        return None
+    if not drawing.xs or (plan.id != "loss" and max(len(one) for one in series) < 2):
+        return None  # a single evaluation stands in the table
     drawing.findings(events, wide=plan.wide)
     figure = drawing.figure(log_from=plan.log_from)
     remarks = [f"over {axis.title}"] if axis.kind == "time" else []
     chart = Chart(
         id=plan.id,
         title=plan.title,
-        unit=_unit(report, plan.names),
+        unit=plan.unit or _unit(report, plan.names),
         svg=draw(figure, label=f"{plan.title} over {axis.title}: {', '.join(plan.names)}"),
         metrics=plan.names,
         caption="; ".join([*remarks, *dict.fromkeys(drawing.remarks)]),
@@ -204,6 +223,8 @@ def _row(report: Report, series: Series) -> Iterator[tuple[str, str, str, str, s
 
 def event_chart(report: Report, event: Event) -> Safe:
     """Every row around a finding as its attempt logged it; empty where there are too few."""
+    if event.kind == "restart":
+        return Safe("")  # no metric went wrong
     rows = _around(report, event)
     good = np.isfinite(rows.value)
     if good.sum() < 3:

@@ -171,7 +171,7 @@ class Drawing:
                 )  # fmt: skip
 
     def _span(self, event: Event) -> tuple[float, float] | None:
-        """What the band covers; of what lasts to the end only its onset, so as not to hide it."""
+        """What the band covers; of what lasts to the end only its onset, so as not to tint all."""
         begin, end = float(event.start_step), float(event.end_step)
         if self.axis.kind == "time":
             if self.start is None or event.start_time is None:
@@ -179,6 +179,8 @@ class Drawing:
             last = event.end_time if event.end_time is not None else event.start_time
             begin = (event.start_time - self.start) / self.axis.seconds
             end = (last - self.start) / self.axis.seconds
+        if event.kind == "restart":
+            end = begin  # what was redone is drawn as such
         if event.kind == "divergence" and event.recovered is False:
             left, right = self._extent()
             end = min(end, begin + _ONSET * (right - left))

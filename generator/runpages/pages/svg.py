@@ -58,24 +58,27 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 def _labels(values: Sequence[float], *, log: bool) -> list[str]:
     """As many digits as the steps between the ticks need; large ones in thousands."""
+    if log:
+        return [_label(value, size=abs(value), step=abs(value)) for value in values]
     size = max((abs(v) for v in values), default=0.0)
     gaps = np.diff(sorted(values))
-    step = size if log or not len(gaps) else float(gaps.min())
-    digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
-    return [_label(v, v if log else size, -1 if log else digits) for v in values]
+    step = float(gaps.min()) if len(gaps) else size
+    return [_label(value, size=size, step=step) for value in values]
 
 
-def _label(value: float, size: float, digits: int) -> str:
-    if value == 0:
+def _label(value: float, *, size: float, step: float) -> str:
+    if value == 0 or step <= 0:
         return "0"
-    if abs(size) >= 10_000:
+    if size >= 10_000 and step >= 10 ** (math.floor(math.log10(size)) - 2):
         number, prefix = units.si(value, 3)
-        return f"{number.rstrip('0').rstrip('.') if '.' in number else number}{prefix}"
-    if abs(size) < 1e-3:
+        short = number.rstrip("0").rstrip(".") if "." in number else number
+        return short + prefix.replace("B", "G")  # bytes stand on some axes: 3B would be three
+    if size < 1e-3:
         mantissa, exponent = f"{value:.1e}".split("e")
         plain = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
     else:
-        plain = f"{value:,g}" if digits < 0 else f"{value:,.{digits}f}"
+        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        plain = f"{value:,.{digits}f}"
     return plain.replace("-", "\N{MINUS SIGN}")
 
 
@@ -99,7 +102,7 @@ def draw(figure: Any, *, label: str) -> Safe:
     y = _Scale(*layout.yaxis.range, log=layout.yaxis.type == "log")
     parts = [f'<svg class="rp-svg" role="img" aria-label="{text(label)}">']
     parts += [_shape(s, x) for s in layout.shapes or ()]
-    parts += _axes(x, y)
+    parts += _axes(x, y, whole=layout.meta == "step")
     parts.append(
         f'<svg viewBox="0 0 {_W} {_H}" preserveAspectRatio="none" width="100%" height="100%">'
     )
@@ -115,7 +118,7 @@ def _percent(fraction: float) -> str:
     return f"{100 * min(max(fraction, 0.0), 1.0):.2f}%"
 
 
-def _axes(x: _Scale, y: _Scale) -> list[str]:
+def _axes(x: _Scale, y: _Scale, *, whole: bool) -> list[str]:
     out = []
     values = _log_ticks(y.low, y.high) if y.log else ticks(y.low, y.high)
     shown = [10.0**v for v in values] if y.log else values
@@ -124,6 +127,8 @@ def _axes(x: _Scale, y: _Scale) -> list[str]:
         out.append(f'<line class="grid" x1="0" x2="100%" y1="{at}" y2="{at}"/>')
         out.append(f'<text x="-8" y="{at}" dy=".35em" text-anchor="end">{text(name)}</text>')
     positions = ticks(x.low, x.high, count=5)
+    if whole:
+        positions = [v for v in positions if v.is_integer()] or [float(math.ceil(x.low))]
     for value, name in zip(positions, _labels(positions, log=False), strict=True):
         share = (value - x.low) / (x.high - x.low)
         anchor = "start" if share < 0.03 else "end" if share > 0.97 else "middle"

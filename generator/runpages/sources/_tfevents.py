@@ -81,7 +81,9 @@ def _tables() -> list[list[int]]:
 _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = _tables()
 _HIGH_ZERO = _T3[0] ^ _T2[0] ^ _T1[0] ^ _T0[0]
 _EIGHT = struct.Struct("<II")
+_LOW_TABLES = tuple(np.array(table, dtype=np.uint32) for table in (_T7, _T6, _T5, _T4))
 _WINDOW = 1 << 20
+_FIRST_WINDOW = 1 << 11
 
 
 def masked_crc(data: bytes) -> int:
@@ -169,12 +171,15 @@ def _all_zero(data: bytes, position: int) -> bool:
 def _resume(data: bytes, position: int) -> int | None:
     """The next place where a whole record can begin: its length and that length's checksum hold."""
     size = len(data)
-    for start in range(position, size - 15, _WINDOW):
-        window = np.frombuffer(data[start : start + _WINDOW + 11], dtype=np.uint8)
+    start, width = position, _FIRST_WINDOW
+    while start < size - 15:
+        window = np.frombuffer(data[start : start + width + 11], dtype=np.uint8)
         for found in _lengths_in(window):
             length = _LENGTH.unpack_from(data, start + found)[0]
             if length <= MAX_RECORD_BYTES and start + found + 16 + length <= size:
                 return start + found
+        # the next record is near in most cases, but the damage can be long
+        start, width = start + width, min(8 * width, _WINDOW)
     return None
 
 
@@ -185,8 +190,8 @@ def _lengths_in(window: NDArray[np.uint8]) -> list[int]:
     for offset in range(4, 8):  # the upper half of a length
         places = places[wide[places + offset] == 0]
     crc = np.full(len(places), _HIGH_ZERO, dtype=np.uint32)
-    for offset, table in enumerate((_T7, _T6, _T5, _T4)):
-        crc ^= np.array(table, dtype=np.uint32)[wide[places + offset] ^ 0xFF]
+    for offset, table in enumerate(_LOW_TABLES):
+        crc ^= table[wide[places + offset] ^ 0xFF]
     crc ^= np.uint32(0xFFFFFFFF)
     masked = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
     stored = sum(wide[places + 8 + n] << np.uint32(8 * n) for n in range(4))
