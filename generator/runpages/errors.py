@@ -1,6 +1,6 @@
 """Every error that runpages raises on purpose, and the exit code each one ends in.
 
-    RunpagesError                 1  base; never raised itself
+    RunpagesError                 1  base
     ├── UsageError                2  a wrong argument or verb
     │   └── UnknownNameError      2  lists the names that exist
     ├── ConfigError               2  runpages.toml: names file, line and key
@@ -8,6 +8,7 @@
     ├── SourceError               3  a log that cannot be read; `place` says where
     │   └── NotThisFormatError    3  the file is of another kind: sniffing goes on
     ├── StrictError               4  findings under --strict
+    ├── DemoError                 1  a training process of the demo failed
     ├── LockedError               5  another runpages process works here
     ├── ArchiveError              3  a damaged record in the archive
     └── ForeignFileError          2  a file that runpages did not write stands in the way
@@ -24,6 +25,7 @@ from pathlib import Path
 __all__ = [
     "ArchiveError",
     "ConfigError",
+    "DemoError",
     "ForeignFileError",
     "LockedError",
     "MissingExtraError",
@@ -119,6 +121,10 @@ class StrictError(RunpagesError):
     """Something that --strict does not let pass."""
 
     exit_code = 4
+
+
+class DemoError(RunpagesError):
+    """A training process of the demo ended otherwise than it should."""
 
 
 class LockedError(RunpagesError):

@@ -136,14 +136,22 @@ def test_one_point_is_a_dot_and_elsewhere_no_chart():
     assert 'class="dot run"' in chart.svg
 
 
-def test_counters_have_no_chart():
+def test_counters_and_constants_have_no_chart():
     columns = {
         "iter": rows(0, 50, lambda s: 2 * s + 1),
         "epoch": rows(0, 50, lambda s: s / 7),
         "constant": rows(0, 50, lambda _: 3.0),
         "odd": rows(0, 50, line),
     }
-    assert [c.title for c in built(columns).charts] == ["constant", "odd"]
+    assert [c.title for c in built(columns).charts] == ["odd"]
+
+
+def test_the_x_axis_begins_at_zero_where_the_first_row_nearly_does():
+    def ends(first: int) -> list[float]:
+        chart = stored(built({"train/loss": rows(first, 1000, line)}))["loss"]
+        return chart["layout"]["xaxis"]["range"]
+
+    assert (ends(10), ends(100)) == ([0, 999], [100, 999])
 
 
 def test_shares_and_bytes_of_memory_do_not_share_a_chart():
@@ -198,12 +206,17 @@ def test_a_time_axis_has_a_readable_unit(seconds, title, last):
 @pytest.mark.parametrize(
     ("name", "low", "kind"),
     [("grad_norm", 0.1, "log"), ("grad_norm", 1.0, "linear"), ("grad_norm", -0.1, "linear"),
-     ("lr", 0.001, "linear"), ("train/loss", 0.01, "log")],
+     ("lr", 0.001, "linear"), ("train/loss", 0.01, "log"), ("odd", 0.01, "log")],
 )  # fmt: skip
 def test_y_is_logarithmic_where_that_helps(name, low, kind):
     charts = built({name: rows(0, 40, lambda s: low if s % 2 else 5.0)})
     (chart,) = stored(charts).values()
     assert chart["layout"]["yaxis"]["type"] == kind
+
+
+def test_one_small_value_of_a_metric_without_role_is_no_reason_for_a_log_scale():
+    charts = built({"accuracy of sorts": rows(0, 90, lambda s: 0.5 + s % 3 / 10 if s else 0.001)})
+    assert stored(charts)["m-1"]["layout"]["yaxis"]["type"] == "linear"
 
 
 def test_the_steep_start_leaves_the_frame_and_that_is_said():

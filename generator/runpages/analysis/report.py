@@ -82,7 +82,8 @@ def _events(
         if info.axis == "step":
             found += _events_of(run, info.name, options)
     told = [_with_rollback(run, event, found, transitions) for event in found]
-    told += restart_events(transitions, primary)
+    losses = run.series.with_role("loss")
+    told += restart_events(transitions, losses[0] if losses else primary)
     told = [with_checkpoints(event, run.checkpoints) for event in told]
     order = {severity: -number for number, severity in enumerate(SEVERITIES)}
     told.sort(key=lambda e: (order[e.severity], e.start_step, e.attempt, e.kind, e.metric))

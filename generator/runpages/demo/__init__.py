@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from runpages.errors import MissingExtraError, RunpagesError, UsageError
+from runpages.errors import DemoError, MissingExtraError, UsageError
 
 from .train import FAMILY, KILLED, Spec
 
@@ -27,7 +27,7 @@ def train_all(
 
     `folder` appears when everything in it is complete: an interrupted demo leaves nothing that
     looks like one. Its checkpoints lie in `folder/checkpoints`. `report` gets a line as each run
-    ends. Raises UsageError if `folder` holds something already, RunpagesError if a run fails
+    ends. Raises UsageError if `folder` holds something already, DemoError if a run fails
     otherwise than it should.
     """
     if folder.is_dir() and any(folder.iterdir()):
@@ -58,7 +58,7 @@ def _run(spec: Spec, folder: Path) -> str:
 
 
 def _life(spec: Spec, folder: Path, *flags: str, ends_with: int = 0) -> None:
-    """One process. Raises RunpagesError if it ends with another exit code."""
+    """One process. Raises DemoError if it ends with another exit code."""
     # the folder has its final name only when all is done, so no log should name it
     command = [sys.executable, "-m", "runpages.demo.worker", spec.name, ".", *flags]
     # whoever runs this may use W&B: neither their settings nor their key have a part in it
@@ -75,4 +75,4 @@ def _life(spec: Spec, folder: Path, *flags: str, ends_with: int = 0) -> None:
     )
     if done.returncode != ends_with:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RunpagesError(f"demo run {spec.name!r} failed: {last[0]}")
+        raise DemoError(f"demo run {spec.name!r} failed: {last[0]}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runpages import units
 from runpages.markup import Safe, json_bytes
@@ -123,21 +124,37 @@ def _plans(report: Report) -> Iterator[_Plan]:
 
 
 def _plain_plans(series: SeriesSet) -> Iterator[_Plan]:
-    """What plays no role, in the order of the source."""
+    """What plays no role and has something to see, in the order of the source."""
     others = (i for i in series.infos if i.role in _OTHER_ROLES and i.axis == "step")
-    names = (i.name for i in others if i.points > 1 and not _counts(series[i.name]))
-    for number, name in enumerate(names, start=1):
-        yield _Plan(id=f"m-{number}", title=name, names=(name,), log_from=_LOG)
+    number = 0
+    for info in others:
+        one = series[info.name] if info.points > 1 else None
+        if one is not None and not _dull(one):
+            number += 1
+            log_from = _LOG if _spread(one.value) > _LOG else None
+            yield _Plan(id=f"m-{number}", title=one.name, names=(one.name,), log_from=log_from)
 
 
-def _counts(series: Series) -> bool:
-    """Whether it only counts steps in its own way (an epoch, an iteration): nothing to see."""
+def _dull(series: Series) -> bool:
+    """A constant, or what only counts steps in its own way (an epoch, an iteration)."""
     step, value = series.step.astype(np.float64), series.value
-    if len(step) < 4 or not np.isfinite(value).all() or value[0] == value[-1]:
+    if len(step) < 4 or not np.isfinite(value).all():
         return False
     slope = (value[-1] - value[0]) / (step[-1] - step[0])
     away = np.abs(value - value[0] - slope * (step - step[0])).max()
     return bool(away <= _STRAIGHT * abs(value[-1] - value[0]))
+
+
+def _spread(value: NDArray[np.float64]) -> float:
+    """Ratio of the usually large to the usually small values; 1 where a value is not positive.
+
+    One odd row (an accuracy of nearly 0 at the first step) does not call for a log scale.
+    """
+    finite = value[np.isfinite(value)]
+    if not len(finite) or finite.min() <= 0:
+        return 1.0
+    low, high = np.quantile(finite, [0.05, 0.95])
+    return float(high / low)
 
 
 def _chart(report: Report, plan: _Plan) -> tuple[Chart, dict[str, Any]] | None:

@@ -29,6 +29,7 @@ _MARKED = 50
 """Marks of non-finite values; more would be one bar."""
 _ONSET = 0.015
 """Part of the chart's width that marks the onset of a lasting divergence."""
+_NEAR = 0.02
 _WORDS = {"nonfinite": "non-finite"}
 _UNDER = {"old": 0, "base": 1, "band": 2}
 """What lies below the curves, lowest first."""
@@ -105,6 +106,7 @@ class Drawing:
         if banded:
             self.traces.append(_band(buckets, style))
         self._line(buckets, style, plotly_text(name), (buckets.low, buckets.high))
+        self._reach(x)
         return banded
 
     def line(self, rows: Columns, style: str, name: str, *, start: float | None = None) -> bool:
@@ -112,6 +114,7 @@ class Drawing:
         x = self.axis.of(rows, self.start if start is None else start)
         buckets = self._bucketed(x, rows, None)
         self._line(buckets, style, plotly_text(name), (buckets.mean,))
+        self._reach(x)
         return bool(len(buckets.x))
 
     def _bucketed(self, x: Floats, rows: Columns, keep: Flags | None) -> Buckets:
@@ -129,14 +132,18 @@ class Drawing:
             {"x": buckets.x, "y": buckets.mean, "mode": mode, "meta": style, "name": name}
         )
         self.values += [v[np.isfinite(v)] for v in extent]
-        self.xs.append(buckets.x)
+
+    def _reach(self, x: Floats) -> None:
+        """The axis spans all rows, not the middles of their buckets."""
+        known = x[np.isfinite(x)]
+        if len(known):
+            self.xs.append(np.array([known.min(), known.max()]))
 
     def _marks(self, x: Floats, value: Floats) -> None:
         bad = np.flatnonzero(~np.isfinite(value) & np.isfinite(x))
         if not len(bad):
             return
         self.remarks.append(f"{units.count(len(bad))} non-finite values marked below")
-        self.xs.append(x[bad])
         shown = bad if len(bad) <= _MARKED else bad[:: -(-len(bad) // _MARKED)]
         at = self.axis.title if self.axis.kind == "step" else "time"
         self.traces.append(
@@ -187,8 +194,10 @@ class Drawing:
         return begin, end
 
     def _extent(self) -> tuple[float, float]:
+        """Ends of the x axis; it begins at 0 where the first row nearly does."""
         xs = np.concatenate(self.xs) if self.xs else np.zeros(1)
         left, right = float(xs.min()), float(xs.max())
+        left = 0.0 if 0 < left < _NEAR * right else left
         return left, right if right > left else left + 1
 
     def figure(self, *, log_from: float | None = None) -> Any:
