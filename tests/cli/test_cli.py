@@ -141,3 +141,14 @@ def test_strict_pull_refuses_a_secret_but_keeps_it_out_of_the_archive(tmp_path):
     archived = b"".join(p.read_bytes() for p in (tmp_path / "archive").rglob("*") if p.is_file())
     assert secret.encode() not in archived
     assert b"[redacted:" in archived
+
+
+def test_what_is_there_but_cannot_be_opened_ends_in_3(tmp_path):
+    write_rundir(tmp_path / "logs" / "good")
+    (tmp_path / "logs" / "loop").symlink_to("loop")
+    (tmp_path / "logs" / "gone").symlink_to("nowhere")
+    runpages("init", cwd=tmp_path)
+    done = runpages("pull", cwd=tmp_path, code=3)
+    assert "1 new or changed" in done.stdout
+    assert "loop: cannot be opened: Too many levels of symbolic links" in done.stderr
+    assert "gone: is a link to nothing" in done.stderr

@@ -16,7 +16,7 @@ from runpages.engine import open_engine, run_all
 from runpages.errors import RunpagesError
 from runpages.model import Run, RunRef
 from runpages.redact import redact
-from runpages.sources import open_source, sniff
+from runpages.sources import UNREADABLE, open_source, sniff
 
 __all__ = ["Outcome", "Pulled", "find_runs", "pull"]
 
@@ -52,6 +52,12 @@ class Pulled:
 
     def slugs(self, status: str) -> tuple[str, ...]:
         return tuple(o.ref.slug for o in self.outcomes if o.status == status)
+
+    @property
+    def partial(self) -> bool:
+        """Whether something that is there could not be read, or not all of it."""
+        unread = any(reason.startswith(UNREADABLE) for _, reason in self.skipped)
+        return unread or any(o.status == "failed" or o.damaged for o in self.outcomes)
 
     def of(self, status: str) -> tuple[Outcome, ...]:
         return tuple(o for o in self.outcomes if o.status == status)

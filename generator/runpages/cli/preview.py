@@ -70,7 +70,7 @@ def preview(
         say(f"Serve it: {serve_command(site)}")
     if serve:
         serve_site(site)
-    if pulled.of("failed") or built.failed:
+    if pulled.partial or built.failed:
         ctx.exit(PARTIAL)
 
 

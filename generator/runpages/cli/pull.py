@@ -71,7 +71,7 @@ def pull(
     redacted = sum(outcome.redacted for outcome in pulled.outcomes)
     if strict and redacted:
         raise StrictError(f"{redacted} secrets were found in the runs (redacted in the archive)")
-    if pulled.of("failed") or any(outcome.damaged for outcome in pulled.outcomes):
+    if pulled.partial:
         ctx.exit(PARTIAL)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .contract import Claim, FileSource, Folder, Source, Spool, settled_state
+from .contract import UNREADABLE, Claim, FileSource, Folder, Source, Spool, settled_state
 from .scan import Found, sniff
 from .table import SOURCES, Row, load_source, open_source
 
 __all__ = [
     "SOURCES",
+    "UNREADABLE",
     "Claim",
     "FileSource",
     "Folder",

@@ -28,9 +28,20 @@ import numpy as np
 from runpages.analysis.roles import role_of
 from runpages.model import Columns, Run, RunRef, SeriesSet
 
-__all__ = ["SETTLE_MINUTES", "Claim", "FileSource", "Folder", "Source", "Spool", "settled_state"]
+__all__ = [
+    "SETTLE_MINUTES",
+    "UNREADABLE",
+    "Claim",
+    "FileSource",
+    "Folder",
+    "Source",
+    "Spool",
+    "settled_state",
+]
 
 SETTLE_MINUTES = 30.0
+UNREADABLE = "cannot be opened"
+"""How the reason begins for what is there but cannot be read."""
 
 
 class Folder(NamedTuple):

@@ -26,7 +26,7 @@ from runpages.model import (
 )
 
 from ._rundir_files import Ledger, config_of, json_rows, number, rows_of, seconds, text, whole
-from .contract import Claim, FileSource, Folder, Spool, settled_state
+from .contract import UNREADABLE, Claim, FileSource, Folder, Spool, settled_state
 
 __all__ = ["RunDirectory"]
 
@@ -365,7 +365,7 @@ def _unusable(path: Path) -> str:
         with path.open("rb") as stream:
             empty = not stream.read(1)
     except OSError as error:
-        return f"cannot be opened: {error.strerror}"
+        return f"{UNREADABLE}: {error.strerror}"
     return "empty: no row was written" if empty else ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from runpages.errors import UsageError
 from runpages.model import RunRef
 
-from .contract import SETTLE_MINUTES, FileSource, Folder
+from .contract import SETTLE_MINUTES, UNREADABLE, FileSource, Folder
 from .table import SOURCES, load_source
 
 __all__ = ["Found", "find_logs", "sniff"]
@@ -37,7 +37,7 @@ def _walk(path: Path, skipped: list[tuple[str, str]]) -> Iterator[Folder]:
         raise UsageError(f"{path}: there is no such file or folder")
 
     def unreadable(error: OSError) -> None:
-        skipped.append((str(error.filename), f"cannot be opened: {error.strerror}"))
+        skipped.append((str(error.filename), f"{UNREADABLE}: {error.strerror}"))
 
     for current, folders, files in os.walk(path, onerror=unreadable):
         folders[:] = sorted(f for f in folders if f not in _PASSED_OVER)
@@ -56,8 +56,10 @@ def _not_a_file(path: Path) -> str:
     """Why the entry of a folder is no file to read: opening a pipe would wait for ever."""
     try:
         mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "is a link to nothing"
     except OSError as error:
-        return f"cannot be opened: {error.strerror}"
+        return f"{UNREADABLE}: {error.strerror}"
     return "" if stat.S_ISREG(mode) else "is no regular file"
 
 

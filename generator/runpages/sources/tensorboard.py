@@ -18,7 +18,7 @@ from runpages.model import Attempt, Provenance, Run, RunRef, Sample
 
 from ._tf_attempts import Place, aligned, numbered
 from ._tfevents import Damage, Event, records
-from .contract import Claim, FileSource, Folder, Spool, settled_state
+from .contract import UNREADABLE, Claim, FileSource, Folder, Spool, settled_state
 
 __all__ = ["TensorBoard"]
 
@@ -215,7 +215,7 @@ def _unusable(path: Path) -> str:
         if size > _HEAD_BYTES and not _has_summaries(file):
             file = _read_file(path, path.parent)
     except OSError as error:
-        return f"cannot be opened: {error.strerror}"
+        return f"{UNREADABLE}: {error.strerror}"
     if not file.count:
         return (
             "no event record at its start or behind it: not an event file, or damaged all through"

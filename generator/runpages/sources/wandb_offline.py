@@ -29,7 +29,7 @@ from ._wandb_media import Media, media_of
 from ._wandb_part import Part, clock, read_part
 from ._wandb_records import BLOCK, RecordLog, has_header
 from ._wandb_steps import Placed, place
-from .contract import Claim, FileSource, Folder, settled_state
+from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
 
 __all__ = ["WandbOffline"]
 
@@ -101,7 +101,7 @@ class WandbOffline(FileSource):
                 return None
             return _look(path)
         except OSError as error:
-            self.skipped.append((str(path), f"cannot be opened: {error.strerror}"))
+            self.skipped.append((str(path), f"{UNREADABLE}: {error.strerror}"))
             return None
 
     def _without_copies(self, heads: list[_Head]) -> list[_Head]:
