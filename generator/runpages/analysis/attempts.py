@@ -35,6 +35,8 @@ class Transition:
     lost_seconds: float | None
     """Time the attempt before had spent on the steps that were done again."""
     downtime_seconds: float | None
+    resumed_time: float | None
+    """When the attempt after began, UTC seconds."""
     devices: int | None
     """Accelerators of the attempt before."""
 
@@ -80,6 +82,7 @@ def find_transitions(run: Run) -> tuple[Transition, ...]:
                 resumed=other.first_step,
                 lost_seconds=_spent(run, one, other.first_step),
                 downtime_seconds=downtime,
+                resumed_time=other.start,
                 devices=run.hardware.devices if one.devices is None else one.devices,
             )
         )
@@ -127,6 +130,7 @@ def _restart(change: Transition, metric: str) -> Event:
         attempt=change.after,
         start_step=change.resumed,
         end_step=max(change.reached, change.resumed),
+        start_time=change.resumed_time,
         severity="info",
         recovered=True,
         lost_steps=lost,

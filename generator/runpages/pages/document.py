@@ -37,6 +37,7 @@ def list_row(report: Report) -> dict[str, Any]:
     """What lists and the index show of a run."""
     run = report.run
     primary = report.metrics.get(report.primary or "")
+    elapsed = report.timing.elapsed_seconds
     return {
         "slug": run.slug,
         "name": run.name,
@@ -45,17 +46,22 @@ def list_row(report: Report) -> dict[str, Any]:
         "group": run.group,
         "state": run.state,
         "incomplete": bool(run.incomplete),
-        "start": run.start,
-        "end": run.end,
+        "start": _known(run.start, "no clock in the log"),
+        "end": _known(run.end, "no clock in the log"),
         "events": event_counts(report.events),
         "verdict": next((n.outcome for n in reversed(report.notes) if n.outcome), None),
         "path": f"{run.slug}/",
-        "steps": plain(report.steps.value),
-        "elapsed_seconds": plain(report.timing.elapsed_seconds.value),
+        "steps": _known(report.steps.value, report.steps.why),
+        "elapsed_seconds": _known(elapsed.value, elapsed.why),
         "metric": report.primary,
-        "value": plain(primary.final) if primary else None,
+        "value": _known(primary.final if primary else None, "no loss was logged"),
         "spark": _spark(report),
     }
+
+
+def _known(value: float | None, why: str) -> Any:
+    """A number of a row, or the object that says why there is none."""
+    return {"value": None, "why": why} if value is None else plain(value)
 
 
 def _spark(report: Report) -> list[float]:
