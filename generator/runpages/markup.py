@@ -24,6 +24,7 @@ __all__ = [
     "csv_cell",
     "finalize",
     "json_bytes",
+    "json_number",
     "notes",
     "plotly_text",
     "pre",
@@ -104,9 +105,16 @@ def plotly_text(value: object) -> str:
     return plain
 
 
+def json_number(value: float) -> float | str:
+    """The number, or the name that strict JSON needs for NaN and infinities."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
 def _strict(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, Mapping):
         return {str(key): _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

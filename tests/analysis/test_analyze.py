@@ -159,6 +159,23 @@ def test_step_time_and_throughput_by_hand():
     assert timing.tokens_per_second.value == pytest.approx(1024)
 
 
+def test_a_step_time_whose_unit_the_clock_denies_is_not_used():
+    steps = np.arange(100)
+    run = make_run(
+        {1: {"loss": (steps, falling(steps)), "step_time": (steps, np.full(100, 2000.0))}}
+    )
+    timing = analyze(run).timing
+    assert timing.step_seconds_p50.value == pytest.approx(2.0)
+    assert "step_time disagrees with the clock" in timing.step_seconds_p50.note
+
+
+def test_no_unit_is_claimed_that_the_name_does_not_prove():
+    steps = np.arange(100)
+    run = make_run({1: {"loss": (steps, falling(steps)), "mfu": (steps, np.full(100, 0.4))}})
+    metrics = analyze(run).metrics
+    assert (metrics["loss"].unit, metrics["mfu"].unit) == ("", "")
+
+
 def test_a_logged_step_time_is_preferred():
     steps = np.arange(100)
     run = make_run({1: {"loss": (steps, falling(steps)), "dt_ms": (steps, np.full(100, 250.0))}})

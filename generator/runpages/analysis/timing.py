@@ -10,6 +10,9 @@ from runpages.model import Quantity, Run, Timing
 __all__ = ["analyze_timing"]
 
 Floats = NDArray[np.float64]
+_AGREES = 30.0
+"""Most that a logged step time may differ from the clock's: evaluation and logging lie between the
+two, but a factor of 1,000 (its root is about 30) means that the unit is another one."""
 
 
 def analyze_timing(run: Run) -> Timing:
@@ -44,12 +47,24 @@ def _dense(run: Run) -> str | None:
 
 
 def _step_seconds(run: Run) -> tuple[Floats, str]:
+    """A logged step time counts if the clock confirms its unit, or if there is no clock."""
+    clock, how = _clock_seconds(run)
     for role, factor in (("step_seconds", 1.0), ("step_milliseconds", 1e-3)):
         for name in run.series.with_role(role):
             values = run.series[name].value * factor
             values = values[np.isfinite(values) & (values > 0)]
-            if len(values):
+            if not len(values):
+                continue
+            if not len(clock):
+                return values, f"logged as {name}; no clock confirms its unit"
+            ratio = float(np.median(values) / max(np.median(clock), 1e-12))
+            if 1 / _AGREES <= ratio <= _AGREES:
                 return values, f"logged as {name}"
+            how += f"; {name} disagrees with the clock, so its unit is not known"
+    return clock, how
+
+
+def _clock_seconds(run: Run) -> tuple[Floats, str]:
     dense = _dense(run)
     if dense is None:
         return np.empty(0), "no metric has two rows"

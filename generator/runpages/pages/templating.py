@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from runpages.markup import finalize
 
-__all__ = ["environment", "render_template", "template_folder"]
+__all__ = ["render_template", "template_folder"]
 
 
 def template_folder() -> Path:
@@ -30,12 +30,10 @@ def _printed(value: object) -> Markup:
     return Markup(finalize(value))  # noqa: S704 - finalize has encoded it
 
 
-@functools.lru_cache(maxsize=4)
-def environment(override: Path | None = None) -> Environment:
-    """The environment; templates in the folder `override` come before ours."""
-    folders = [folder for folder in (override, template_folder()) if folder is not None]
+@functools.cache
+def _environment() -> Environment:
     return Environment(
-        loader=FileSystemLoader(folders),
+        loader=FileSystemLoader(template_folder()),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printed,
@@ -46,4 +44,4 @@ def environment(override: Path | None = None) -> Environment:
 
 def render_template(template: str, /, **values: object) -> str:
     """The filled template. Foreign text holds no line break, so it cannot end an HTML block."""
-    return environment().get_template(template).render(**values)
+    return _environment().get_template(template).render(**values)
