@@ -6,7 +6,8 @@
     ├── ConfigError               2  runpages.toml: names file, line and key
     ├── MissingExtraError         2  an optional SDK is not installed
     ├── SourceError               3  a log that cannot be read; `place` says where
-    │   └── NotThisFormatError    3  the file is of another kind: sniffing goes on
+    │   ├── NotThisFormatError    3  the file is of another kind: sniffing goes on
+    │   └── UnreachableError      6  a tracker that does not answer
     ├── StrictError               4  findings under --strict
     ├── DemoError                 1  a training process of the demo failed
     ├── LockedError               5  another runpages process works here
@@ -34,6 +35,7 @@ __all__ = [
     "SourceError",
     "StrictError",
     "UnknownNameError",
+    "UnreachableError",
     "UsageError",
 ]
 
@@ -115,6 +117,12 @@ class SourceError(RunpagesError):
 
 class NotThisFormatError(SourceError):
     """The file is not of the kind that this source reads."""
+
+
+class UnreachableError(SourceError):
+    """A tracker's server that does not answer, or not to us. `path` is its address."""
+
+    exit_code = 6
 
 
 class StrictError(RunpagesError):

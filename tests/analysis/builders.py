@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from runpages.model import Attempt, Hardware, Run, RunRef
-from runpages.sources.contract import Spool
+from runpages.sources import Spool
 
 START = 1_780_000_000.0
 """2026-05-28 20:26 UTC."""

@@ -25,6 +25,10 @@ for nothing but non-finite and missing values.
 **Identity.** `RunRef.slug` is made of source name, project and run id and of nothing else; no
 path, port, display name or way of reading enters, so that moving or renaming keeps the URL.
 
+**Ranks.** Where each rank wrote its own log, a metric's curve is the mean over the ranks at each
+step; the smallest and greatest value and every rank's own series stand beside it under
+`statistic_key` and `rank_key`, have no role and are judged for nothing.
+
 **State.** `finished`, `failed`, `crashed` and `killed` only if the source says so; `ended` when no
 end marker exists and the last recorded time is old or unknown; `running` otherwise.
 `Run.incomplete` stands beside the state: a finished run can have lost records.
@@ -60,6 +64,7 @@ from .run import (
     Hardware,
     Link,
     LoggedEvent,
+    Media,
     ModelFacts,
     Provenance,
     Run,
@@ -67,7 +72,7 @@ from .run import (
     Sample,
     slug_of,
 )
-from .series import Columns, Series, SeriesInfo, SeriesSet
+from .series import Columns, Series, SeriesInfo, SeriesSet, rank_key, statistic_key
 
 __all__ = [
     "KINDS",
@@ -87,6 +92,7 @@ __all__ = [
     "Judgement",
     "Link",
     "LoggedEvent",
+    "Media",
     "MetricSummary",
     "ModelFacts",
     "Note",
@@ -101,5 +107,7 @@ __all__ = [
     "SeriesInfo",
     "SeriesSet",
     "Timing",
+    "rank_key",
     "slug_of",
+    "statistic_key",
 ]

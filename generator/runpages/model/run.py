@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .series import SeriesSet
@@ -19,6 +19,7 @@ __all__ = [
     "Hardware",
     "Link",
     "LoggedEvent",
+    "Media",
     "ModelFacts",
     "Provenance",
     "Run",
@@ -63,6 +64,8 @@ class RunRef:
     """Name of the reader in the table of sources."""
     parts: tuple[str, ...] = ()
     """Files or folders of all attempts, oldest first; empty where `location` says it all."""
+    stamp: str = ""
+    """For runs that are no files: a text that changes when the run does."""
 
     @property
     def slug(self) -> str:
@@ -87,8 +90,37 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """An image or a sound; its bytes are loaded when asked for."""
+
+    media_type: str
+    """By the file's first bytes, never by its name: `image/png`, `audio/wav`..."""
+    size_bytes: int
+    sha256: str
+    """64 hex digits over the bytes."""
+    load: Callable[[], bytes] | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes, load: Callable[[], bytes] | None = None) -> Media:
+        """From the bytes themselves; `load` gets them again if they need not stay in memory."""
+        digest = hashlib.sha256(data).hexdigest()
+        return cls(
+            media_type=media_type,
+            size_bytes=len(data),
+            sha256=digest,
+            load=load or (lambda: data),
+        )
+
+    def bytes(self) -> bytes:
+        """Raises ArchiveError or OSError if they are gone."""
+        if self.load is None:
+            raise ValueError("this media file has no bytes: only its digest is known")
+        return self.load()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Something the model produced: a text, or a media file by the digest of its bytes."""
+    """Something the model produced: a text, a table, or a media file."""
 
     kind: str
     """`text`, `image`, `audio` or `table`."""
@@ -98,6 +130,8 @@ class Sample:
     attempt: int = 1
     prompt: str = ""
     text: str = ""
+    """The text, or the caption of a media file."""
+    media: Media | None = None
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     decoding: Mapping[str, object] = field(default_factory=dict)
@@ -180,6 +214,10 @@ class Provenance:
     records_expected: int | None = None
     records_damaged: int = 0
     bytes_damaged: int = 0
+    ranks_seen: tuple[int, ...] = ()
+    """Ranks whose own logs were read; empty where the run has one log."""
+    ranks_expected: int | None = None
+    """World size as the run states it; None = not stated."""
     step_source: str = "step"
     """Where the optimiser step comes from, e.g. `_step` (counts log calls) or `train/iter`."""
     lossy: tuple[str, ...] = ()

@@ -9,7 +9,15 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Columns", "Series", "SeriesInfo", "SeriesSet", "superseded"]
+__all__ = [
+    "Columns",
+    "Series",
+    "SeriesInfo",
+    "SeriesSet",
+    "rank_key",
+    "statistic_key",
+    "superseded",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,6 +49,9 @@ class SeriesInfo:
     """`step`, or `time` for samples taken by the clock (system metrics)."""
     role: str | None = None
     rank: int | None = None
+    """The rank whose own log this is; None for the run's curve (with ranks: their mean)."""
+    statistic: str = ""
+    """`min` or `max` over the ranks at each step; empty for what was logged or its mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +104,16 @@ class Series:
         low = int(np.searchsorted(self.effective.step, first, side="left"))
         high = int(np.searchsorted(self.effective.step, last, side="right"))
         return self.effective.take(slice(low, high))
+
+
+def rank_key(name: str, rank: int) -> str:
+    """Key of what one rank logged as `name`."""
+    return f"{name} [rank {rank}]"
+
+
+def statistic_key(name: str, statistic: str) -> str:
+    """Key of the smallest (`min`) or greatest (`max`) value of all ranks at each step."""
+    return f"{name} [{statistic} of ranks]"
 
 
 def superseded(rows: Columns, spans: Mapping[int, tuple[int, int]]) -> NDArray[np.bool_]:
@@ -171,13 +192,21 @@ class SeriesSet(Mapping[str, Series]):
     def infos(self) -> tuple[SeriesInfo, ...]:
         return tuple(self._infos.values())
 
+    def ranks(self, name: str) -> dict[int, str]:
+        """Rank -> the key of its own series of the metric `name`."""
+        found = ((i.rank, rank_key(name, i.rank)) for i in self.infos if i.rank is not None)
+        return {rank: key for rank, key in found if key in self._infos}
+
     def with_role(self, role: str) -> tuple[str, ...]:
         """Names that play `role`, in the order of the source."""
         return tuple(name for name, info in self._infos.items() if info.role == role)
 
     def roled(self, role_of: Callable[[str], str | None]) -> Self:
         """The same series with their roles given by `role_of(name)`."""
-        infos = {n: replace(i, role=role_of(n)) for n, i in self._infos.items()}
+        infos = {
+            n: i if i.rank is not None or i.statistic else replace(i, role=role_of(n))
+            for n, i in self._infos.items()
+        }
         return type(self)(infos, self._load, self.spans)
 
     @classmethod

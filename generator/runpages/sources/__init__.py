@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from .contract import UNREADABLE, Claim, FileSource, Folder, Source, Spool, settled_state
+from .contract import (
+    UNREADABLE,
+    Claim,
+    FileSource,
+    Folder,
+    ServerSource,
+    Source,
+    settled_state,
+)
 from .scan import Found, sniff
+from .spool import Spool
 from .table import SOURCES, Row, load_source, open_source
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "Folder",
     "Found",
     "Row",
+    "ServerSource",
     "Source",
     "Spool",
     "load_source",

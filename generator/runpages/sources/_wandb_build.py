@@ -16,7 +16,8 @@ from ._wandb_facts import Facts
 from ._wandb_media import Media
 from ._wandb_part import CONSOLE_BYTES, Part, flatten
 from ._wandb_steps import LOG_CALLS, Placed
-from .contract import Spool, settled_state
+from .contract import settled_state
+from .spool import Spool
 
 __all__ = [
     "attempts_of",

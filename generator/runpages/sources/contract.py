@@ -22,24 +22,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from runpages.analysis.roles import role_of
-from runpages.model import Columns, Run, RunRef, SeriesSet
+from runpages.errors import UsageError
+from runpages.model import Run, RunRef
 
 __all__ = [
+    "RUN_SECONDS",
     "SETTLE_MINUTES",
     "UNREADABLE",
     "Claim",
     "FileSource",
     "Folder",
+    "ServerSource",
     "Source",
-    "Spool",
     "settled_state",
 ]
 
 SETTLE_MINUTES = 30.0
+RUN_SECONDS = 600.0
 UNREADABLE = "cannot be opened"
 """How the reason begins for what is there but cannot be read."""
 
@@ -119,78 +122,35 @@ class FileSource(Source):
         return path.relative_to(self.root).as_posix()
 
 
-class Spool:
-    """Collects the rows of a run's series while a source reads, in the order of the records."""
+class ServerSource(Source):
+    """A tracker reached over HTTP. The default name is its host.
 
-    def __init__(self) -> None:
-        self._rows: dict[str, tuple[list[int], list[float], list[float], list[int]]] = {}
-        self._blocks: dict[str, list[Columns]] = {}
-        self._order: dict[str, None] = {}
-        self._time_axis: set[str] = set()
+    `project` limits discovery to one project, in the tracker's own notation; `filter` is a search
+    in the tracker's own language. A run that takes longer than `run_seconds` to read is given up:
+    it raises SourceError, the others go on. `discover` gives each RunRef a `stamp`. Keys come from
+    the tracker's own environment variables or files, and never stand in a RunRef, Run or error.
+    Both methods raise UnreachableError where the server does not answer at all.
+    """
 
-    def add(self, name: str, step: int, seconds: float, value: float, *, attempt: int = 1) -> None:
-        """One row; `seconds` is UTC since 1970 or NaN."""
-        rows = self._rows.get(name)
-        if rows is None:
-            self._order.setdefault(name)
-            rows = self._rows[name] = ([], [], [], [])
-        rows[0].append(step)
-        rows[1].append(seconds)
-        rows[2].append(value)
-        rows[3].append(attempt)
-
-    def extend(
+    def __init__(
         self,
-        name: str,
-        step: Sequence[int],
-        seconds: Sequence[float],
-        value: Sequence[float],
+        location: str,
         *,
-        attempt: int = 1,
+        name: str = "",
+        settle_minutes: float = SETTLE_MINUTES,
+        project: str = "",
+        filter: str = "",  # noqa: A002 - the name of the setting
+        run_seconds: float = RUN_SECONDS,
     ) -> None:
-        """Many rows of one attempt at once; equal lengths."""
-        self._order.setdefault(name)
-        self._flush(name)
-        self._blocks.setdefault(name, []).append(
-            Columns(
-                np.asarray(step, dtype=np.int64),
-                np.asarray(seconds, dtype=np.float64),
-                np.asarray(value, dtype=np.float64),
-                np.full(len(step), attempt, dtype=np.int64),
-            )
-        )
-
-    def sample(self, name: str, seconds: float, value: float, *, attempt: int = 1) -> None:
-        """One reading taken by the clock (system metric); its step is its number."""
-        self._time_axis.add(name)
-        rows = self._rows.get(name)
-        self.add(name, len(rows[0]) if rows else 0, seconds, value, attempt=attempt)
-
-    def _flush(self, name: str) -> None:
-        rows = self._rows.pop(name, None)
-        if rows is not None:
-            self._blocks.setdefault(name, []).append(
-                Columns(
-                    np.array(rows[0], dtype=np.int64),
-                    np.array(rows[1], dtype=np.float64),
-                    np.array(rows[2], dtype=np.float64),
-                    np.array(rows[3], dtype=np.int64),
-                )
-            )
-
-    def finish(self) -> SeriesSet:
-        """All series, roles resolved by the built-in table."""
-        columns: dict[str, Columns] = {}
-        for name in self._order:
-            self._flush(name)
-            blocks = self._blocks[name]
-            columns[name] = Columns(
-                np.concatenate([b.step for b in blocks]),
-                np.concatenate([b.time for b in blocks]),
-                np.concatenate([b.value for b in blocks]),
-                np.concatenate([b.attempt for b in blocks]),
-            )
-        return SeriesSet.of(columns, time_axis=frozenset(self._time_axis)).roled(role_of)
+        parts = urlsplit(location)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError(f"{self.kind}: {location!r} is no address like https://host/")
+        if parts.username or parts.password:
+            raise UsageError(f"{self.kind}: leave the key out of `location`; set it by environment")
+        super().__init__(location, name=name or parts.hostname, settle_minutes=settle_minutes)
+        self.project = project
+        self.filter = filter
+        self.run_seconds = run_seconds
 
 
 def settled_state(last_seconds: float | None, settle_minutes: float) -> str:

@@ -25,8 +25,9 @@ from runpages.model import (
     Sample,
 )
 
-from ._rundir_files import Ledger, config_of, json_rows, number, rows_of, seconds, text, whole
-from .contract import UNREADABLE, Claim, FileSource, Folder, Spool, settled_state
+from ._textfiles import Ledger, config_of, json_rows, number, rows_of, seconds, text, whole
+from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
+from .spool import Spool
 
 __all__ = ["RunDirectory"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from runpages.errors import UsageError
+from runpages.errors import MissingExtraError, UsageError
 from runpages.model import RunRef
 
 from .contract import SETTLE_MINUTES, UNREADABLE, FileSource, Folder
@@ -63,13 +64,19 @@ def _not_a_file(path: Path) -> str:
     return "" if stat.S_ISREG(mode) else "is no regular file"
 
 
-def _file_sources(path: Path, name: str, settle_minutes: float) -> list[FileSource]:
-    sources = [load_source(kind) for kind in SOURCES]
-    return [
-        cls(str(path), name=name, settle_minutes=settle_minutes)
-        for cls in sources
-        if issubclass(cls, FileSource)
-    ]
+def _file_sources(
+    path: Path, name: str, settle_minutes: float, options: Mapping[str, Mapping[str, object]]
+) -> list[FileSource]:
+    sources = []
+    for kind in SOURCES:
+        try:
+            cls = load_source(kind)
+        except MissingExtraError:
+            continue  # `runpages sources` says which
+        if issubclass(cls, FileSource):
+            own = {"name": name, "settle_minutes": settle_minutes, **options.get(kind, {})}
+            sources.append(cls(str(path), **own))  # type: ignore[arg-type]  # checked by the class
+    return sources
 
 
 def find_logs(source: FileSource) -> list[Path]:
@@ -81,14 +88,21 @@ def find_logs(source: FileSource) -> list[Path]:
     return logs
 
 
-def sniff(path: str | Path, *, name: str = "", settle_minutes: float = SETTLE_MINUTES) -> Found:
+def sniff(
+    path: str | Path,
+    *,
+    name: str = "",
+    settle_minutes: float = SETTLE_MINUTES,
+    options: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+) -> Found:
     """Every run below `path`, whatever tracker wrote it, and why the other files are not read.
 
     A file is offered to each source in the order of the table; the first that claims it has it.
+    `options` are further arguments of a source, by its kind.
     Raises UsageError if `path` does not exist.
     """
     root = Path(path).resolve()
-    sources = _file_sources(root, name, settle_minutes)
+    sources = _file_sources(root, name, settle_minutes, options)
     logs: dict[str, list[Path]] = {source.kind: [] for source in sources}
     skipped: list[tuple[str, str]] = []
     owned: list[Path] = []

@@ -25,6 +25,8 @@ ENTRY_POINT_GROUP = "runpages.sources"
 class Row:
     target: str
     """`module:Class`."""
+    server: str = ""
+    """`module:Class` that reads the same tracker at an address (`https://...`)."""
     extra: str = ""
     """Extra that installs the SDK; empty = nothing more is needed."""
     reads: str = ""
@@ -57,12 +59,16 @@ def _rows() -> Mapping[str, Row]:
 SOURCES: Mapping[str, Row] = _rows()
 
 
-def load_source(kind: str) -> type[Source]:
-    """The class of a source. Raises UnknownNameError or MissingExtraError."""
+def load_source(kind: str, location: str = "") -> type[Source]:
+    """The class of a source. Raises UnknownNameError, UsageError or MissingExtraError."""
     if kind not in SOURCES:
         raise UnknownNameError("source", kind, SOURCES)
     row = SOURCES[kind]
-    module, _, name = row.target.partition(":")
+    remote = "://" in location
+    if remote and not row.server:
+        servers = ", ".join(name for name, other in SOURCES.items() if other.server)
+        raise UsageError(f"source {kind!r} reads no address; these do: {servers or 'none'}")
+    module, _, name = (row.server if remote else row.target).partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
@@ -71,17 +77,18 @@ def load_source(kind: str) -> type[Source]:
             raise
         raise MissingExtraError(f"reading {kind}", row.extra) from error
     if not (isinstance(found, type) and issubclass(found, Source)):
-        raise UsageError(f"source {kind!r}: {row.target} is not a runpages Source")
+        raise UsageError(f"source {kind!r}: {module}:{name} is not a runpages Source")
     return found
 
 
 def open_source(kind: str, location: str, **options: object) -> Source:
     """A source of the given kind at `location` (a folder, a file or a URL).
 
-    Options common to all: `name` (part of every run's identity; default: the folder's own name)
-    and `settle_minutes`. Raises UnknownNameError, MissingExtraError or UsageError.
+    Options common to all: `name` (part of every run's identity; default: the folder's own name, or
+    the server's host) and `settle_minutes`; servers: see `ServerSource`. Raises UnknownNameError,
+    MissingExtraError or UsageError.
     """
-    cls = load_source(kind)
+    cls = load_source(kind, str(location))
     try:
         return cls(str(location), **options)  # type: ignore[arg-type]  # checked by the class
     except TypeError as error:

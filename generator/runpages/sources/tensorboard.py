@@ -18,7 +18,8 @@ from runpages.model import Attempt, Provenance, Run, RunRef, Sample
 
 from ._tf_attempts import Place, aligned, numbered
 from ._tfevents import Damage, Event, records
-from .contract import UNREADABLE, Claim, FileSource, Folder, Spool, settled_state
+from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
+from .spool import Spool
 
 __all__ = ["TensorBoard"]
 

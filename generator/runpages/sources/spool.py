@@ -1,0 +1,211 @@
+"""Where a source puts the rows that it reads; memory stays bounded whatever the log's size.
+
+Rows wait in blocks, one block a metric and attempt. When the blocks hold more than `BUFFER_BYTES`
+they are written to one temporary file without a name, and the series are read back from there when
+somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from runpages.analysis.roles import role_of
+from runpages.model import Columns, SeriesInfo, SeriesSet
+
+__all__ = ["BUFFER_BYTES", "Spool"]
+
+BUFFER_BYTES = 64 << 20
+_ROW_BYTES = 24
+_LOOSE_ROWS = 4096
+_LOOSE_ROW_BYTES = 120
+"""What one row costs in Python's lists."""
+
+
+class _Block(NamedTuple):
+    """Rows of one metric and attempt: in memory, or `rows` of them at `offset` of the file."""
+
+    attempt: int
+    rows: int
+    offset: int
+    held: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]] | None
+
+
+@dataclass(slots=True)
+class _Metric:
+    """What is known of one metric while it is collected."""
+
+    blocks: list[_Block] = field(default_factory=list)
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+    points: int = 0
+    time_axis: bool = False
+    rank: int | None = None
+    statistic: str = ""
+    attempt: int = 1
+    """Attempt of the loose rows."""
+    step: list[int] = field(default_factory=list)
+    time: list[float] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+
+
+class Spool:
+    """Collects the rows of a run's series while a source reads, in the order of the records."""
+
+    def __init__(self, *, buffer_bytes: int = BUFFER_BYTES) -> None:
+        self._metrics: dict[str, _Metric] = {}
+        self._buffer_bytes = buffer_bytes
+        self._held = 0
+        self._file: BinaryIO | None = None
+
+    def add(self, name: str, step: int, seconds: float, value: float, *, attempt: int = 1) -> None:
+        """One row; `seconds` is UTC since 1970 or NaN."""
+        metric = self._metrics.get(name)
+        if metric is None:
+            metric = self._metrics[name] = _Metric()
+        if metric.attempt != attempt or len(metric.step) >= _LOOSE_ROWS:
+            self._pack(metric)
+            metric.attempt = attempt
+        metric.step.append(step)
+        metric.time.append(seconds)
+        metric.value.append(value)
+        self._held += _LOOSE_ROW_BYTES
+        if self._held > self._buffer_bytes:
+            self._settle()
+
+    def extend(
+        self,
+        name: str,
+        step: ArrayLike,
+        seconds: ArrayLike,
+        value: ArrayLike,
+        *,
+        attempt: int = 1,
+        time_axis: bool = False,
+        rank: int | None = None,
+        statistic: str = "",
+    ) -> None:
+        """Many rows of one attempt at once; equal lengths. `rank`, `statistic`: see SeriesInfo."""
+        metric = self._metrics.get(name)
+        if metric is None:
+            metric = self._metrics[name] = _Metric()
+        metric.time_axis |= time_axis
+        metric.rank, metric.statistic = rank, statistic
+        self._pack(metric)
+        columns = (
+            np.array(step, dtype=np.int64, ndmin=1),
+            np.array(seconds, dtype=np.float64, ndmin=1),
+            np.array(value, dtype=np.float64, ndmin=1),
+        )
+        self._append(metric, attempt, columns)
+        if self._held > self._buffer_bytes:
+            self._settle()
+
+    def sample(self, name: str, seconds: float, value: float, *, attempt: int = 1) -> None:
+        """One reading taken by the clock (system metric); its step is its number."""
+        metric = self._metrics.get(name)
+        if metric is None:
+            metric = self._metrics[name] = _Metric(time_axis=True)
+        step = metric.points + len(metric.step)
+        self.add(name, step, seconds, value, attempt=attempt)
+
+    def _pack(self, metric: _Metric) -> None:
+        """Loose rows into a block."""
+        if not metric.step:
+            return
+        columns = (
+            np.array(metric.step, dtype=np.int64),
+            np.array(metric.time, dtype=np.float64),
+            np.array(metric.value, dtype=np.float64),
+        )
+        self._held -= _LOOSE_ROW_BYTES * len(metric.step)
+        metric.step, metric.time, metric.value = [], [], []
+        self._append(metric, metric.attempt, columns)
+
+    def _append(
+        self,
+        metric: _Metric,
+        attempt: int,
+        columns: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
+    ) -> None:
+        rows = len(columns[0])
+        if not rows:
+            return
+        low, high = int(columns[0].min()), int(columns[0].max())
+        if attempt in metric.spans:
+            low = min(low, metric.spans[attempt][0])
+            high = max(high, metric.spans[attempt][1])
+        metric.spans[attempt] = (low, high)
+        metric.points += rows
+        metric.blocks.append(_Block(attempt, rows, -1, columns))
+        self._held += _ROW_BYTES * rows
+
+    def _settle(self) -> None:
+        """Loose rows into blocks; blocks to the file if they are still too many."""
+        for metric in self._metrics.values():
+            self._pack(metric)
+        if self._held <= self._buffer_bytes // 2:
+            return
+        if self._file is None:
+            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="runpages-"))  # noqa: SIM115 - lives as long as its series
+        offset = self._file.seek(0, 2)
+        for metric in self._metrics.values():
+            for number, block in enumerate(metric.blocks):
+                if block.held is None:
+                    continue
+                for column in block.held:
+                    self._file.write(column.tobytes())
+                metric.blocks[number] = block._replace(offset=offset, held=None)
+                offset += _ROW_BYTES * block.rows
+        self._held = 0
+
+    def _load(self, name: str) -> Columns:
+        blocks = self._metrics[name].blocks
+        rows = [self._rows(block) for block in blocks]
+        return Columns(
+            np.concatenate([r[0] for r in rows]) if rows else np.empty(0, np.int64),
+            np.concatenate([r[1] for r in rows]) if rows else np.empty(0),
+            np.concatenate([r[2] for r in rows]) if rows else np.empty(0),
+            np.repeat(
+                np.array([b.attempt for b in blocks], dtype=np.int64), [b.rows for b in blocks]
+            ),
+        )
+
+    def _rows(
+        self, block: _Block
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        if block.held is not None:
+            return block.held
+        assert self._file is not None  # noqa: S101 - a block without rows in memory is in the file
+        self._file.seek(block.offset)
+        data = self._file.read(_ROW_BYTES * block.rows)
+        size = 8 * block.rows
+        return (
+            np.frombuffer(data[:size], dtype=np.int64),
+            np.frombuffer(data[size : 2 * size], dtype=np.float64),
+            np.frombuffer(data[2 * size :], dtype=np.float64),
+        )
+
+    def finish(self, names: Callable[[str], str | None] = role_of) -> SeriesSet:
+        """All series, roles resolved by the built-in table (or by `names`)."""
+        infos = {}
+        spans: dict[int, tuple[int, int]] = {}
+        for name, metric in self._metrics.items():
+            self._pack(metric)
+            infos[name] = SeriesInfo(
+                name=name,
+                points=metric.points,
+                axis="time" if metric.time_axis else "step",
+                rank=metric.rank,
+                statistic=metric.statistic,
+            )
+            if metric.time_axis:
+                continue
+            for attempt, (low, high) in metric.spans.items():
+                known = spans.get(attempt, (low, high))
+                spans[attempt] = (min(low, known[0]), max(high, known[1]))
+        return SeriesSet(infos, self._load, dict(sorted(spans.items()))).roled(names)
