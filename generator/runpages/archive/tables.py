@@ -9,10 +9,10 @@ where metrics share their axis. Same rows and pyarrow version, same bytes.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class StoredSeries:
     value_group: int
     axis: str = "step"
     rank: int | None = None
+    statistic: str = ""
 
 
 def _schema() -> Any:
@@ -59,13 +60,10 @@ def _table(size: int, columns: Mapping[str, Any]) -> Any:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def write_series(series: SeriesSet) -> tuple[bytes, tuple[StoredSeries, ...]]:
-    """The file's bytes and its directory; empty bytes for a run without series."""
+def write_series(series: SeriesSet, sink: BinaryIO) -> tuple[StoredSeries, ...]:
+    """Write the file, one series in memory at a time; its directory."""
     import pyarrow.parquet as pq
 
-    if not series:
-        return b"", ()
-    sink = io.BytesIO()
     groups = 0
     axes: dict[bytes, int] = {}
     stored = []
@@ -104,22 +102,22 @@ def write_series(series: SeriesSet) -> tuple[bytes, tuple[StoredSeries, ...]]:
                     value_group=groups,
                     axis=info.axis,
                     rank=info.rank,
+                    statistic=info.statistic,
                 )
             )
             groups += 1
-    return sink.getvalue(), tuple(stored)
+    return tuple(stored)
 
 
 def open_series(
-    intact: Callable[[], bytes],
+    intact: Callable[[], Path],
     stored: tuple[StoredSeries, ...],
     spans: Mapping[int, tuple[int, int]],
 ) -> SeriesSet:
     """The series of an archived run; a row group is decoded when its series is asked for.
 
-    `intact` gives the file's bytes, checked, and is called once, when the first series is wanted.
+    `intact` gives the file, checked, and is called once, when the first series is wanted.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     directory = {entry.name: entry for entry in stored}
@@ -128,7 +126,7 @@ def open_series(
     def load(name: str) -> Columns:
         nonlocal file
         if file is None:
-            file = pq.ParquetFile(pa.BufferReader(intact()))
+            file = pq.ParquetFile(intact(), memory_map=True)
         entry = directory[name]
         axis = file.read_row_group(entry.axis_group, columns=["step", "time", "attempt"])
         value = file.read_row_group(entry.value_group, columns=["value"])
@@ -141,7 +139,11 @@ def open_series(
 
     infos = {
         entry.name: SeriesInfo(
-            name=entry.name, points=entry.points, axis=entry.axis, rank=entry.rank
+            name=entry.name,
+            points=entry.points,
+            axis=entry.axis,
+            rank=entry.rank,
+            statistic=entry.statistic,
         )
         for entry in stored
     }

@@ -111,7 +111,7 @@ class Media:
             load=load or (lambda: data),
         )
 
-    def bytes(self) -> bytes:
+    def read(self) -> bytes:
         """Raises ArchiveError or OSError if they are gone."""
         if self.load is None:
             raise ValueError("this media file has no bytes: only its digest is known")

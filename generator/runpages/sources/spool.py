@@ -8,6 +8,7 @@ somebody asks for them.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, cast
@@ -151,7 +152,9 @@ class Spool:
         if self._held <= self._buffer_bytes // 2:
             return
         if self._file is None:
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="runpages-"))  # noqa: SIM115 - lives as long as its series
+            file = tempfile.TemporaryFile(prefix="runpages-")  # noqa: SIM115 - as long as its series
+            weakref.finalize(self, file.close)
+            self._file = cast("BinaryIO", file)
         offset = self._file.seek(0, 2)
         for metric in self._metrics.values():
             for number, block in enumerate(metric.blocks):
