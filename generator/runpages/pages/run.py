@@ -66,8 +66,10 @@ def render(report: Report, *, section: str = "runs") -> Page:
     charts = build_charts(report)
     files = {f"{folder}/run.json": markup.json_bytes(run_json(report))}
     files |= {f"{folder}/{name}": data for name, data in charts.files.items()}
+    samples, media = sample_groups(run)
     if run.samples:
         files[f"{folder}/samples.json"] = samples_file(run)
+        files |= {f"{folder}/{name}": data for name, data in media.items()}
     counts = event_counts(report.events)
     findings = [_finding(report, event) for event in report.events]
     verdicts = [note for note in report.notes if note.outcome]
@@ -90,7 +92,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "left_out": charts.left_out,
         "data": f"../assets/runs/{run.slug}",
         "evaluations": _evaluations(report),
-        "samples": sample_groups(run),
+        "samples": samples,
         "sample_count": len(run.samples),
         "timing": _timing(report),
         "cost": _cost(report),
