@@ -11,6 +11,7 @@ from runpages import builder
 from runpages.builder import Outcome, Pulled
 from runpages.config import load_settings
 from runpages.errors import StrictError, UnknownNameError, UnreachableError, UsageError
+from runpages.sources import NOBODY_READS
 
 from .shell import PARTIAL, config_option, emit, json_option, progress_bar, quiet_option, say, warn
 
@@ -92,7 +93,7 @@ def report_outcomes(pulled: Pulled, *, quiet: bool = False) -> None:
                 warn(f"{outcome.ref.slug}: {sentence}")
     if not quiet:
         for path, reason in pulled.skipped:
-            if reason != "no source reads this file":
+            if not reason.startswith(NOBODY_READS):
                 warn(f"not read: {path}: {reason}")
 
 

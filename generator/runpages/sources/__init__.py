@@ -11,11 +11,12 @@ from .contract import (
     Source,
     settled_state,
 )
-from .scan import Found, sniff
+from .scan import NOBODY_READS, Found, sniff
 from .spool import Spool
 from .table import SOURCES, Row, load_source, open_source
 
 __all__ = [
+    "NOBODY_READS",
     "SOURCES",
     "UNREADABLE",
     "Claim",

@@ -15,9 +15,26 @@ from runpages.model import RunRef
 from .contract import SETTLE_MINUTES, UNREADABLE, FileSource, Folder
 from .table import SOURCES, load_source
 
-__all__ = ["Found", "find_logs", "sniff"]
+__all__ = ["NOBODY_READS", "Found", "find_logs", "sniff"]
+
+NOBODY_READS = "no source reads"
+"""How the reason begins for a file that is no log of any source."""
+
 
 _PASSED_OVER = frozenset({".git", ".venv", "__pycache__", "node_modules", ".cache"})
+
+
+_FAMILIAR = {
+    "prose": frozenset({".md", ".rst", ".html", ".pdf", ".tex"}),
+    "source code": frozenset(
+        {".py", ".ipynb", ".sh", ".c", ".cu", ".cpp", ".h", ".diff", ".patch"}
+    ),
+    "an image that no run names": frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"}),
+    "weights or pickles: they are never opened": frozenset(
+        {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".h5"}
+    ),
+    "settings that stand beside no run": frozenset({".yaml", ".yml", ".toml", ".ini", ".cfg"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +133,19 @@ def sniff(
                 owned.append(folder.path)
         if any(folder.path == top or top in folder.path.parents for top in owned):
             continue
-        skipped += [(str(folder.path / name), "no source reads this file") for name in sorted(left)]
+        skipped += [(str(folder.path / name), _unread(name)) for name in sorted(left)]
     runs: list[RunRef] = []
     for source in sources:
         runs += source.gather(logs[source.kind])
         skipped += source.skipped
     return Found(runs=tuple(runs), skipped=tuple((_below(root, p), why) for p, why in skipped))
+
+
+def _unread(name: str) -> str:
+    """Why nobody claimed a file, as far as its name tells."""
+    suffix = f".{name.rpartition('.')[2].lower()}"
+    what = next((words for words, known in _FAMILIAR.items() if suffix in known), "this file")
+    return f"{NOBODY_READS} {what}"
 
 
 def _below(root: Path, path: str) -> str:
