@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from runpages.engine import open_engine, run_all
 from runpages.errors import RunpagesError, UnreachableError, UsageError
 from runpages.model import Run, RunRef
 from runpages.redact import redact
-from runpages.sources import UNREADABLE, open_source, sniff
+from runpages.sources import TELEMETRY, UNREADABLE, open_source, sniff
+from runpages.sources.telemetry import join
 
 __all__ = ["FoundRuns", "Outcome", "Pulled", "find_runs", "pull"]
 
@@ -44,6 +45,8 @@ class Outcome:
     """Records that could not be read."""
     warnings: tuple[str, ...] = ()
     """What was met on reading, one sentence each."""
+    joined: tuple[str, ...] = ()
+    """Hardware logs that recorded something while the run ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,7 @@ class _Located(NamedTuple):
 
     ref: RunRef
     location: str
+    time_zone: str
     options: Mapping[str, object]
 
 
@@ -111,7 +115,7 @@ def find_runs(settings: Settings) -> FoundRuns:
             names = (ref.run_id, ref.name, ref.project)
             if any(fnmatchcase(n, p) for n in names for p in source.include):
                 options = _options(settings, source, ref.kind) | {"name": ref.source}
-                found.located.append(_Located(ref, location, options))
+                found.located.append(_Located(ref, location, source.time_zone, options))
             else:
                 found.skipped.append(
                     (ref.location, f"run {ref.run_id!r} is not in this source's include")
@@ -133,7 +137,7 @@ def _discover(
         location,
         name=source.name,
         settle_minutes=source.settle_minutes,
-        options={TEXTLOG: {"dialects": settings.dialect}} if settings.dialect else {},
+        options={kind: _own(settings, source, kind) for kind in (TELEMETRY, TEXTLOG)},
     )
     skipped += seen.skipped
     return seen.runs
@@ -142,6 +146,15 @@ def _discover(
 def _location(settings: Settings, source: SourceSettings) -> str:
     """Relative folders start where runpages.toml lies; addresses stay."""
     return source.location if "://" in source.location else str(settings.folder / source.location)
+
+
+def _own(settings: Settings, source: SourceSettings, kind: str) -> dict[str, object]:
+    """Options that one kind of source alone has."""
+    if kind == TEXTLOG and settings.dialect:
+        return {"dialects": settings.dialect}
+    if kind == TELEMETRY:
+        return {"time_zone": source.time_zone}
+    return {}
 
 
 def _options(settings: Settings, source: SourceSettings, kind: str) -> dict[str, object]:
@@ -153,9 +166,9 @@ def _options(settings: Settings, source: SourceSettings, kind: str) -> dict[str,
             "filter": source.filter,
             "run_seconds": 60 * source.run_minutes,
         }
-    elif kind == TEXTLOG and settings.dialect:
-        options["dialects"] = settings.dialect
-    elif source.project or source.filter:
+        return options
+    options |= _own(settings, source, kind)
+    if source.project or source.filter:
         wanted = "project" if source.project else "filter"
         raise UsageError(f"source {source.location!r}: `{wanted}` is for trackers at an address")
     return options
@@ -204,9 +217,20 @@ def pull(
     outcomes.sort(key=lambda o: (o.ref.source, o.ref.project, o.ref.run_id))
     return Pulled(
         outcomes=tuple(outcomes),
-        skipped=tuple(found.skipped),
+        skipped=(*found.skipped, *_unjoined(outcomes)),
         unreachable=tuple(found.unreachable),
     )
+
+
+def _unjoined(outcomes: list[Outcome]) -> Iterator[tuple[str, str]]:
+    """Hardware logs beside runs that were all read, none of which ran at their time."""
+    beside = defaultdict(list)
+    for outcome in outcomes:
+        for path in outcome.ref.telemetry:
+            beside[path].append(outcome)
+    for path, near in beside.items():
+        if all(o.status == "written" and path not in o.joined for o in near):
+            yield path, "hardware log: no run beside it ran at its time"
 
 
 def _tail(ref: RunRef) -> str:
@@ -225,9 +249,11 @@ def _pull(task: _Task) -> list[Outcome]:
     archive = Archive(task.archive)
     outcomes = []
     kept: dict[str, Run] = {}
-    for ref, location, options in task.located:
+    for ref, location, time_zone, options in task.located:
         try:
-            run = redact(open_source(ref.kind, location, **options).read(ref))
+            run = open_source(ref.kind, location, **options).read(ref)
+            run, joined = join(run, ref.telemetry, time_zone)
+            run = redact(run)
         except RunpagesError as error:
             outcomes.append(Outcome(ref=ref, status="failed", reason=str(error)))
             continue
@@ -245,7 +271,7 @@ def _pull(task: _Task) -> list[Outcome]:
             reason = "ended before --since"
         else:
             kept[ref.slug] = run
-            outcomes.append(_keep(archive, run))
+            outcomes.append(replace(_keep(archive, run), ref=ref, joined=joined))
             continue
         outcomes.append(Outcome(ref=ref, status="skipped", reason=reason))
     return outcomes
@@ -313,7 +339,7 @@ def _fingerprint(ref: RunRef) -> str:
     digest = hashlib.sha256(ref.stamp.encode())
     if ref.stamp:
         return digest.hexdigest()
-    for part in ref.parts or (ref.location,):
+    for part in (*(ref.parts or (ref.location,)), *ref.telemetry):
         path = Path(part)
         folder = path if path.is_dir() else path.parent
         for file in sorted(folder.rglob("*") if path.is_dir() else folder.glob("*")):

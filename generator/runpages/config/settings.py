@@ -57,6 +57,8 @@ class SourceSettings:
     """Only runs whose id, name or project matches one of these patterns."""
     settle_minutes: float = 30.0
     """A log without an end marker counts as ended when its last record is older than this."""
+    time_zone: str = ""
+    """Of logs that name no time zone (nvidia-smi): a name like `Europe/Berlin`; default: UTC."""
     project: str = ""
     """Of a tracker at an address: only this project, as the tracker writes it (`team/llm`)."""
     filter: str = ""

@@ -42,6 +42,10 @@ _BUILT_IN = {
         target="runpages.sources.tensorboard:TensorBoard",
         reads="TensorBoard event files: scalars in both encodings, text",
     ),
+    "telemetry": Row(
+        target="runpages.sources.telemetry:Telemetry",
+        reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
