@@ -225,3 +225,14 @@ def test_ranks_keep_their_identity(tmp_path):
     assert series.ranks("loss") == {1: rank_key("loss", 1)}
     assert [info.statistic for info in series.infos] == ["", "", "max"]
     assert series.with_role("loss") == ("loss",)
+
+
+def test_a_long_series_takes_several_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr("runpages.archive.tables.GROUP_ROWS", 2)
+    archive = Archive(tmp_path)
+    run = make_run()
+    archive.put(run)
+    back = archive.get(run.slug)
+    for name in run.series:
+        for one, other in zip(run.series[name].recorded, back.series[name].recorded, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -184,6 +184,10 @@ class SeriesSet(Mapping[str, Series]):
             info=info, recorded=rows, superseded_rows=gone, effective=_effective(rows, gone)
         )
 
+    def rows(self, name: str) -> Columns:
+        """All recorded rows of one metric, without making its effective curve."""
+        return self._load(self._infos[name].name)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._infos)
 

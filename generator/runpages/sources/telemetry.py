@@ -294,7 +294,7 @@ def _both(own: SeriesSet, added: SeriesSet) -> SeriesSet:
     ordered = {info.name: infos[info.name] for info in (*own.infos, *added.infos)}
 
     def load(name: str) -> Columns:
-        return (own if name in own else added)[name].recorded
+        return (own if name in own else added).rows(name)
 
     return SeriesSet(ordered, load, own.spans)
 
