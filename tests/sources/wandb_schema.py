@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from graphql import GraphQLSchema, build_schema
@@ -238,8 +239,6 @@ class StoredRun:
     projectId: int = 1
     readOnly: bool = False
     systemMetrics: str = "{}"
-    historyTail: str = "[]"
-    eventsTail: str = "[]"
     counted: int | None = None
     """What the server says of the number of rows, if not the truth."""
     last: int | None = None
@@ -269,8 +268,15 @@ class StoredRun:
     def logLineCount(self, _info: object) -> int:
         return len(self.lines)
 
-    def wandbConfig(self, _info: object, keys: object = None) -> str:
-        return "{}"
+    def historyTail(self, _info: object) -> str:
+        return json.dumps(self.rows[-1:])
+
+    def eventsTail(self, _info: object) -> str:
+        return json.dumps(self.system[-1:])
+
+    def wandbConfig(self, _info: object, keys: Sequence[str]) -> str:
+        own = json.loads(self.config).get("_wandb", {}).get("value", {})
+        return json.dumps({key: own[key] for key in keys if key in own})
 
     def historyKeys(self, _info: object) -> dict[str, object] | None:
         last = max((step for step, _ in self.steps()), default=-1)
@@ -462,7 +468,10 @@ class Root:
     def upsertBucket(self, _info: object, input: Mapping[str, Any]) -> dict[str, Any]:  # noqa: A002
         project = self.put(input["entityName"], input["modelName"])
         new = input["name"] not in project.by_name
-        run = project.by_name.get(input["name"]) or project.add(StoredRun(name=input["name"]))
+        now = datetime.now(UTC).isoformat()
+        run = project.by_name.get(input["name"])
+        run = run or project.add(StoredRun(name=input["name"], createdAt=now))
+        run.heartbeatAt = now
         names = {"groupName": "group", "sweep": "sweepName"}
         for key in ("displayName", "notes", "config", "commit", "jobType", "groupName", "sweep",
                     "tags", "summaryMetrics", "state"):  # fmt: skip

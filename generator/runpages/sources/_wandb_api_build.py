@@ -22,7 +22,14 @@ from ._wandb_api_facts import (
 from ._wandb_api_http import Client, Refused
 from ._wandb_api_media import Files, Kept, samples_of, stored_artifacts
 from ._wandb_api_pages import Place, console_lines, event_rows, history_rows, info_of, run_of
-from ._wandb_api_rows import add_events, add_row, add_summary, empty_part
+from ._wandb_api_rows import (
+    add_events,
+    add_row,
+    add_summary,
+    empty_part,
+    in_order_of_time,
+    split_at,
+)
 from ._wandb_build import (
     attempts_of,
     console_of,
@@ -64,7 +71,8 @@ class _Fetched:
 
     run: dict[str, Any]
     settings: Settings
-    part: Part
+    parts: list[Part]
+    """One a process life, where the server tells them apart."""
     facts: Facts = field(default_factory=Facts)
     damaged: int = 0
     expected: int | None = None
@@ -81,15 +89,15 @@ def state_of(node: dict[str, Any], settle_minutes: float) -> str:
 def read_run(client: Client, place: Place, ref: RunRef, *, app: str, settle_minutes: float) -> Run:
     """The whole run; `app` is the address of the server's pages. Raises Trouble."""
     run, files = run_of(client, place), Files(client, place)
-    got = _Fetched(run=run, settings=settings_of(run.get("config")), part=empty_part(place.name))
-    got.part.definitions += got.settings.definitions
+    got = _Fetched(run=run, settings=settings_of(run.get("config")), parts=[empty_part(place.name)])
+    got.parts[0].definitions += got.settings.definitions
     _history(got, client, place)
     _system(got, client, place)
     _facts(got, client, place, files)
     _console(got, client, place, files)
-    add_summary(got.part, json_object(run.get("summaryMetrics")))
-    placed = place_rows([got.part])
-    kept = samples_of(got.part, placed, files)
+    add_summary(got.parts[-1], json_object(run.get("summaryMetrics")))
+    placed = place_rows(got.parts)
+    kept = samples_of(got.parts, placed, files)
     stored_artifacts(client, place, kept)
     state = state_of(run, settle_minutes)
     attempts = _attempts(got, placed, state, settle_minutes)
@@ -102,9 +110,9 @@ def read_run(client: Client, place: Place, ref: RunRef, *, app: str, settle_minu
             start=attempts[0].start,
             end=attempts[-1].end,
             attempts=attempts,
-            series=series_of([got.part], placed),
-            config=got.settings.config,
-            summary=summary_of([got.part]),
+            series=series_of(got.parts, placed),
+            config=dict(sorted(got.settings.config.items())),
+            summary=summary_of(got.parts),
             code=code_of([got.facts]),
             hardware=hardware_of([got.facts]),
             environment=environment_of([got.facts]),
@@ -113,7 +121,7 @@ def read_run(client: Client, place: Place, ref: RunRef, *, app: str, settle_minu
             checkpoints=tuple(kept.checkpoints),
             samples=tuple(kept.samples),
             logged_events=tuple(kept.events),
-            console=console_of([got.part]),
+            console=console_of(got.parts),
             links=tuple(_links(run, place, app, ref.location)),
             provenance=_provenance(got, placed, kept, files),
         ),
@@ -150,18 +158,20 @@ def _history(got: _Fetched, client: Client, place: Place) -> None:
     got.expected = expected if type(expected) is int else None
     last = json_object(got.run.get("historyKeys")).get("lastStep")
     last = last if type(last) is int and last >= 0 else None
-    reasons: dict[str, int] = {}
+    part, reasons = got.parts[0], dict[str, int]()
     if got.expected != 0:
         for line in history_rows(client, place, last_step=last, expected=got.expected):
             if line.damage:
                 reasons[line.damage] = reasons.get(line.damage, 0) + 1
             else:
-                add_row(got.part, line.step, line.row)
+                add_row(part, line.step, line.row)
+    in_order_of_time(part)
+    got.parts = split_at(part, _last_start(got))
     got.damaged = sum(reasons.values())
     for reason, count in reasons.items():
         rows = "1 row of the history" if count == 1 else f"{count:,} rows of the history"
         got.incomplete.append(f"{rows} cannot be read: each {reason}")
-    read = len(got.part.steps) + got.damaged
+    read = len(part.steps) + got.damaged
     if got.expected is not None and read != got.expected:
         got.incomplete.append(
             f"the server gave {read:,} rows of the history, and counts {got.expected:,}"
@@ -174,7 +184,7 @@ def _system(got: _Fetched, client: Client, place: Place) -> None:
     except Refused as refused:
         got.lossy.append(f"system metrics are not read: {refused.problem}")
         return
-    add_events(got.part, rows)
+    add_events(got.parts, rows)
     if count is not None and len(rows) < count:
         got.lossy.append(
             f"system metrics are a selection: the server gave {len(rows):,} of {count:,} readings"
@@ -197,7 +207,7 @@ def _facts(got: _Fetched, client: Client, place: Place, files: Files) -> None:
     if python := got.settings.versions.get("python"):
         facts.texts.setdefault("python", python)
     add_requirements(facts, _optional(got, files, _REQUIREMENTS))
-    add_sampled_devices(facts, list(got.part.stats))
+    add_sampled_devices(facts, list(got.parts[-1].stats))
 
 
 def _optional(got: _Fetched, files: Files, name: str, *, max_bytes: int = _TEXT_BYTES) -> bytes:
@@ -220,32 +230,38 @@ def _console(got: _Fetched, client: Client, place: Place, files: Files) -> None:
     if not said:
         data = _optional(got, files, _CONSOLE, max_bytes=_CONSOLE_FILE_BYTES)
         said = data[-2 * CONSOLE_BYTES :].decode("utf-8", "replace")
-    got.part.console.append(said)
+    got.parts[-1].console.append(said)
+
+
+def _last_start(got: _Fetched) -> float | None:
+    """When the last process began. Several at once are writers of one life, not its successors."""
+    processes = got.settings.processes
+    return seconds(processes[0].get("startedAt")) if len(processes) == 1 else None
 
 
 def _start(got: _Fetched) -> float | None:
-    """The first process's own start; else the run's creation, or its first row if that is earlier.
+    """When the first process began: by its own clock, else when the server made the run.
 
-    A run that was synchronised later was created on the server after it was logged.
+    Neither holds if it is later than the first row: of several processes the server keeps the
+    last one's start, and a run that was synchronised was made there after it was logged.
     """
     started = [seconds(process.get("startedAt")) for process in got.settings.processes]
-    known = [moment for moment in started if moment is not None]
-    if not known:
-        created = seconds(got.run.get("createdAt"))
-        known = [t for t in got.part.times if math.isfinite(t)][:1]
-        known += [] if created is None else [created]
-    return min(known, default=None)
+    known = [*started, seconds(got.run.get("createdAt"))]
+    rows = [t for t in got.parts[0].times if math.isfinite(t)]
+    first = min(rows, default=None)
+    return next((t for t in known if t is not None and (first is None or t <= first)), first)
 
 
 def _attempts(
     got: _Fetched, placed: Placed, state: str, settle_minutes: float
 ) -> tuple[Attempt, ...]:
     """As the offline reader's; state from the server, its heartbeat where nothing was recorded."""
-    part = got.part
-    part.start = _start(got)
-    end = part.last if part.last is not None else seconds(got.run.get("heartbeatAt"))
-    part.seen(part.start)
-    attempts = attempts_of([part], placed, [got.facts], settle_minutes)
+    first, last = got.parts[0], got.parts[-1]
+    end = last.last if last.last is not None else seconds(got.run.get("heartbeatAt"))
+    first.start = _start(got)
+    first.seen(first.start)
+    facts = [Facts() for _ in got.parts[:-1]] + [got.facts]
+    attempts = attempts_of(got.parts, placed, facts, settle_minutes)
     return (*attempts[:-1], replace(attempts[-1], state=state, end=end))
 
 
@@ -253,14 +269,14 @@ def _provenance(got: _Fetched, placed: Placed, kept: Kept, files: Files) -> Prov
     return Provenance(
         reader=READER,
         files=tuple(sorted(files.read.items())),
-        records_read=len(got.part.steps),
+        records_read=sum(len(part.steps) for part in got.parts),
         records_expected=got.expected,
         records_damaged=got.damaged,
         step_source=placed.step_source,
         lossy=(*got.lossy, *kept.lossy, *files.not_fetched()),
         warnings=(
             *placed.warnings,
-            *warnings_of([got.part], placed),
+            *warnings_of(got.parts, placed),
             *got.warnings,
             *kept.warnings,
         ),

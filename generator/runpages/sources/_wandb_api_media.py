@@ -34,6 +34,8 @@ TABLES = 60
 MEDIA_FILES = 400
 """Images and sounds fetched of one run."""
 
+TOLD = 20
+"""Sentences about single media files."""
 FAILURES = 3
 """So many files that cannot be fetched, and the server is not well."""
 
@@ -119,30 +121,36 @@ class _Where(NamedTuple):
     attempt: int
 
 
-def samples_of(part: Part, placed: Placed, files: Files) -> Kept:
+def samples_of(parts: Sequence[Part], placed: Placed, files: Files) -> Kept:
     """Tables, images and sounds; one sentence names what is not read."""
     kept, gallery = Kept(), Gallery()
     unread: Counter[tuple[str, str]] = Counter()
-    tables = [found for found in part.media if found.content.get("_type") in _TABLES]
+    logged = [
+        (_where(found, part, number, placed), found.content)
+        for number, part in enumerate(parts)
+        for found in part.media
+    ]
+    tables = [one for one in logged if one[1].get("_type") in _TABLES]
     if len(tables) > TABLES:
         kept.warnings.append(f"{TABLES} of {len(tables):,} logged tables are read, the last ones")
     load = _limited(functools.partial(files.fetch, max_bytes=MEDIA_BYTES))
-    for found in tables[-TABLES:]:
-        where = _where(found, part, placed)
+    for where, content in tables[-TABLES:]:
         try:
-            kept.samples += _table(where, found.content, files, kept.warnings)
+            kept.samples += _table(where, content, files, kept.warnings)
         except (OSError, ValueError) as error:
-            kept.warnings.append(f"table {found.name}: cannot be read: {_words(error)}")
-    for found in part.media:
-        kind = str(found.content.get("_type", ""))[:60]
-        media = list(_media(_where(found, part, placed), found.content))
+            kept.warnings.append(f"table {where.name}: cannot be read: {_words(error)}")
+    for where, content in logged:
+        kind = str(content.get("_type", ""))[:60]
+        media = list(_media(where, content))
         for sample, path in media:
             gallery.add(sample, functools.cache(functools.partial(load, path)))
         if not media and kind not in _TABLES:
-            unread[found.name, kind] += 1
+            unread[where.name, kind] += 1
     samples, told = gallery.finish()
     kept.samples += samples
-    kept.warnings += told
+    kept.warnings += told[:TOLD]
+    if len(told) > TOLD:
+        kept.warnings.append(f"{len(told) - TOLD:,} more media files are left out")
     if unread:
         shown = ", ".join(f"{name} ({kind}, {n})" for (name, kind), n in sorted(unread.items())[:8])
         more = f" and {len(unread) - 8} more" if len(unread) > 8 else ""
@@ -165,13 +173,13 @@ def _limited(fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
     return load
 
 
-def _where(found: Found, part: Part, placed: Placed) -> _Where:
+def _where(found: Found, part: Part, number: int, placed: Placed) -> _Where:
     seconds = part.times[found.row]
     return _Where(
         found.name,
-        placed.step_at(0, found.row, placed.main),
+        placed.step_at(number, found.row, placed.main),
         seconds if math.isfinite(seconds) else None,
-        placed.attempt_at(0, found.row + 1),
+        placed.attempt_at(number, found.row + 1),
     )
 
 

@@ -6,14 +6,25 @@ import bisect
 import json
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ._wandb_part import Found, Part, flatten
 from ._wandb_records import RecordLog
 
-__all__ = ["add_events", "add_row", "add_summary", "empty_part", "named_number", "plain"]
+__all__ = [
+    "add_events",
+    "add_row",
+    "add_summary",
+    "empty_part",
+    "in_order_of_time",
+    "plain",
+    "split_at",
+]
 
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -23,7 +34,7 @@ def empty_part(name: str) -> Part:
     return Part(path=path, log=RecordLog(path))  # a log of which nothing is read
 
 
-def named_number(value: object) -> float | None:
+def _named_number(value: object) -> float | None:
     """Of `NaN` and the infinities, which JSON knows no numbers for."""
     return _NAMED.get(value) if isinstance(value, str) else None
 
@@ -34,7 +45,7 @@ def plain(value: object) -> object:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
-    number = named_number(value)
+    number = _named_number(value)
     return value if number is None else number
 
 
@@ -44,7 +55,7 @@ def _number(value: object) -> float | None:
             return float(value)
         except OverflowError:
             return math.inf if isinstance(value, int) and value > 0 else -math.inf
-    return named_number(value)
+    return _named_number(value)
 
 
 def add_row(part: Part, step: int, row: dict[str, Any]) -> None:
@@ -76,15 +87,67 @@ def add_row(part: Part, step: int, row: dict[str, Any]) -> None:
         column[1].append(value)
 
 
-def add_events(part: Part, rows: Iterable[dict[str, Any]]) -> None:
+def in_order_of_time(part: Part) -> None:
+    """Where lives of a process overlap in `_step`, puts the rows in the order they were logged in.
+
+    The server gives them by step, so that the lives come mixed; W&B itself logs a step once.
+    """
+    steps, times = np.array(part.steps, dtype=np.int64), np.array(part.times, dtype=np.float64)
+    if len(np.unique(steps)) == len(steps) or not np.isfinite(times).all():
+        return
+    order = np.argsort(times, kind="stable")
+    place = np.argsort(order)
+    part.steps, part.times = array("q", steps[order]), array("d", times[order])
+    for name, (rows, values) in part.columns.items():
+        new = place[np.array(rows, dtype=np.int64)]
+        by_row = np.argsort(new)
+        part.columns[name] = (array("q", new[by_row]), array("d", np.array(values)[by_row]))
+    part.media[:] = sorted(
+        (replace(found, row=int(place[found.row])) for found in part.media), key=lambda f: f.row
+    )
+
+
+def split_at(part: Part, restart: float | None) -> list[Part]:
+    """The rows before and after the start of the last process; one part if there is nothing to cut.
+
+    A process that goes on exactly where the one before stopped leaves no other trace.
+    """
+    times = np.array(part.times, dtype=np.float64)
+    if restart is None or not np.isfinite(times).all():
+        return [part]
+    cut = int(np.sum(times < restart))
+    if cut in {0, len(times)} or (times[:cut] >= restart).any():
+        return [part]
+    parts = [_rows_of(part, 0, cut), _rows_of(part, cut, len(times))]
+    parts[1].start = restart
+    return parts
+
+
+def _rows_of(part: Part, low: int, high: int) -> Part:
+    found = empty_part(part.path.name)
+    found.definitions = part.definitions
+    found.steps, found.times = part.steps[low:high], part.times[low:high]
+    found.seen(max(found.times))
+    for name, (rows, values) in part.columns.items():
+        begin, end = bisect.bisect_left(rows, low), bisect.bisect_left(rows, high)
+        if end > begin:
+            own = array("q", (row - low for row in rows[begin:end]))
+            found.columns[name] = (own, values[begin:end])
+    found.media = [replace(one, row=one.row - low) for one in part.media if low <= one.row < high]
+    return found
+
+
+def add_events(parts: Sequence[Part], rows: Iterable[dict[str, Any]]) -> None:
     """System readings by name, without the server's `system.`; after all rows of the history."""
-    times = part.times if all(map(math.isfinite, part.times)) else array("d")
-    ordered = array("d", sorted(times))
+    ordered = [array("d", sorted(filter(math.isfinite, part.times))) for part in parts]
     for row in rows:
         seconds = _number(row.get("_timestamp"))
         seconds = math.nan if seconds is None else seconds
-        part.seen(seconds if math.isfinite(seconds) else None)
-        before = bisect.bisect_right(ordered, seconds) if math.isfinite(seconds) else 0
+        number = sum(p.start is not None and p.start <= seconds for p in parts[1:])
+        part, before = parts[number], 0
+        if math.isfinite(seconds):
+            part.seen(seconds)
+            before = bisect.bisect_right(ordered[number], seconds)
         for key, branch in row.items():
             if key[:1] == "_":
                 continue
