@@ -202,6 +202,9 @@ class Artifact:
             "size": self.size,
             "digest": self.digest,
             "createdAt": "2026-01-01T00:00:00Z",
+            "fileCount": 1,
+            "ttlDurationSeconds": -2,
+            "ttlIsInherited": True,
             "tags": [],
             "aliases": [
                 {"id": f"a{number}", "alias": alias, "artifactCollection": sequence}

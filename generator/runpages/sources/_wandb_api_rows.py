@@ -67,6 +67,7 @@ def add_row(part: Part, step: int, row: dict[str, Any]) -> None:
     part.times.append(seconds)
     part.seen(seconds if math.isfinite(seconds) else None)
     values: list[tuple[str, float]] = []
+    media: list[Found] = []
     for key, branch in row.items():
         if key[:1] == "_" or not key:
             continue
@@ -75,10 +76,11 @@ def add_row(part: Part, step: int, row: dict[str, Any]) -> None:
             if found is not None:
                 values.append((name, found))
             elif isinstance(value, dict):
-                part.media.append(Found(row=number, name=name, content=value))
+                media.append(Found(row=number, name=name, content=value))
             elif value is not None:
                 part.texts[name] = part.texts.get(name, 0) + 1
-    # the server gives the keys of a row in any order: that of the series must not depend on it
+    # the server gives the keys of a row in any order: what is read must not depend on it
+    part.media += sorted(media, key=lambda found: found.name)
     for name in sorted(name for name, _ in values if name not in part.columns):
         part.columns[name] = (array("q"), array("d"))
     for name, value in values:
