@@ -345,8 +345,10 @@ class StoredRun:
             {
                 "id": f"f-{name}",
                 "name": name,
-                "url": self.file_urls.get(name, f"{base}/files/{self.path}/{name}?accessToken=T0"),
-                "directUrl": f"https://storage.invalid/{name}?Signature=S0",
+                "url": self.file_urls.get(
+                    name, f"{base}/files/{self.path}/{name}?accessToken=tok3n"
+                ),
+                "directUrl": f"https://storage.invalid/{name}?Signature=s1gn",
                 "sizeBytes": str(len(data)),
                 "mimetype": "application/octet-stream",
                 "updatedAt": "2026-01-01T00:00:00Z",

@@ -51,6 +51,7 @@ READER = "wandb-server 1"
 _METADATA = "wandb-metadata.json"
 _REQUIREMENTS = "requirements.txt"
 _CONSOLE = "output.log"
+_NO_ALERTS = "alerts of W&B are not read from its server, whose API does not tell them"
 _TEXT_BYTES = 1_000_000
 _CONSOLE_FILE_BYTES = 16_000_000
 _STATES = {
@@ -273,7 +274,7 @@ def _provenance(got: _Fetched, placed: Placed, kept: Kept, files: Files) -> Prov
         records_expected=got.expected,
         records_damaged=got.damaged,
         step_source=placed.step_source,
-        lossy=(*got.lossy, *kept.lossy, *files.not_fetched()),
+        lossy=(_NO_ALERTS, *got.lossy, *kept.lossy, *files.not_fetched()),
         warnings=(
             *placed.warnings,
             *warnings_of(got.parts, placed),
