@@ -139,6 +139,11 @@ def test_a_project_is_needed(project: str) -> None:
         list(open_source("wandb", "https://api.wandb.ai", project=project).discover())
 
 
+def test_an_entity_without_projects_is_a_sentence(server: WandbLoopback) -> None:
+    with pytest.raises(SourceError, match="no projects of this entity"):
+        list(source(server, "nobody").discover())
+
+
 def test_an_unknown_project_is_a_sentence(server: WandbLoopback) -> None:
     with pytest.raises(SourceError, match="no such project, or this key may not read it"):
         list(source(server, "team/nothing").discover())
@@ -218,7 +223,10 @@ def test_addresses() -> None:
     assert app_address("https://api.wandb.ai") == "https://wandb.ai"
     assert app_address("https://api.w.corp") == "https://app.w.corp"
     assert app_address("http://10.0.0.1:8080") == "http://10.0.0.1:8080"
+    assert api_address("http://[::1]:8080") == "http://[::1]:8080"
     assert open_source("wandb", page).name == "api.wandb.ai"
+    with pytest.raises(UsageError, match="Port"):
+        open_source("wandb", "https://host:port/")
 
 
 # --- the history
@@ -292,15 +300,17 @@ def test_a_page_that_repeats_the_one_before_is_refused(server: WandbLoopback) ->
 def test_rows_that_are_none_are_counted_and_cost_only_themselves(server: WandbLoopback) -> None:
     put(server, rows=losses(range(5)))
     good = losses(range(5))
-    rows = [good[0], "{", good[1], '{"loss": 1}', '{"_step": "x"}', good[2], "[1]", good[4]]
+    deep = ('{"_step": 3, "a": ' + '{"a": ' * 500 + "1" + "}" * 501, "[" * 100_000)
+    rows = [good[0], "{", good[1], '{"loss": 1}', '{"_step": "x"}', good[2], "[1]", *deep, good[4]]
     body = json.dumps({"data": {"project": {"run": {"history": rows}}}}).encode()
     server.faults = at("HistoryPage", Fault(body=body))
     run = only(server)
     assert run.series["loss"].step.tolist() == [0, 1, 2, 4]
-    assert run.provenance.records_damaged == 4
-    assert run.incomplete[:2] == (
+    assert run.provenance.records_damaged == 6
+    assert run.incomplete[:3] == (
         "1 row of the history cannot be read: each is no JSON",
         "3 rows of the history cannot be read: each names no step",
+        "2 rows of the history cannot be read: each is nested too deeply",
     )
 
 
@@ -507,7 +517,12 @@ def test_another_kind_of_server_is_named(server: WandbLoopback) -> None:
 
 
 def test_a_redirect_takes_no_query_elsewhere(server: WandbLoopback) -> None:
-    for target in ("https://elsewhere.invalid/graphql?token=tok3n", f"{server.url}/login"):
+    targets = (
+        "https://elsewhere.invalid/graphql?token=tok3n",
+        f"{server.url}/login",
+        "https://[bad?token=tok3n",
+    )
+    for target in targets:
         server.faults = at("Runs", Fault(status=307, headers={"Location": target}))
         with pytest.raises(SourceError) as caught:
             list(source(server).discover())
@@ -624,7 +639,17 @@ def test_definitions_by_name_and_by_place() -> None:
     assert settings_of(json.dumps(named)).definitions == (("loss", "", "it"),)
 
 
-@pytest.mark.parametrize("config", ["", "[1]", "{", '{"_wandb": 5}', '{"_wandb": {"value": []}}'])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "[1]",
+        "{",
+        '{"a": ' + "[" * 300 + "]" * 300 + "}",
+        '{"_wandb": 5}',
+        '{"_wandb": {"value": []}}',
+    ],
+)
 def test_a_configuration_of_another_shape_costs_only_itself(
     server: WandbLoopback, config: str
 ) -> None:
@@ -784,7 +809,7 @@ def test_tables_are_texts_or_tables(server: WandbLoopback) -> None:
 
 
 def test_files_are_fetched_from_the_trackers_own_host_only(server: WandbLoopback) -> None:
-    names = ["far", "moved", "port", "scheme"]
+    names = ["far", "moved", "port", "scheme", "none", "circle"]
     put(
         server,
         rows=[row(n, **{name: _image(f"media/{name}.png")}) for n, name in enumerate(names)],
@@ -793,16 +818,27 @@ def test_files_are_fetched_from_the_trackers_own_host_only(server: WandbLoopback
             "media/far.png": "https://storage.invalid/x?Signature=s1gn",
             "media/port.png": "http://127.0.0.1:1/x",
             "media/scheme.png": "file:///etc/passwd",
+            "media/none.png": "https://[bad",
+            "media/circle.png": "/circle",
         },
     )
-    moved = "GET /files/team/llm/r1/media/moved.png"
-    headers = {"Location": "http://localhost:1/secret?accessToken=tok3n"}
-    server.faults = at(moved, Fault(status=302, headers=headers))
+    targets = {
+        "GET /files/team/llm/r1/media/moved.png": "http://localhost:1/secret?accessToken=tok3n",
+        "GET /circle": "/circle",
+    }
+
+    def faults(request: Request, _count: int) -> Fault | None:
+        target = targets.get(request.operation)
+        return Fault(status=302, headers={"Location": target}) if target else None
+
+    server.faults = faults
     run = only(server)
     assert run.samples == ()
     told = " ".join((*run.provenance.lossy, *run.provenance.warnings))
     assert "1 file not fetched: each lies on storage.invalid, which is not the tracker's" in told
     assert "lies on localhost" in told
+    assert "none (step 4): its file cannot be read: its address is none" in told
+    assert "circle (step 5): its file cannot be read: the server sends on and on" in told
     assert "s1gn" not in told
     assert "tok3n" not in told
 

@@ -323,4 +323,3 @@ def test_reading_writes_nothing(logged: Logged, tmp_path, monkeypatch) -> None:
     for ref in source.discover():
         source.read(ref)
     assert list(tmp_path.rglob("*")) == []
-    assert "wandb" not in sys.modules

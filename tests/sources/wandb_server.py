@@ -230,6 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._let_in():
             self._answer(b"", status=401)
             return
+        if fault is not None and fault.status != 200:
+            self._answer(b"", fault)
+            return
         where = unquote(urlsplit(self.path).path).removeprefix("/files/")
         try:
             entity, project, name, file = where.split("/", 3)

@@ -160,7 +160,7 @@ def _history(got: _Fetched, client: Client, place: Place) -> None:
     last = json_object(got.run.get("historyKeys")).get("lastStep")
     last = last if type(last) is int and last >= 0 else None
     part, reasons = got.parts[0], dict[str, int]()
-    if got.expected != 0:
+    if got.expected != 0 or last is not None:
         for line in history_rows(client, place, last_step=last, expected=got.expected):
             if line.damage:
                 reasons[line.damage] = reasons.get(line.damage, 0) + 1

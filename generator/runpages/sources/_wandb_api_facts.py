@@ -8,13 +8,12 @@ the words of wandb-metadata.json.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ._wandb_api_rows import plain
+from ._wandb_api_rows import decoded, plain
 from ._wandb_facts import Facts
 
 __all__ = [
@@ -48,8 +47,8 @@ class Settings:
 def json_object(text: object) -> dict[str, Any]:
     """Of JSON text, or of what is decoded already; empty for anything else."""
     try:
-        found = json.loads(text) if isinstance(text, str | bytes) else text
-    except (ValueError, RecursionError):
+        found = decoded(text)
+    except ValueError:
         return {}
     return dict(found) if isinstance(found, dict) else {}
 

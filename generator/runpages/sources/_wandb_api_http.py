@@ -22,17 +22,20 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import IO, Any
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
 
 from runpages.errors import SourceError, UnreachableError
 
 __all__ = ["Client", "Elsewhere", "Patience", "Refused", "Spent", "TooLarge", "Trouble", "key_for"]
 
 _CHUNK = 1 << 16
+_HOPS = 4
+_MOVED = frozenset({301, 302, 303, 307, 308})
 _AGENT = "runpages"
+_URL_SIGNS = "%/:=&?~#+!$,;'@()*[]"
+"""What stands in an address as it is; everything else is quoted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,14 @@ class _Passing(Exception):
         self.wait_seconds = wait_seconds
 
 
+class _Moved(Exception):
+    """The file lies at another address."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.target = target
+
+
 def key_for(address: str) -> str:
     """The API key, from where the tracker's client has it: its variable, else the netrc file."""
     if key := os.environ.get("WANDB_API_KEY", "").strip():
@@ -100,34 +111,10 @@ def key_for(address: str) -> str:
     return (known.get(urlsplit(address).hostname or "") or ("", "", ""))[2] or ""
 
 
-class _OwnHostOnly(urllib.request.HTTPRedirectHandler):
-    """Follows a file's redirect on the host that was asked; a query is never sent on."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        if _origin(newurl) != _origin(req.full_url):
-            fp.close()
-            raise Elsewhere(f"lies on {_host(newurl)}, which is not the tracker's own host")
-        if req.data is not None:
-            return None
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]  # typeshed: HTTPMessage
-
-
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
     standard = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname or "", port or standard
+    return parts.scheme, parts.hostname or "", parts.port or standard
 
 
 def _host(url: str) -> str:
@@ -155,7 +142,6 @@ class Client:
             urllib.request.HTTPSHandler(),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
-            _OwnHostOnly(),
         ):
             self._opener.add_handler(handler)
 
@@ -179,12 +165,26 @@ class Client:
 
     def download(self, url: str, *, max_bytes: int) -> bytes:
         """A file on the tracker's own host. Raises Elsewhere for one that is not."""
-        url = urljoin(f"{self.address}/", url)
-        if _origin(url) != _origin(self.address):
+        for _ in range(_HOPS):
+            url = self._own(url)
+            request = urllib.request.Request(url, headers=self._headers())  # noqa: S310 - own
+            try:
+                data: bytes = self._tried(request, max_bytes)
+            except _Moved as moved:
+                url = urljoin(url, moved.target)
+            else:
+                return data
+        raise Refused("the server sends on and on")
+
+    def _own(self, url: str) -> str:
+        try:
+            url = urljoin(f"{self.address}/", url)
+            own = _origin(url) == _origin(self.address)
+        except ValueError as error:
+            raise Refused("its address is none") from error
+        if not own:
             raise Elsewhere(f"lies on {_host(url)}, which is not the tracker's own host")
-        request = urllib.request.Request(url, headers=self._headers())  # noqa: S310 - own origin
-        data: bytes = self._tried(request, max_bytes)
-        return data
+        return quote(url, safe=_URL_SIGNS)
 
     def _headers(self) -> dict[str, str]:
         headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
@@ -254,9 +254,7 @@ class Client:
         self.answered = True
         return data
 
-    def _status(
-        self, request: urllib.request.Request, error: urllib.error.HTTPError
-    ) -> Trouble | _Passing:
+    def _status(self, request: urllib.request.Request, error: urllib.error.HTTPError) -> Exception:
         code = error.code
         if code in {408, 425, 429} or code >= 500:
             wait = _seconds_of(error.headers.get("Retry-After", ""))
@@ -268,16 +266,18 @@ class Client:
                 unreachable=True,
             )
         if request.data is None:
-            return Refused(f"the server answers {code}")
+            target = error.headers.get("Location", "") if code in _MOVED else ""
+            return _Moved(target) if target else Refused(f"the server answers {code}")
         said = ""
         with contextlib.suppress(_Passing, OSError, http.client.HTTPException):
             said = self._said(_object(error.read(_CHUNK)))
-        if code in {301, 302, 303, 307, 308, 404, 405} and not said:
+        if code in {*_MOVED, 404, 405} and not said:
             return Trouble(
                 f"the server answers {code} at /graphql, where a W&B server takes queries",
                 remedy="check `location`: it is the address of the API, like https://api.wandb.ai",
             )
-        return Refused(f"the server answers {code}{said and f': {said}'}")
+        remedy = "use a key that may read it" if code == 403 else ""
+        return Refused(f"the server answers {code}{said and f': {said}'}", remedy=remedy)
 
     def _said(self, answer: Mapping[str, Any]) -> str:
         errors = answer.get("errors")

@@ -11,12 +11,13 @@ gives less than half of `samples` rows, else it is asked again in narrower range
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ._wandb_api_http import Client, Refused, TooLarge, Trouble
+from ._wandb_api_rows import decoded
 
 __all__ = [
     "Line",
@@ -148,7 +149,7 @@ def _paged(
         data = client.graphql(query, cursor=cursor, perPage=per_page, **variables)
         connection = _inner(data, *names)
         if not isinstance(connection, dict):
-            raise Refused("there is no such project, or this key may not read it")
+            raise Refused(f"there is no such {names[-2:][0]}, or this key may not read it")
         yield from _nodes(connection)
         page = connection.get("pageInfo")
         if not _inner(page, "hasNextPage"):
@@ -161,7 +162,10 @@ def _paged(
 
 def projects_of(client: Client, entity: str) -> list[str]:
     nodes = _paged(client, _PROJECTS, ("models",), per_page=PAGE_RUNS, entity=entity)
-    return [node["name"] for node in nodes if isinstance(node.get("name"), str)]
+    names = [node["name"] for node in nodes if isinstance(node.get("name"), str)]
+    if not names:
+        raise Refused("there are no projects of this entity, or this key may not read them")
+    return names
 
 
 def runs_of(client: Client, entity: str, project: str, filters: str) -> Iterator[dict[str, Any]]:
@@ -243,9 +247,9 @@ def _page(client: Client, place: Place, low: int, high: int, rows: int) -> list[
 
 def _line(text: Any, low: int) -> Line:
     try:
-        row = json.loads(text) if isinstance(text, str) else text
-    except (ValueError, RecursionError):
-        return Line(low, {}, "is no JSON")
+        row = decoded(text)
+    except ValueError as error:
+        return Line(low, {}, str(error))
     step = row.get("_step") if isinstance(row, dict) else None
     if isinstance(step, float) and step.is_integer():
         step = int(step)
@@ -268,12 +272,10 @@ def event_rows(client: Client, place: Place) -> tuple[list[dict[str, Any]], int 
     """System readings, and how many the server says it has (None: it does not say)."""
     found, rows = _events(client, place), []
     for text in found:
-        try:
-            row = json.loads(text) if isinstance(text, str) else text
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
+        with contextlib.suppress(ValueError):
+            row = decoded(text)
+            if isinstance(row, dict):
+                rows.append(row)
     try:
         names = {"entity": place.entity, "project": place.project, "name": place.name}
         count = _inner(client.graphql(_COUNTS, **names), "model", "bucket", "eventsLineCount")

@@ -20,18 +20,42 @@ __all__ = [
     "add_events",
     "add_row",
     "add_summary",
+    "decoded",
     "empty_part",
     "in_order_of_time",
     "plain",
     "split_at",
 ]
 
+MAX_DEPTH = 100
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def empty_part(name: str) -> Part:
     path = Path(name)
     return Part(path=path, log=RecordLog(path))  # a log of which nothing is read
+
+
+def decoded(text: object) -> Any:
+    """Of JSON text, or of what is decoded already. Raises ValueError with what is wrong."""
+    try:
+        found = json.loads(text) if isinstance(text, str | bytes) else text
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError("is no JSON") from error
+    level, depth = [found], 0
+    while level := [
+        inner
+        for value in level
+        if isinstance(value, dict | list)
+        for inner in (value.values() if isinstance(value, dict) else value)
+        if isinstance(inner, dict | list)
+    ]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError("is nested too deeply")
+    return found
 
 
 def _named_number(value: object) -> float | None:

@@ -31,10 +31,15 @@ def api_address(location: str) -> str:
     """Where queries go, from an API's address or the page of a run: no query, no run."""
     parts = urlsplit(location)
     host = parts.hostname or ""
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError as error:
+        raise UsageError(f"wandb: {location!r}: {error}") from error
+    if ":" in host:
+        host = f"[{host}]"
     if host.startswith("app."):
         host = f"api.{host.removeprefix('app.')}"
     host = _API_OF_APP.get(host, host)
-    port = f":{parts.port}" if parts.port else ""
     path = _RUN_PAGE.sub("", parts.path).rstrip("/").removesuffix("/graphql")
     return f"{parts.scheme}://{host}{port}{path}"
 
@@ -64,13 +69,14 @@ class WandbServer(ServerSource):
     ) -> None:
         super().__init__(
             location,
-            name=name or urlsplit(api_address(location)).hostname or "",
+            name=name,
             settle_minutes=settle_minutes,
             project=project.strip("/"),
             filter=filter.strip(),
             run_seconds=run_seconds,
         )
         self.location = api_address(location)
+        self.name = name or urlsplit(self.location).hostname or ""
         self.entity, _, self.only_project = self.project.partition("/")
         _check_filter(self.filter)
 
