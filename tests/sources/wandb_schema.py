@@ -56,12 +56,6 @@ type Project {
   runs(filters: JSONString, after: String, first: Int, order: String): RunConnection
   run(name: String!): Run
   bucket(name: String!, missingOk: Boolean): Run
-  sweep(sweepName: String!): Sweep
-}
-type Sweep {
-  id: ID! name: String! displayName: String method: String state: String description: String
-  bestLoss: Float config: String createdAt: DateTime updatedAt: DateTime runCount: Int
-  runCountExpected: Int
 }
 type RunEdge { node: Run! cursor: String! }
 type RunConnection { edges: [RunEdge!]! pageInfo: PageInfo! }
@@ -378,8 +372,6 @@ class Project:
     name: str
     entityName: str
     by_name: dict[str, StoredRun] = field(default_factory=dict)
-    sweeps: dict[str, str] = field(default_factory=dict)
-    """Name -> its configuration as YAML."""
 
     @property
     def id(self) -> str:
@@ -429,11 +421,6 @@ class Project:
 
     def bucket(self, _info: object, name: str, missingOk: bool = False) -> StoredRun | None:
         return self.by_name.get(name)
-
-    def sweep(self, _info: object, sweepName: str) -> dict[str, object] | None:
-        if sweepName not in self.sweeps:
-            return None
-        return {"id": "s", "name": sweepName, "config": self.sweeps[sweepName], "runCount": 1}
 
 
 @dataclass(kw_only=True)
