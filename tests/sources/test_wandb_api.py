@@ -297,16 +297,17 @@ def test_order_of_keys_does_not_matter(server: WandbLoopback) -> None:
 
 def test_lives_whose_own_steps_overlap_are_told_apart_by_time(server: WandbLoopback) -> None:
     """The server gives rows by step: without their times the lives would come mixed."""
-    first = losses(range(100))
+    first = losses(range(1500))
     second = [
-        json.dumps({"_step": step, "_timestamp": START + 1000 + step, "loss": 9.0})
-        for step in range(60, 150)
+        json.dumps({"_step": step, "_timestamp": START + 10_000 + step, "loss": 9.0, "word": "x"})
+        for step in range(100, 2000)
     ]
     put(server, rows=first + second)
     run = only(server)
-    assert [(a.first_step, a.last_step) for a in run.attempts] == [(0, 99), (60, 149)]
-    assert run.series["loss"].superseded.step.tolist() == list(range(60, 100))
-    assert run.provenance.records_read == 190
+    assert [(a.first_step, a.last_step) for a in run.attempts] == [(0, 1499), (100, 1999)]
+    assert run.series["loss"].superseded.step.tolist() == list(range(100, 1500))
+    assert run.provenance.records_read == 3400
+    assert run.incomplete == ()
 
 
 def test_the_last_process_start_parts_a_run_that_went_on_where_it_stopped(

@@ -84,10 +84,9 @@ def test_everything_that_stands_in_the_run(server: WandbLoopback) -> None:
     run = only(server)
     assert (run.name, run.group, run.job_type, run.tags) == ("my run", "g", "train", ("a", "b"))
     assert (run.description, run.author, run.seed) == ("why", "ada", 7)
-    layers = run.config["model"]
-    assert isinstance(layers, dict)
-    assert math.isnan(layers.pop("scale"))
-    assert run.config == {"lr": 3e-4, "seed": 7, "model": {"layers": 4}, "plain": 5}
+    assert run.config == {
+        "lr": 3e-4, "seed": 7, "model": {"layers": 4, "scale": "NaN"}, "plain": 5,
+    }  # fmt: skip
     assert math.isnan(run.summary.pop("loss"))
     assert run.summary == {"best.min": 0.1}
     assert run.code.commit == "c0ffee"
@@ -165,6 +164,19 @@ def test_machine_of_an_old_run_from_its_file_or_the_servers_table(server: WandbL
     assert (other.environment["os"], other.hardware.devices) == ("Linux-4", 4)
     assert (other.code.commit, other.code.remote) == ("abc", "git@h:r.git")
     assert other.command == "t.py -x"
+
+
+def test_of_several_writers_the_accelerators_are_not_known(server: WandbLoopback) -> None:
+    """Whether they ran at once, or one after the other, is not recorded."""
+    writers = {
+        host: {"host": host, "gpu_count": 8, "gpu": "H100", "startedAt": f"2026-01-02T03:04:0{n}Z"}
+        for n, host in enumerate(("n1", "n2"), start=6)
+    }
+    put(server, config=json.dumps({"_wandb": {"value": {"e": writers}}}), rows=losses(range(9)))
+    run = only(server)
+    assert (run.hardware.hosts, run.hardware.device) == (("n1", "n2"), "H100")
+    assert run.hardware.devices is None
+    assert [attempt.devices for attempt in run.attempts] == [None]
 
 
 def test_system_metrics_stand_on_the_clock(server: WandbLoopback) -> None:

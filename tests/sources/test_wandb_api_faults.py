@@ -158,12 +158,13 @@ def test_a_redirect_takes_no_query_elsewhere(server: WandbLoopback) -> None:
 
 
 def test_a_servers_words_are_cut_and_hold_no_key(server: WandbLoopback) -> None:
-    said = f"bad {KEY} at https://x.y/z?accessToken=tok3n " + "x" * 1000
+    said = f"bad {KEY} at https://x.y/z?accessToken=tok3n or http://u:tok3n@h " + "x" * 1000
     server.faults = at(
         "Runs", Fault(status=400, body=json.dumps({"errors": [{"message": said}]}).encode())
     )
     with pytest.raises(SourceError) as caught:
         list(source(server).discover())
+    assert "bad (key) at https://x.y or http://h" in str(caught.value)
     assert KEY not in str(caught.value)
     assert "tok3n" not in str(caught.value)
     assert len(str(caught.value)) < 400

@@ -112,10 +112,12 @@ def read_run(client: Client, place: Place, ref: RunRef, *, app: str, settle_minu
             end=attempts[-1].end,
             attempts=attempts,
             series=series_of(got.parts, placed),
-            config=dict(sorted(got.settings.config.items())),
+            config=got.settings.config,
             summary=summary_of(got.parts),
             code=code_of([got.facts]),
-            hardware=hardware_of([got.facts]),
+            hardware=hardware_of(
+                [*(Facts(texts={"host": host}) for host in _hosts(got)), got.facts]
+            ),
             environment=environment_of([got.facts]),
             command=command_of([got.facts]),
             datasets=tuple(kept.datasets),
@@ -209,6 +211,15 @@ def _facts(got: _Fetched, client: Client, place: Place, files: Files) -> None:
         facts.texts.setdefault("python", python)
     add_requirements(facts, _optional(got, files, _REQUIREMENTS))
     add_sampled_devices(facts, list(got.parts[-1].stats))
+    if len(_hosts(got)) > 1:
+        # at once or one after the other: how many were used together is not recorded
+        facts.numbers.pop("gpu_count", None)
+
+
+def _hosts(got: _Fetched) -> list[str]:
+    """Of all processes that wrote to the run."""
+    hosts = (text(process.get("host")) for process in got.settings.processes)
+    return list(dict.fromkeys(host for host in hosts if host))
 
 
 def _optional(got: _Fetched, files: Files, name: str, *, max_bytes: int = _TEXT_BYTES) -> bytes:

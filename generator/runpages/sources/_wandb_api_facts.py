@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ._wandb_api_rows import decoded, plain
+from ._wandb_api_rows import decoded
 from ._wandb_facts import Facts
 
 __all__ = [
@@ -61,7 +61,7 @@ def settings_of(text: object) -> Settings:
     processes = map(json_object, json_object(own.get("e")).values())
     versions = {"wandb": own.get("cli_version"), "python": own.get("python_version")}
     return Settings(
-        config={key: plain(_unwrapped(value)) for key, value in stored.items()},
+        config={key: _unwrapped(value) for key, value in sorted(stored.items())},
         definitions=tuple(_definitions(own.get("m"))),
         processes=tuple(sorted(processes, key=lambda p: str(p.get("startedAt", "")))),
         versions={name: text for name, text in versions.items() if isinstance(text, str)},

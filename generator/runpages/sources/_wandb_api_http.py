@@ -34,6 +34,7 @@ _CHUNK = 1 << 16
 _HOPS = 4
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _AGENT = "runpages"
+_ADDRESS = re.compile(r"(https?://)(?:[^\s/]*@)?([^\s/?#]*)\S*")
 _URL_SIGNS = "%/:=&?~#+!$,;'@()*[]"
 """What stands in an address as it is; everything else is quoted."""
 
@@ -259,7 +260,7 @@ class Client:
         if code in {408, 425, 429} or code >= 500:
             wait = _seconds_of(error.headers.get("Retry-After", ""))
             return _Passing(f"the server answers {code}", wait_seconds=wait)
-        if code == 401:
+        if code == 401 and request.data is not None:
             return Trouble(
                 "the server does not accept the API key" if self._key else "it asks for an API key",
                 remedy="set WANDB_API_KEY to a key of this server, by environment",
@@ -286,10 +287,10 @@ class Client:
         return self._clean(str(text or ""))
 
     def _clean(self, text: str) -> str:
-        """One short line without the key."""
+        """One short line without the key; of addresses the host alone."""
         if self._key:
             text = text.replace(self._key, "(key)")
-        return " ".join(re.sub(r"(https?://[^\s?@]*)[?@]\S*", r"\1", text).split())[:200]
+        return " ".join(_ADDRESS.sub(r"\1\2", text).split())[:200]
 
 
 def _object(data: bytes) -> dict[str, Any]:

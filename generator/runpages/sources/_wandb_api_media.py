@@ -21,7 +21,6 @@ from ._media import MEDIA_BYTES, Gallery
 from ._wandb_api_facts import json_object
 from ._wandb_api_http import Client, Elsewhere, Refused, Spent, TooLarge, Trouble
 from ._wandb_api_pages import MAX_ARTIFACTS, Place, artifacts_of, file_urls
-from ._wandb_api_rows import plain
 from ._wandb_part import Found, Part
 from ._wandb_steps import Placed
 
@@ -291,7 +290,7 @@ def _artifact(kept: Kept, node: dict[str, Any], *, used: bool) -> None:
         digest = digest if isinstance(digest, str) else ""
         kept.datasets.append(Dataset(name=name, version=version, digest=digest))
         return
-    metadata = json_object(plain(json_object(node.get("metadata"))))
+    metadata = json_object(node.get("metadata"))
     step = next((metadata[k] for k in _STEP_KEYS if type(metadata.get(k)) is int), None)
     if kind in _MODELS and step is not None and not used:
         size = str(node.get("size", ""))

@@ -141,15 +141,17 @@ def _nodes(connection: Any) -> Iterator[dict[str, Any]]:
 
 
 def _paged(
-    client: Client, query: str, names: tuple[str, ...], *, per_page: int, **variables: object
+    client: Client, query: str, *names: str, per_page: int, **variables: object
 ) -> Iterator[dict[str, Any]]:
     """Nodes of all pages of the connection at `names`. Raises Refused where there is none."""
     cursor, seen = None, set[str]()
     while True:
         data = client.graphql(query, cursor=cursor, perPage=per_page, **variables)
         connection = _inner(data, *names)
+        if connection is None and names == ("models",):
+            return
         if not isinstance(connection, dict):
-            raise Refused(f"there is no such {names[-2:][0]}, or this key may not read it")
+            raise Refused(f"there is no such {names[0]}, or this key may not read it")
         yield from _nodes(connection)
         page = connection.get("pageInfo")
         if not _inner(page, "hasNextPage"):
@@ -161,7 +163,7 @@ def _paged(
 
 
 def projects_of(client: Client, entity: str) -> list[str]:
-    nodes = _paged(client, _PROJECTS, ("models",), per_page=PAGE_RUNS, entity=entity)
+    nodes = _paged(client, _PROJECTS, "models", per_page=PAGE_RUNS, entity=entity)
     names = [node["name"] for node in nodes if isinstance(node.get("name"), str)]
     if not names:
         raise Refused("there are no projects of this entity, or this key may not read them")
@@ -173,14 +175,15 @@ def runs_of(client: Client, entity: str, project: str, filters: str) -> Iterator
     nodes = _paged(
         client,
         _RUNS,
-        ("project", "runs"),
+        "project",
+        "runs",
         per_page=PAGE_RUNS,
         entity=entity,
         project=project,
         filters=filters or "{}",
     )
     for node in nodes:
-        client.renew()
+        client.renew()  # the budget is for one page: nobody knows how many there are
         yield node
 
 
@@ -227,6 +230,9 @@ def history_rows(
             continue
         lines = [_line(text, low) for text in page]
         _check(lines, low)
+        if len(lines) >= rows and high - low > 1 and len({line.step for line in lines}) < rows:
+            width = (high - low) // 2  # steps logged twice: there may be more rows than `rows`
+            continue
         kept = [line for line in lines if line.damage or line.step < high]
         yield from kept
         seen += len(kept)
@@ -330,7 +336,9 @@ def artifacts_of(client: Client, place: Place, *, used: bool) -> Iterator[dict[s
     yield from _paged(
         client,
         query,
-        ("project", "run", "artifacts"),
+        "project",
+        "run",
+        "artifacts",
         per_page=PAGE_ARTIFACTS,
         entity=place.entity,
         project=place.project,

@@ -151,7 +151,7 @@ def split_at(part: Part, restart: float | None) -> list[Part]:
     if cut in {0, len(times)} or (times[:cut] >= restart).any():
         return [part]
     parts = [_rows_of(part, 0, cut), _rows_of(part, cut, len(times))]
-    parts[1].start = restart
+    parts[0].texts, parts[1].start = part.texts, restart
     return parts
 
 
