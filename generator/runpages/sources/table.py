@@ -36,6 +36,7 @@ class Row:
 _BUILT_IN = {
     "wandb": Row(
         target="runpages.sources.wandb_offline:WandbOffline",
+        server="runpages.sources.wandb_api:WandbServer",
         reads="Weights & Biases offline run folders and .wandb files",
     ),
     "tensorboard": Row(
