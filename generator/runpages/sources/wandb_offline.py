@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +20,12 @@ from ._wandb_build import (
     exit_state,
     losses_of,
     lossy_of,
-    series_of,
     summary_of,
     warnings_of,
 )
+from ._wandb_curves import Curves, curves_of
 from ._wandb_facts import Facts, code_of, command_of, facts_of, hardware_of
+from ._wandb_history import Store
 from ._wandb_media import Media, media_of
 from ._wandb_part import Part, clock, read_part
 from ._wandb_records import BLOCK, RecordLog, has_header
@@ -38,6 +39,7 @@ READER = "wandb 1"
 _RUN_FOLDER = re.compile(r"(offline-)?run-\d{8}_\d{6}-.+", re.DOTALL)
 _HEAD_RECORDS = 50
 """The run record is the second one of a file; this many are looked at for it."""
+_HEAD_BLOCKS = 8
 _TAIL_BLOCKS = 8
 
 
@@ -128,7 +130,8 @@ class WandbOffline(FileSource):
             for path in paths:
                 if not has_header(path):
                     raise SourceError(path, "does not begin as a .wandb file does")
-            parts = [read_part(path) for path in paths]
+            store = Store()
+            parts = [read_part(path, store) for path in paths]
         except OSError as error:
             reason = error.strerror or str(error)
             raise SourceError(error.filename or paths[0], f"cannot be read: {reason}") from error
@@ -140,19 +143,26 @@ class WandbOffline(FileSource):
                 remedy="copy the file again from where it was written",
             )
         placed = place(parts)
+        curves = curves_of(parts, placed)
         facts = [facts_of(part) for part in parts]
-        media = media_of(parts, placed)
-        return self._run(ref, parts, placed, facts, media)
+        media = media_of(parts, placed, curves)
+        return self._run(ref, parts, placed, curves, facts, media)
 
     def _run(
-        self, ref: RunRef, parts: list[Part], placed: Placed, facts: list[Facts], media: Media
+        self,
+        ref: RunRef,
+        parts: list[Part],
+        placed: Placed,
+        curves: Curves,
+        facts: list[Facts],
+        media: Media,
     ) -> Run:
         fields: dict[str, Any] = {}
         config: dict[str, Any] = {}
         for part in parts:
             fields |= part.run
             config |= part.config
-        attempts = attempts_of(parts, placed, facts, self.settle_minutes)
+        attempts = attempts_of(parts, placed, curves, facts, self.settle_minutes)
         seed = config.get("seed")
         return Run(
             ref=ref,
@@ -162,10 +172,11 @@ class WandbOffline(FileSource):
             start=next((p.start for p in parts if p.start is not None), None),
             end=max((a.end for a in attempts if a.end is not None), default=None),
             attempts=attempts,
-            series=series_of(parts, placed),
+            series=curves.series,
             config=config,
             summary=summary_of(parts),
-            group=fields.get("run_group", ""),
+            group=fields.get("run_group") or fields.get("sweep_id", ""),
+            parent=_parent(ref, fields),
             job_type=fields.get("job_type", ""),
             author=next((f.texts["username"] for f in facts if "username" in f.texts), ""),
             tags=fields.get("tags", ()),
@@ -188,7 +199,7 @@ class WandbOffline(FileSource):
     ) -> Provenance:
         files = [(part.path, part.log.bytes_read) for part in parts]
         files += [entry for one in facts for entry in one.files]
-        files += [(Path(path), size) for path, size in media.files]
+        files += media.files
         return Provenance(
             reader=READER,
             files=tuple(dict.fromkeys((self._below(path), size) for path, size in files)),
@@ -197,7 +208,7 @@ class WandbOffline(FileSource):
             records_damaged=sum(p.log.damaged for p in parts),
             bytes_damaged=sum(p.log.damaged_bytes + p.log.tail_bytes for p in parts),
             step_source=placed.step_source,
-            lossy=lossy_of(media),
+            lossy=lossy_of(parts),
             warnings=(
                 *placed.warnings,
                 *warnings_of(parts, placed),
@@ -207,9 +218,15 @@ class WandbOffline(FileSource):
         )
 
 
+def _parent(ref: RunRef, fields: Mapping[str, Any]) -> str:
+    """The run that this one was forked from."""
+    point = fields.get("branch_point")
+    return str(point.run) if point is not None and point.run != ref.run_id else ""
+
+
 def _look(path: Path) -> _Head:
     """Identity by the run record; without one by the file's name."""
-    for seen, (_, record) in enumerate(RecordLog(path)):
+    for seen, (_, record) in enumerate(RecordLog(path, window_blocks=_HEAD_BLOCKS)):
         if record.HasField("run") and record.run.run_id:
             run = record.run
             stamp = (run.start_time.seconds, run.start_time.nanos)
