@@ -111,14 +111,13 @@ def read_part(path: Path, store: Store) -> Part:
 
 def _one_by_one(part: Part, batch: Batch, found: Walk) -> _Loose:
     """Decodes the records that `walk` left."""
-    ends = np.cumsum(batch.sizes, dtype=np.int64)
+    ends = np.cumsum(batch.sizes)
     rows = np.cumsum(found.history) - found.history + part.history.rows
     nums, whole = found.nums, found.plain.copy()
     loose = _Loose()
     changed = 0
     for place in np.flatnonzero(~found.plain).tolist():
-        end = int(ends[place])
-        payload = batch.blob[end - batch.sizes[place] : end]
+        payload = batch.blob[ends[place] - batch.sizes[place] : ends[place]]
         record = part.log.decoded(payload)
         if record is None:
             continue

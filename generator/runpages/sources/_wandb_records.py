@@ -15,12 +15,11 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from google.protobuf.message import DecodeError, Message
 
@@ -183,12 +182,13 @@ class Batch(NamedTuple):
     """Whole records, one after the other."""
 
     blob: bytes
-    sizes: list[int]
+    sizes: NDArray[np.int64]
     """Bytes of each record."""
 
     def payloads(self) -> Iterator[bytes]:
-        for size, end in zip(self.sizes, accumulate(self.sizes), strict=True):
-            yield self.blob[end - size : end]
+        ends = np.cumsum(self.sizes)
+        for start, end in zip((ends - self.sizes).tolist(), ends.tolist(), strict=True):
+            yield self.blob[start:end]
 
 
 class RecordLog:
@@ -282,37 +282,34 @@ class RecordLog:
         sizes: list[int] = []
         size, view, crc32 = len(window), memoryview(window), zlib.crc32
         unpack, seeds = _FRAGMENT.unpack_from, _SEEDS
-        while at < size:
-            room = BLOCK - at % BLOCK
-            if room < 7:
-                at += room
-                continue
-            if at + 7 > size:
-                self.tail_bytes += size - at
-                break
-            crc, length, kind = unpack(window, at)
-            end = at + 7 + length
-            fits = 1 <= kind <= _LAST and length <= room - 7
-            if fits and end > size:
-                self.tail_bytes += size - at
-                break
-            data = view[at + 7 : end]
-            if not fits or crc32(data, seeds[kind]) != crc:
-                end = min(at + room, size)
-                if last and end == size and not any(view[at:]):
-                    # space that the file system allocated and the process never filled
-                    self.tail_bytes += size - at
+        for block in range(0, size, BLOCK):
+            limit = min(block + BLOCK, size)
+            while limit - at >= 7:
+                crc, length, kind = unpack(window, at)
+                end = at + 7 + length
+                data = view[at + 7 : end]
+                fits = 1 <= kind <= _LAST and end <= block + BLOCK
+                if fits and end > size:
                     break
-                self._lose(end - at)
-            elif kind == _WHOLE and not self._parts:
-                pieces.append(data)
-                sizes.append(length)
-            else:
-                self._fragment(kind, data, pieces, sizes)
-            at = end
+                if not fits or crc32(data, seeds[kind]) != crc:
+                    if last and limit == size and not any(view[at:]):
+                        break  # space that the file system allocated and the process never filled
+                    self._lose(limit - at)
+                    at = limit
+                elif kind == _WHOLE and not self._parts:
+                    pieces.append(data)
+                    sizes.append(length)
+                    at = end
+                else:
+                    self._fragment(kind, data, pieces, sizes)
+                    at = end
+            # a block's last bytes are padding where no head fits in; others are cut off
+            if block + BLOCK - at >= 7:
+                self.tail_bytes += limit - at
+            at = limit
         # views would keep the whole window in memory
         self._parts = [bytes(part) for part in self._parts]
-        return Batch(b"".join(pieces), sizes)
+        return Batch(b"".join(pieces), np.array(sizes, dtype=np.int64))
 
     def _fragment(
         self, kind: int, data: memoryview, pieces: list[memoryview | bytes], sizes: list[int]

@@ -92,7 +92,7 @@ def _varint(buffer: Bytes, at: Offsets) -> tuple[Offsets, Offsets, Offsets]:
 
 def walk(batch: Batch) -> Walk | None:
     """None if too few records of the batch have the usual form."""
-    sizes = np.array(batch.sizes, dtype=np.int32)
+    sizes = batch.sizes.astype(np.int32)
     if len(sizes) < _FEW:
         return None
     buffer = np.frombuffer(batch.blob + _PADDING, dtype=np.uint8)
@@ -239,7 +239,10 @@ def _read(
 
 
 class _Texts:
-    """Keys and values of the items as arrow arrays; only what is asked for is copied."""
+    """Keys and values of the items as arrow arrays; only what is asked for is copied.
+
+    Arrays change hands by buffers and DLPack: the usual ways import pandas where it is installed.
+    """
 
     def __init__(self, blob: bytes, items: _Items) -> None:
         import pyarrow as pa
@@ -256,7 +259,9 @@ class _Texts:
         self._count = len(items.start)
 
     def _take(self, piece: int, which: Ints) -> Any:
-        return self._pieces.take(self._arrow.array((4 * which + piece).astype(np.int32)))
+        places = self._arrow.py_buffer((4 * which + piece).astype(np.int32))
+        indices = self._arrow.Array.from_buffers(self._arrow.int32(), len(which), [None, places])
+        return self._pieces.take(indices)
 
     def names(self) -> tuple[list[str], Ints]:
         """The names of the items, and for each item which it has; -1 for one that is no text."""
@@ -273,7 +278,7 @@ class _Texts:
                 places[name] = len(names)
                 names.append(name)
             place.append(places[name])
-        return names, np.array(place, dtype=np.int64)[found.indices.to_numpy()]
+        return names, np.array(place, dtype=np.int64)[np.from_dlpack(found.indices)]
 
     def values(self, which: Ints) -> Any:
         """The values as bytes."""
@@ -317,7 +322,7 @@ def _parse(values: Any, value: Floats, fine: Bools, places: Ints) -> None:
     import pyarrow as pa
 
     try:
-        value[places] = values.cast(pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        value[places] = np.from_dlpack(values.cast(pa.string()).cast(pa.float64()))
     except pa.ArrowInvalid:
         for place, text in zip(places.tolist(), values.to_pylist(), strict=True):
             try:
