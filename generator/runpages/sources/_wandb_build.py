@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from runpages.model import Attempt
@@ -55,9 +55,7 @@ def attempts_of(
                     end=_end(part) if own == final else span.last_time,
                     first_step=span.first_step,
                     last_step=span.last_step,
-                    state=_state(part, settle_minutes, last=number == len(parts) - 1)
-                    if own == final
-                    else "ended",
+                    state=_state(parts, number, settle_minutes) if own == final else "ended",
                     host=fact.texts.get("host", ""),
                     devices=fact.numbers.get("gpu_count"),
                 )
@@ -72,10 +70,15 @@ def _end(part: Part) -> float | None:
     return part.last
 
 
-def _state(part: Part, settle_minutes: float, *, last: bool) -> str:
-    if part.exit_code is not None:
-        return exit_state(part.exit_code)
-    return settled_state(part.last, settle_minutes) if last else "ended"
+def _state(parts: Sequence[Part], number: int, settle_minutes: float) -> str:
+    code = parts[number].exit_code
+    if code is not None:
+        return exit_state(code)
+    if number < len(parts) - 1:
+        return "ended"
+    # a process that died before it recorded a time says nothing; the one before it does
+    last = next((part.last for part in reversed(parts) if part.last is not None), None)
+    return settled_state(last, settle_minutes)
 
 
 def summary_of(parts: Sequence[Part]) -> dict[str, object]:
@@ -139,26 +142,29 @@ def lossy_of(parts: Sequence[Part]) -> tuple[str, ...]:
         for (kind, name), count in part.others.unread.items():
             names = unread.setdefault(kind, {})
             names[name] = names.get(name, 0) + count
-    sentences = []
-    for kind, names in sorted(unread.items()):
-        shown = ", ".join(sorted(names)[:8]) + (
-            f" and {len(names) - 8} more" if len(names) > 8 else ""
-        )
-        sentences.append(f"{sum(names.values()):,} objects of the type {kind} are left out: {shown}")
-    files = sum(a.files for part in parts for a in part.artifacts if not is_internal(a))
+    sentences = [
+        f"{kind} is not read: {_few(names)} ({sum(names.values()):,} logged)"
+        for kind, names in sorted(unread.items())
+    ]
+    artifacts = [artifact for part in parts for artifact in part.artifacts]
+    files = sum(a.files for a in artifacts if not is_internal(a))
     if files:
         sentences.append(
-            f"the {files:,} files of its artifacts are not read: they lie outside the run's folder"
+            f"the {files:,} file{'s' if files > 1 else ''} of its artifacts are not read: "
+            "they lie outside the run's folder"
         )
-    tables = sorted(
-        {a.name for part in parts for a in part.artifacts if a.type == "run_table" and a.files > 1}
-    )
-    if tables:
+    if tables := {a.name for a in artifacts if a.type == "run_table" and a.files > 1}:
         sentences.append(
-            f"media inside tables is not in the run's folder and left out: {', '.join(tables[:8])}"
-            + (f" and {len(tables) - 8} more" if len(tables) > 8 else "")
+            f"images and sounds in tables lie outside the run's folder and are not read: "
+            f"{_few(tables)}"
         )
     return tuple(sentences)
+
+
+def _few(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:8])
+    return shown if len(ordered) <= 8 else f"{shown} and {len(ordered) - 8} more"
 
 
 def _texts(parts: Sequence[Part]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ def _spool(
 ) -> None:
     """Rows of attempts that do not fall."""
     cuts = [0, *(np.flatnonzero(np.diff(attempts)) + 1).tolist(), len(attempts)]
-    for start, end in zip(cuts, cuts[1:]):
+    for start, end in pairwise(cuts):
         if start < end:
             rows = slice(start, end)
             spool.extend(

@@ -83,9 +83,7 @@ def media_of(parts: Sequence[Part], placed: Placed, curves: Curves) -> Media:
     return media
 
 
-def _pictures(
-    media: Media, gallery: Gallery, files: Path, found: Found, sample: Sample
-) -> None:
+def _pictures(media: Media, gallery: Gallery, files: Path, found: Found, sample: Sample) -> None:
     """Images and sounds, single ones and lists."""
     kind = "audio" if str(found.content["_type"]).startswith("audio") else "image"
     for where, caption in _listed(found.content):
@@ -122,9 +120,7 @@ def _spaced(
     count = len(logged)
     if count <= PER_NAME:
         return logged
-    media.warnings.append(
-        f"{name}: {PER_NAME} of its {count:,} tables are read, evenly spaced"
-    )
+    media.warnings.append(f"{name}: {PER_NAME} of its {count:,} tables are read, evenly spaced")
     return [logged[round(i * (count - 1) / (PER_NAME - 1))] for i in range(PER_NAME)]
 
 

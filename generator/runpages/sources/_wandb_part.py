@@ -21,6 +21,7 @@ __all__ = ["CONSOLE_BYTES", "Artifact", "Part", "clock", "read_part"]
 
 CONSOLE_BYTES = 64_000
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """An artifact as its record names it; its files lie elsewhere."""
@@ -112,7 +113,7 @@ def read_part(path: Path, store: Store) -> Part:
 def _one_by_one(part: Part, batch: Batch, found: Walk) -> _Loose:
     """Decodes the records that `walk` left."""
     ends = np.cumsum(batch.sizes)
-    rows = np.cumsum(found.history) - found.history + part.history.rows
+    rows = np.cumsum(found.history, dtype=np.int64) - found.history + part.history.rows
     nums, whole = found.nums, found.plain.copy()
     loose = _Loose()
     changed = 0
@@ -124,16 +125,18 @@ def _one_by_one(part: Part, batch: Batch, found: Walk) -> _Loose:
         nums[place], whole[place] = record.num, True
         row, kind = int(rows[place]) + len(loose.rows), kind_of(payload)
         if kind == OUTPUT:
-            _output(part, record.output_raw)
+            _output(part, record.output_raw, row)
         elif kind == STATS:
-            _stats(part, loose, record.stats, row)
+            loose.readings.append(_readings(part, record.stats, row))
         elif kind == HISTORY or record.HasField("history"):
             loose.rows[place] = row_of(record.history, row, part.others)
         elif kind == SUMMARY or record.HasField("summary"):
             changed = _summary_until(part, found, changed, place)
             _summary(part, record.summary)
+        elif record.HasField("stats"):
+            loose.readings.append(_readings(part, record.stats, row))
         else:
-            _rare(part, loose, record, row)
+            _rare(part, record, row)
     _summary_until(part, found, changed, len(ends))
     part.log.took(nums[whole])
     return loose
@@ -171,13 +174,13 @@ def _rows_of(found: Walk, loose: dict[int, Row]) -> tuple[Rows, list[str]]:
     if loose:
         for place, one in loose.items():
             steps[number[place]], times[number[place]] = one.step, one.seconds
-        own, own_names = _listed(loose.values())
+        own_rows, own_names = _listed(loose.values())
         places = {text: at for at, text in enumerate(names)}
         known = [places.setdefault(text, len(places)) for text in own_names]
-        at_row = number[list(loose)][own.row]
+        at_row = number[list(loose)][own_rows.row]
         row = np.concatenate([row, at_row])
-        name = np.concatenate([name, np.array(known, dtype=np.int64)[own.name]])
-        value = np.concatenate([value, own.value])
+        name = np.concatenate([name, np.array(known, dtype=np.int64)[own_rows.name]])
+        value = np.concatenate([value, own_rows.value])
         order = np.argsort(row, kind="stable")
         row, name, value = row[order], name[order], value[order]
         names = list(places)
@@ -208,7 +211,7 @@ def _summary(part: Part, changes: Any) -> None:
         summary.pop(item.key or ".".join(item.nested_key), None)
 
 
-def _stats(part: Part, loose: _Loose, stats: Any, row: int) -> None:
+def _readings(part: Part, stats: Any, row: int) -> Row:
     seconds = clock(stats.timestamp)
     part.seen(seconds)
     numbers = []
@@ -219,10 +222,18 @@ def _stats(part: Part, loose: _Loose, stats: Any, row: int) -> None:
             continue
         if item.key and item.key[0] != "_":
             numbers.append((item.key, value))
-    loose.readings.append(Row(row, math.nan if seconds is None else seconds, numbers))
+    return Row(row, math.nan if seconds is None else seconds, numbers)
 
 
-def _output(part: Part, output: Any) -> None:
+def _rare(part: Part, record: Any, row: int) -> None:
+    """A record of a kind that a file holds few of."""
+    for name, take in _RARE:
+        if record.HasField(name):
+            take(part, getattr(record, name), row)
+            return
+
+
+def _output(part: Part, output: Any, _: int) -> None:
     part.seen(clock(output.timestamp))
     line = output.line[-CONSOLE_BYTES:]
     part.console.append(line)
@@ -231,55 +242,44 @@ def _output(part: Part, output: Any) -> None:
         part.console_size -= len(part.console.popleft())
 
 
-def _rare(part: Part, loose: _Loose, record: Any, row: int) -> None:
-    if record.HasField("run"):
-        _run(part, record.run)
-    elif record.HasField("config"):
-        _config(part, record.config)
-    elif record.HasField("metric"):
-        metric = record.metric
-        part.definitions.append((metric.name, metric.glob_name, metric.step_metric))
-    elif record.HasField("environment"):
-        part.environment.append(record.environment)
-        if part.start is None:
-            part.start = clock(record.environment.started_at)
-            part.seen(part.start)
-    elif record.HasField("exit"):
-        part.exit_code = record.exit.exit_code
-        part.runtime = float(record.exit.runtime)
-    elif record.HasField("artifact"):
-        part.artifacts.append(_artifact(record.artifact, row))
-    elif record.HasField("use_artifact"):
-        used = record.use_artifact
-        part.artifacts.append(Artifact(row=row, type=used.type, name=used.name, used=True))
-    elif record.HasField("alert"):
-        part.alerts.append(Found(row=row, content=record.alert))
-    elif record.HasField("telemetry"):
-        _telemetry(part, record.telemetry)
-    else:
-        _control_first(part, loose, record, row)
+def _defined(part: Part, metric: Any, _: int) -> None:
+    part.definitions.append((metric.name, metric.glob_name, metric.step_metric))
 
 
-def _artifact(record: Any, row: int) -> Artifact:
-    contents = record.manifest.contents
-    return Artifact(
-        row=row,
-        type=record.type,
-        name=record.name,
-        digest=record.digest,
-        aliases=tuple(record.aliases),
-        metadata=record.metadata,
-        files=len(contents),
-        size_bytes=sum(entry.size for entry in contents),
+def _environment(part: Part, environment: Any, _: int) -> None:
+    part.environment.append(environment)
+    if part.start is None:
+        part.start = clock(environment.started_at)
+        part.seen(part.start)
+
+
+def _exit(part: Part, end: Any, _: int) -> None:
+    part.exit_code = end.exit_code
+    part.runtime = float(end.runtime)
+
+
+def _artifact(part: Part, artifact: Any, row: int) -> None:
+    contents = artifact.manifest.contents
+    part.artifacts.append(
+        Artifact(
+            row=row,
+            type=artifact.type,
+            name=artifact.name,
+            digest=artifact.digest,
+            aliases=tuple(artifact.aliases),
+            metadata=artifact.metadata,
+            files=len(contents),
+            size_bytes=sum(entry.size for entry in contents),
+        )
     )
 
 
-def _control_first(part: Part, loose: _Loose, record: Any, row: int) -> None:
-    """Readings and console lines before whose field a writer put another one."""
-    if record.HasField("stats"):
-        _stats(part, loose, record.stats, row)
-    elif record.HasField("output_raw"):
-        _output(part, record.output_raw)
+def _used(part: Part, artifact: Any, row: int) -> None:
+    part.artifacts.append(Artifact(row=row, type=artifact.type, name=artifact.name, used=True))
+
+
+def _alert(part: Part, alert: Any, row: int) -> None:
+    part.alerts.append(Found(row=row, content=alert))
 
 
 _RUN_TEXTS = (
@@ -295,7 +295,7 @@ _RUN_TEXTS = (
 )
 
 
-def _run(part: Part, run: Any) -> None:
+def _run(part: Part, run: Any, row: int) -> None:
     for name in _RUN_TEXTS:
         if getattr(run, name):
             part.run[name] = getattr(run, name)
@@ -306,15 +306,15 @@ def _run(part: Part, run: Any) -> None:
             part.run[name] = getattr(run, name)
     part.start = clock(run.start_time) or part.start
     part.seen(part.start)
-    _config(part, run.config)
-    _telemetry(part, run.telemetry)
+    _config(part, run.config, row)
+    _telemetry(part, run.telemetry, row)
 
 
 def _path_of(item: Any) -> tuple[str, ...]:
     return (item.key,) if item.key else tuple(item.nested_key)
 
 
-def _config(part: Part, changes: Any) -> None:
+def _config(part: Part, changes: Any, _: int) -> None:
     for item in changes.update:
         path = _path_of(item)
         if path and path[0] != "_wandb":
@@ -328,7 +328,21 @@ def _config(part: Part, changes: Any) -> None:
             branch.pop(last, None)
 
 
-def _telemetry(part: Part, telemetry: Any) -> None:
+def _telemetry(part: Part, telemetry: Any, _: int) -> None:
     for name in ("python_version", "cli_version"):
         if getattr(telemetry, name):
             part.telemetry[name] = getattr(telemetry, name)
+
+
+_RARE = (
+    ("run", _run),
+    ("config", _config),
+    ("metric", _defined),
+    ("environment", _environment),
+    ("exit", _exit),
+    ("artifact", _artifact),
+    ("use_artifact", _used),
+    ("alert", _alert),
+    ("telemetry", _telemetry),
+    ("output_raw", _output),
+)

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from google.protobuf.message import DecodeError, Message
+from numpy.typing import ArrayLike, NDArray
 
 from ._protobuf import declare
 
@@ -249,7 +248,7 @@ class RecordLog:
             return None
 
     def took(self, nums: ArrayLike) -> None:
-        """Counts records by their `num`, in the order of the file; a gap tells how many are lost."""
+        """Counts records by their `num`, in the order of the file; a gap tells what is lost."""
         num = np.asarray(nums, dtype=np.int64)
         if not len(num):
             return

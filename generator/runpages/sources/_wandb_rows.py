@@ -1,4 +1,4 @@
-"""Rows of the history that the decoder looks at one by one: they may hold other things than numbers."""
+"""Rows of the history one by one: they may hold other things than numbers."""
 
 from __future__ import annotations
 
@@ -147,9 +147,7 @@ def _number(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _object(
-    value: Mapping[str, Any], others: Others, found: Found
-) -> Iterator[tuple[str, float]]:
+def _object(value: Mapping[str, Any], others: Others, found: Found) -> Iterator[tuple[str, float]]:
     """Numbers of a histogram; other objects are put aside."""
     kind = str(value["_type"])
     if kind == "histogram":

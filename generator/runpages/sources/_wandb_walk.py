@@ -75,10 +75,11 @@ class _Items(NamedTuple):
         return _Items(*(column[which] for column in self))
 
 
-def _varint(buffer: Bytes, at: Offsets) -> tuple[Offsets, Offsets, Offsets]:
+def _varint(buffer: Bytes, at: Offsets) -> tuple[Offsets, Offsets, Ints]:
     """(values, positions behind them, indices of those that are too long)."""
     byte = buffer[at]
-    value, after = (byte & 0x7F).astype(np.int32), at + np.int32(1)
+    value = (byte & 0x7F).astype(np.int32)
+    after = (at + 1).astype(np.int32)
     more = np.flatnonzero(byte >= 0x80)
     for shift in range(7, 7 * _SHORT, 7):
         if not len(more):
@@ -98,11 +99,11 @@ def walk(batch: Batch) -> Walk | None:
     buffer = np.frombuffer(batch.blob + _PADDING, dtype=np.uint8)
     ends = np.cumsum(sizes, dtype=np.int32)
     starts = ends - sizes
-    num, at, long = _varint(buffer, starts + np.int32(1))
+    num, at, long = _varint(buffer, starts + 1)
     plain = buffer[starts] == _NUM
     plain[long] = False
     tag = buffer[at]
-    length, body, long = _varint(buffer, at + np.int32(1))
+    length, body, long = _varint(buffer, at + 1)
     plain[long] = False
     plain &= (body + length == ends) & ((tag == _ROW) | (tag == _CHANGES))
     ours = np.flatnonzero(plain)
@@ -149,7 +150,7 @@ class _Lockstep:
                 self.good[record] = False
                 break
             tag = self._buffer[at]
-            length, inner, long = _varint(self._buffer, at + np.int32(1))
+            length, inner, long = _varint(self._buffer, at + 1)
             after = inner + length
             item = (tag == _ITEM) & (after <= end)
             item[long] = False
@@ -173,7 +174,7 @@ class _Lockstep:
         """`HistoryStep`: empty for 0, else `num` alone; once in a row."""
         fits &= self._history[record] & ~self._stepped[record]
         self._stepped[record] = True
-        value, behind, long = _varint(self._buffer, np.minimum(inner + np.int32(1), after))
+        value, behind, long = _varint(self._buffer, np.minimum(inner + 1, after))
         named = (self._buffer[inner] == _NUM) & (behind == after)
         named[long] = False
         empty = inner == after
@@ -184,16 +185,16 @@ class _Lockstep:
         """One item each: a key or the parts of a nested one, then the value, and nothing else."""
         buffer = self._buffer
         first = buffer[start]
-        length, at, long = _varint(buffer, start + np.int32(1))
+        length, at, long = _varint(buffer, start + 1)
         self.good[record[long]] = False
         key_end = np.minimum(at + length, end)
         more = np.flatnonzero((buffer[key_end] == _NESTED) & (key_end < end))
         while len(more):
-            length, at, long = _varint(buffer, key_end[more] + np.int32(1))
+            length, at, long = _varint(buffer, key_end[more] + 1)
             self.good[record[more[long]]] = False
             key_end[more] = np.minimum(at + length, end[more])
             more = more[(buffer[key_end[more]] == _NESTED) & (key_end[more] < end[more])]
-        length, value, long = _varint(buffer, key_end + np.int32(2))
+        length, value, long = _varint(buffer, key_end + 2)
         fine = (first == _KEY) | (first == _NESTED)
         fine &= (buffer[key_end] == _VALUE[0]) & (buffer[key_end + 1] == _VALUE[1])
         fine &= (value + length == end) & (length > 0)
@@ -220,11 +221,12 @@ def _read(
     at_rows = np.flatnonzero(row)
     value, fine = _numbers(buffer, texts, items.take(at_rows), at_rows)
     plain[items.record[at_rows[~fine]]] = False
-    segment = np.cumsum(other & ~plain)
+    segment = np.cumsum(other & ~plain, dtype=np.int64)
     if segment[-1] >= _SEGMENTS or not texts.all_text(np.flatnonzero(~row)):
         plain[~is_row] = False
     kept = plain[items.record[at_rows]]
     at_rows, value = at_rows[kept], value[kept]
+    at_summaries = np.flatnonzero(~row & plain[items.record])
     return Walk(
         plain=plain,
         history=plain & is_row,
@@ -234,7 +236,7 @@ def _read(
         row=items.record[at_rows],
         name=name[at_rows],
         value=value,
-        summary=_last_texts(texts, items, name, np.flatnonzero(~row & plain[items.record]), segment),
+        summary=_last_texts(texts, items, name, at_summaries, segment),
     )
 
 
