@@ -9,7 +9,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from ._tf_frames import windows
-from ._tf_values import Settings, Unread, decoded
+from ._tf_values import GRAPHS, Settings, Unread, decoded
 from ._tfevents import Damage, HParams
 
 __all__ = ["Head", "look"]
@@ -77,7 +77,7 @@ class _Seen:
         for tag, content in event.values:
             if isinstance(content, Settings):
                 self._setting(content.content)
-            elif not (isinstance(content, Unread) and content.apart):
+            elif not isinstance(content, Unread) or not (content.apart or content.what == GRAPHS):
                 self.values += 1
                 self.plain = self.plain and isinstance(content, float) and tag not in self.tags
                 self.tags.add(tag)

@@ -86,17 +86,9 @@ class Samples:
     def text(self, name: str, moment: Moment, text: str) -> None:
         self._add(Sample(kind="text", name=name, text=text), moment, None)
 
-    def media(
-        self,
-        sample: Sample,
-        moment: Moment,
-        path: Path,
-        offset: int,
-        size: int,
-        at: tuple[int, int],
-    ) -> None:
-        """An image or a sound; `offset`, `size` of its event's payload, `at`: value, element."""
-        self._add(sample, moment, partial(_load, path, offset, size, at))
+    def media(self, sample: Sample, moment: Moment, place: MediaPlace) -> None:
+        """An image or a sound."""
+        self._add(sample, moment, partial(_load, place))
 
     def _add(self, sample: Sample, moment: Moment, load: Callable[[], bytes] | None) -> None:
         row = self._rows.setdefault((sample.kind, sample.name), _Row())

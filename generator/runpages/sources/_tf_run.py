@@ -20,7 +20,7 @@ from ._tf_attempts import FileLives, Span, joined, restarts
 from ._tf_frames import windows
 from ._tf_media import MediaPlace, Moment, Samples
 from ._tf_rows import Book, Other, Rows, rows_of
-from ._tf_values import Distribution, Pictures, Settings, Text, Unread
+from ._tf_values import GRAPHS, Distribution, Pictures, Settings, Text, Unread
 from ._tfevents import Damage
 from .spool import Spool
 
@@ -110,7 +110,7 @@ class RunReading:
         for window in windows(path, file.damage):
             found = rows_of(window, self.book, file.damage)
             file.events += found.events
-            self.unread["graphs"] += found.graphs
+            self.unread[GRAPHS] += found.graphs
             waiting.append(found)
             rows += len(found.tag)
             if rows >= _BATCH_ROWS:

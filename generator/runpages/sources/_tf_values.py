@@ -15,6 +15,7 @@ from ._histogram import summarised
 from ._tfevents import Event
 
 __all__ = [
+    "GRAPHS",
     "MAX_SECONDS",
     "Content",
     "Decoded",
@@ -36,6 +37,7 @@ _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", _HALF: "<f2"}
 _MAX_BUCKETS = 100_000
 _UNREAD = {"pr_curves": "PR curves", "mesh": "meshes"}
 _LAYOUT = "custom_scalars"
+GRAPHS = "graphs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Unread:
 
     what: str
     apart: bool = False
-    """Whether it is no row of the run: a graph, or an arrangement of charts."""
+    """Whether it is no row of the run but an arrangement of charts."""
 
 
 Content = float | Text | Pictures | Distribution | Settings | Unread
@@ -141,7 +143,7 @@ def _of_tensor(tensor: Any, plugin: str) -> Content:
     if plugin in _UNREAD:
         return Unread(_UNREAD[plugin])
     if plugin.startswith("graph"):
-        return Unread("graphs", apart=True)
+        return Unread(GRAPHS)
     if tensor.dtype == _STRING:
         if plugin in {"images", "image"}:
             # width, height, then the images
