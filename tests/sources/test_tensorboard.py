@@ -227,18 +227,6 @@ def test_points_equal_tensorboards_own_count(tmp_path: Path) -> None:
     assert points == accumulated(tmp_path) == {"loss": 50, "acc": 30}
 
 
-def test_histograms_and_images_are_counted_as_not_read(tmp_path: Path) -> None:
-    with SummaryWriter(str(tmp_path)) as writer:
-        writer.add_scalar("loss", 1.0, 1)
-        writer.add_histogram("weights", np.arange(10.0), 1)
-        writer.add_histogram("weights", np.arange(10.0), 2)
-        writer.add_image("picture", np.zeros((3, 4, 4), dtype=np.uint8), 1)
-    run = read(tmp_path)
-    assert list(run.series) == ["loss"]
-    assert "2 histograms are not read." in run.provenance.lossy
-    assert "1 images are not read." in run.provenance.lossy
-
-
 def test_a_value_without_content_is_no_zero(tmp_path: Path) -> None:
     values = (
         summary_pb2.Summary.Value(tag="empty"),

@@ -1,25 +1,18 @@
-"""Records of a TensorBoard event file: framing, both checksums, and going on after damage.
+"""The messages of TensorBoard's event files, their checksum, and the account of damage.
 
-A record is length (u64 LE), masked CRC-32C of the length, payload, masked CRC-32C of the payload.
-After damage the next record is found by its length checksum: the chance that 12 arbitrary bytes
-pass it is 2**-32 a position.
+Field numbers: tensorflow/core/util/event.proto, framework/summary.proto, framework/tensor.proto;
+tensorboard/plugins/hparams/plugin_data.proto.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from google_crc32c import value as crc32c
 
 from ._protobuf import declare
 
-__all__ = ["Damage", "Event", "records"]
-
-MAX_RECORD_BYTES = 1 << 30
+__all__ = ["Damage", "Event", "HParams", "Metadata", "masked_crc"]
 
 MESSAGES = declare(
     "runpages.tfevents",
@@ -31,6 +24,8 @@ MESSAGES = declare(
             "graph_def": "4 bytes",
             "summary": "5 Summary",
             "session_log": "7 SessionLog",
+            "tagged_run_metadata": "8 bytes",
+            "meta_graph_def": "9 bytes",
         },
         "SessionLog": {"status": "1 int32"},
         "Summary": {"value": "1 *Value"},
@@ -38,14 +33,24 @@ MESSAGES = declare(
             "tag": "1 string",
             # repeated only to tell 0.0 from "no such field": the real one is in a oneof
             "simple_value": "2 *float",
-            "image": "4 bytes",
-            "histo": "5 bytes",
-            "audio": "6 bytes",
+            "image": "4 Image",
+            "histo": "5 Histogram",
+            "audio": "6 Audio",
             "tensor": "8 Tensor",
             "metadata": "9 Metadata",
         },
+        "Image": {"encoded_image_string": "4 bytes"},
+        "Audio": {"encoded_audio_string": "4 bytes"},
+        "Histogram": {
+            "min": "1 double",
+            "max": "2 double",
+            "num": "3 double",
+            "sum": "4 double",
+            "bucket_limit": "6 *double",
+            "bucket": "7 *double",
+        },
         "Metadata": {"plugin_data": "1 Plugin"},
-        "Plugin": {"plugin_name": "1 string"},
+        "Plugin": {"plugin_name": "1 string", "content": "2 bytes"},
         "Tensor": {
             "dtype": "1 int32",
             "tensor_shape": "2 Shape",
@@ -59,46 +64,40 @@ MESSAGES = declare(
         },
         "Shape": {"dim": "2 *Dim"},
         "Dim": {"size": "1 int64"},
+        "HParams": {
+            "experiment": "2 Experiment",
+            "session_start_info": "3 SessionStart",
+            "session_end_info": "4 SessionEnd",
+        },
+        "Experiment": {"description": "1 string", "user": "2 string"},
+        "SessionStart": {
+            "hparams": "1 *Setting",
+            "group_name": "4 string",
+            "start_time_secs": "5 double",
+        },
+        "SessionEnd": {"status": "1 int32", "end_time_secs": "2 double"},
+        # an entry of a map<string, google.protobuf.Value>
+        "Setting": {"key": "1 string", "value": "2 Json"},
+        "Json": {
+            # repeated for the same reason as above
+            "number_value": "2 *double",
+            "string_value": "3 *string",
+            "bool_value": "4 *bool",
+            "struct_value": "5 Struct",
+            "list_value": "6 List",
+        },
+        "Struct": {"fields": "1 *Setting"},
+        "List": {"values": "1 *Json"},
     },
 )
 Event = MESSAGES["Event"]
-
-_LENGTH = struct.Struct("<Q")
-_CRC = struct.Struct("<I")
-
-
-def _tables() -> list[list[int]]:
-    """Slicing-by-8 tables of CRC-32C (reflected polynomial 0x82F63B78)."""
-    first = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        first = np.where(first & 1, (first >> 1) ^ np.uint32(0x82F63B78), first >> 1)
-    tables = [first]
-    for _ in range(7):
-        tables.append((tables[-1] >> 8) ^ first[tables[-1] & 0xFF])
-    return [[int(entry) for entry in table] for table in tables]
-
-
-_T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = _tables()
-_HIGH_ZERO = _T3[0] ^ _T2[0] ^ _T1[0] ^ _T0[0]
-_EIGHT = struct.Struct("<II")
-_LOW_TABLES = tuple(np.array(table, dtype=np.uint32) for table in (_T7, _T6, _T5, _T4))
-_WINDOW = 1 << 20
-_FIRST_WINDOW = 1 << 11
+Metadata = MESSAGES["Metadata"]
+HParams = MESSAGES["HParams"]
 
 
 def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and offset as TensorFlow stores it."""
-    crc = 0xFFFFFFFF
-    whole = len(data) & ~7
-    for word, high in _EIGHT.iter_unpack(data[:whole]):
-        low = word ^ crc
-        crc = (
-            _T7[low & 255] ^ _T6[low >> 8 & 255] ^ _T5[low >> 16 & 255] ^ _T4[low >> 24]
-            ^ _T3[high & 255] ^ _T2[high >> 8 & 255] ^ _T1[high >> 16 & 255] ^ _T0[high >> 24]
-        )  # fmt: skip
-    for byte in data[whole:]:
-        crc = _T0[(crc ^ byte) & 255] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
+    crc = int(crc32c(data))
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -110,89 +109,10 @@ class Damage:
     bytes: int = 0
     truncated: bool = False
     first_at: int | None = None
+    oversized: int = 0
+    """Records that are whole but larger than anything that is decoded."""
 
     def note(self, position: int, size: int) -> None:
         self.records += 1
         self.bytes += size
-        if self.first_at is None:
-            self.first_at = position
-
-
-def records(path: Path, damage: Damage, *, head: int = -1) -> Iterator[tuple[int, bytes]]:
-    """(offset, payload) of each record whose checksums hold, in file order.
-
-    `head` limits the reading to the file's first bytes. What cannot be read is noted in `damage`.
-    Raises OSError if the file cannot be opened.
-    """
-    # not mmap: a file that is cut while it is read would end the process
-    with path.open("rb") as stream:
-        yield from _records(stream.read(head), damage)
-
-
-def _records(data: bytes, damage: Damage) -> Iterator[tuple[int, bytes]]:
-    position, size = 0, len(data)
-    while position < size:
-        length = _length_at(data, position)
-        end = position + 12 + (length or 0)
-        if length is None or end + 4 > size:
-            following = _resume(data, position + 1)
-            if following is None:
-                # a tail of zeros is space that the writer had reserved
-                if not _all_zero(data, position):
-                    damage.truncated = True
-                    damage.note(position, size - position)
-                return
-            damage.note(position, following - position)
-            position = following
-            continue
-        payload = data[position + 12 : end]
-        if _CRC.unpack_from(data, end)[0] == masked_crc(payload):
-            yield position, payload
-        else:
-            damage.note(position, end + 4 - position)
-        position = end + 4
-
-
-def _length_at(data: bytes, position: int) -> int | None:
-    if position + 12 > len(data):
-        return None
-    if _CRC.unpack_from(data, position + 8)[0] != masked_crc(data[position : position + 8]):
-        return None
-    length = int(_LENGTH.unpack_from(data, position)[0])
-    return length if length <= MAX_RECORD_BYTES else None
-
-
-def _all_zero(data: bytes, position: int) -> bool:
-    return not any(
-        data[start : start + _WINDOW].strip(b"\0") for start in range(position, len(data), _WINDOW)
-    )
-
-
-def _resume(data: bytes, position: int) -> int | None:
-    """The next place where a whole record can begin: its length and that length's checksum hold."""
-    size = len(data)
-    start, width = position, _FIRST_WINDOW
-    while start < size - 15:
-        window = np.frombuffer(data[start : start + width + 11], dtype=np.uint8)
-        for found in _lengths_in(window):
-            length = _LENGTH.unpack_from(data, start + found)[0]
-            if length <= MAX_RECORD_BYTES and start + found + 16 + length <= size:
-                return start + found
-        # the next record is near in most cases, but the damage can be long
-        start, width = start + width, min(8 * width, _WINDOW)
-    return None
-
-
-def _lengths_in(window: NDArray[np.uint8]) -> list[int]:
-    """Where in the window 8 bytes are followed by their checksum; lengths below 4 GiB only."""
-    places = np.arange(max(0, len(window) - 11))
-    wide = window.astype(np.uint32)
-    for offset in range(4, 8):  # the upper half of a length
-        places = places[wide[places + offset] == 0]
-    crc = np.full(len(places), _HIGH_ZERO, dtype=np.uint32)
-    for offset, table in enumerate(_LOW_TABLES):
-        crc ^= table[wide[places + offset] ^ 0xFF]
-    crc ^= np.uint32(0xFFFFFFFF)
-    masked = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
-    stored = sum(wide[places + 8 + n] << np.uint32(8 * n) for n in range(4))
-    return [int(place) for place in places[masked == stored]]
+        self.first_at = position if self.first_at is None else min(self.first_at, position)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, cast
 
@@ -113,6 +113,22 @@ class Spool:
             metric = self._metrics[name] = _Metric(time_axis=True)
         step = metric.points + len(metric.step)
         self.add(name, step, seconds, value, attempt=attempt)
+
+    def renumber(self, attempts: Mapping[int, int]) -> None:
+        """Give attempts other numbers, for sources that learn at the end which belong together."""
+        for metric in self._metrics.values():
+            self._pack(metric)
+            metric.attempt = attempts.get(metric.attempt, metric.attempt)
+            metric.blocks = [
+                block._replace(attempt=attempts.get(block.attempt, block.attempt))
+                for block in metric.blocks
+            ]
+            spans: dict[int, tuple[int, int]] = {}
+            for attempt, (low, high) in metric.spans.items():
+                number = attempts.get(attempt, attempt)
+                known = spans.get(number, (low, high))
+                spans[number] = (min(low, known[0]), max(high, known[1]))
+            metric.spans = spans
 
     def _pack(self, metric: _Metric) -> None:
         """Loose rows into a block."""

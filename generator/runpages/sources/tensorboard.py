@@ -1,323 +1,289 @@
-"""TensorBoard event files: scalars in both encodings and text."""
+"""TensorBoard event files: scalars, texts, images, sounds, histograms and hyper-parameters."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-from google.protobuf.message import DecodeError
-
 from runpages.errors import SourceError
-from runpages.model import Attempt, Provenance, Run, RunRef, Sample
+from runpages.model import Provenance, Run, RunRef
 
-from ._tf_attempts import Place, aligned, numbered
-from ._tfevents import Damage, Event, records
+from ._ranks import clock_skew, missing_ranks
+from ._tf_frames import windows
+from ._tf_head import Head, look
+from ._tf_hparams import Session, seed_of, session_of
+from ._tf_run import EventFile, Finished, Message, RunReading, Stream
+from ._tf_seats import Found, Seat, grouped, seat_of
+from ._tf_values import Settings, decoded
+from ._tfevents import Damage
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
-from .spool import Spool
 
 __all__ = ["TensorBoard"]
 
-READER = "tensorboard 2"
-_PAIRED = frozenset({"train", "training", "val", "valid", "validation", "eval", "test"})
+READER = "tensorboard 3"
 _NAME = re.compile(r"(^|\.)tfevents\.")
-_DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}
-_STRING = 7
-_HEAD_BYTES = 1 << 18
-_SESSION_START = 1
-_MAX_SECONDS = 1e11
-_KINDS = {"image": "images", "images": "images", "audio": "audio", "histo": "histograms",
-          "histograms": "histograms", "distributions": "histograms", "hparams": "hyper-parameters",
-          "pr_curves": "PR curves", "mesh": "meshes"}  # fmt: skip
+_PROFILER = ("plugins", "profile")
+_MAX_CONFIG_CHARACTERS = 1_000_000
+_MAX_CONFIG_DEPTH = 32
+_SKEW_SECONDS = 1.0
 
 
 class TensorBoard(FileSource):
-    """A folder with event files is a run; `train`, `val`... below one folder are one run."""
+    """A folder with event files is a run; `train`, `val`... and the ranks below it are one run."""
 
     kind = "tensorboard"
 
     @classmethod
     def claim(cls, folder: Folder) -> Claim:
+        """Event files, and what TensorBoard's profiler wrote: nobody else reads that either."""
+        if _is_profile(folder.path):
+            return Claim(logs=folder.files)
         return Claim(logs=tuple(name for name in folder.files if _NAME.search(name)))
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
-        groups: dict[Path, list[Path]] = defaultdict(list)
+        files = []
         for path in logs:
-            reason = _unusable(path)
-            if reason:
-                self.skipped.append((str(path), reason))
-                continue
-            paired = path.parent.name.lower() in _PAIRED and path.parent != self.root
-            groups[path.parent.parent if paired else path.parent].append(path)
-        for folder in sorted(groups, key=lambda f: f.as_posix()):
-            run_id = self.relative(folder)
-            run_id = self.root.name if run_id == "." else run_id
+            head = _head(path)
+            if head.reason:
+                self.skipped.append((str(path), head.reason))
+            else:
+                files.append(Found(PurePosixPath(self.relative(path)), head))
+        groups, alone = grouped(files)
+        for found in alone:
+            why = "holds hyper-parameters only: there is no run with values that they belong to"
+            self.skipped.append((str(self.root / found.path), why))
+        for group in sorted(groups, key=lambda g: g.run_id.as_posix()):
+            run_id = group.run_id.as_posix()
+            location = self.root / group.run_id
+            if not location.is_dir():
+                location = location.parent
             yield RunRef(
                 source=self.name,
                 project="",
-                run_id=run_id,
-                name=folder.name,
+                run_id=self.root.name if run_id == "." else run_id,
+                name=self.root.name if run_id == "." else group.run_id.name,
                 state="",
-                location=str(folder),
+                location=str(location),
                 kind=self.kind,
-                parts=tuple(str(path) for path in sorted(groups[folder])),
+                parts=tuple(sorted(str(self.root / found.path) for found in group.files)),
             )
 
     def read(self, ref: RunRef) -> Run:
-        root = Path(ref.location)
-        reading = _Reading(root)
+        reading = _Reading(self, ref)
         try:
-            files = [_read_file(Path(part), root) for part in ref.parts]
+            reading.files()
         except OSError as error:
             reason = error.strerror or str(error)
-            raise SourceError(error.filename or root, f"cannot be read: {reason}") from error
-        reading.sort(files)
-        series = reading.spool.finish()
-        damaged = sum(f.damage.records for f in files)
-        if not any(f.count for f in files):
             raise SourceError(
-                root, "no record of its event files can be read", remedy="restore them"
+                error.filename or ref.location, f"cannot be read: {reason}"
+            ) from error
+        return reading.result()
+
+
+def _is_profile(folder: Path) -> bool:
+    parts = folder.parts
+    return any(pair == _PROFILER for pair in zip(parts, parts[1:], strict=False))
+
+
+def _head(path: Path) -> Head:
+    """The begin of a file, or why nothing can be read of it."""
+    if _is_profile(path.parent):
+        return Head(reason="is a profile of the program; profiles are not read")
+    try:
+        if not path.is_file():
+            return Head(reason="cannot be read: not a file, or a link to nowhere")
+        return look(path)
+    except OSError as error:
+        return Head(reason=f"{UNREADABLE}: {error.strerror}")
+
+
+class _Reading:
+    """One run, while its files are read and put together."""
+
+    def __init__(self, source: TensorBoard, ref: RunRef) -> None:
+        self.source = source
+        self.ref = ref
+        self.rows = RunReading()
+        self.summary: dict[str, object] = {}
+        self.sessions: list[EventFile] = []
+        """Files of `add_hparams` in folders of their own."""
+        self.seen: tuple[int, ...] = ()
+
+    def files(self) -> None:
+        """Read them all, the files of each folder oldest first."""
+        seats: list[tuple[Path, Seat]] = []
+        for part in self.ref.parts:
+            path = Path(part)
+            seats.append((path, seat_of(PurePosixPath(self.source.relative(path)).parent)))
+        # whatever lies deeper than the run's own folders is a session of its
+        run = min((seat.run for _, seat in seats), key=lambda folder: len(folder.parts))
+        own = [(path, seat) for path, seat in seats if seat.run == run]
+        self.seen = tuple(sorted({seat.rank for _, seat in own if seat.rank is not None}))
+        ordered = sorted(own, key=lambda f: (f[1].rank or 0, f[1].prefix, look(f[0]).began, f[0]))
+        for path, seat in ordered:
+            rank = seat.rank if len(self.seen) > 1 else None
+            self.rows.read(path, Stream(rank, seat.prefix))
+        for path, seat in seats:
+            if seat.run != run:
+                self._session(path)
+
+    def _session(self, path: Path) -> None:
+        """A folder that `add_hparams` wrote: its metrics have one value each, the result."""
+        file = EventFile(path, Stream(), 0, size=path.stat().st_size)
+        for window in windows(path, file.damage):
+            for start, end in zip(window.start.tolist(), window.end.tolist(), strict=True):
+                event = decoded(window.data[start:end], self.rows.book.plugins)
+                if event is None:
+                    file.damage.note(window.offset + start - 12, end - start + 16)
+                    continue
+                file.events += 1
+                for tag, content in event.values:
+                    if isinstance(content, Settings):
+                        self.rows.messages.append(Message(event.time, content.content))
+                    elif isinstance(content, float):
+                        self.summary[tag] = content
+        self.sessions.append(file)
+
+    def result(self) -> Run:
+        ref, files = self.ref, [*self.rows.files, *self.sessions]
+        if not any(file.events for file in files):
+            raise SourceError(
+                ref.location, "no record of its event files can be read", remedy="restore them"
             )
-        attempts = reading.attempts(series.spans)
-        first = [a.start for a in attempts if a.start is not None]
-        last = [a.end for a in attempts if a.end is not None]
-        end = max(last, default=None)
+        finished = self.rows.finish()
+        session = session_of(sorted(self.rows.messages, key=lambda m: m.time))
+        config, told = _config(session, self.rows.config_texts)
+        starts = [a.start for a in finished.attempts if a.start is not None]
+        ends = [a.end for a in finished.attempts if a.end is not None]
+        first, last = min(starts, default=math.inf), max(ends, default=-math.inf)
+        state = session.end_state(first, last, results=bool(self.summary))
+        end = max(ends, default=None)
         return Run(
             ref=ref,
             name=ref.name,
-            state=settled_state(end, self.settle_minutes),
-            incomplete=tuple(s for f in files if (s := _incomplete(f))),
-            start=min(first, default=None),
+            state=state or settled_state(end, self.source.settle_minutes),
+            incomplete=self._incomplete(files),
+            start=min(starts, default=None),
             end=end,
-            attempts=attempts,
-            series=series,
-            samples=tuple(reading.samples),
+            attempts=finished.attempts,
+            series=finished.series,
+            config=config,
+            summary=self.summary,
+            group=session.group,
+            author=session.author,
+            description=session.description,
+            seed=seed_of(session.settings),
+            samples=finished.samples,
             provenance=Provenance(
                 reader=READER,
-                files=tuple((f.name, f.size) for f in files),
-                records_read=sum(f.count for f in files),
-                records_damaged=damaged,
+                files=tuple((self._name(f), f.size) for f in files),
+                records_read=sum(f.events for f in files),
+                records_damaged=sum(f.damage.records for f in files),
                 bytes_damaged=sum(f.damage.bytes for f in files),
+                ranks_seen=self.seen,
                 step_source="step of the events",
-                lossy=(
-                    "Event files do not tell how a run ended, its configuration, code or hardware.",
-                    *(
-                        f"{number} {what} are not read."
-                        for what, number in sorted(reading.unread.items())
-                    ),
+                lossy=self._lossy(bool(config), state),
+                warnings=(
+                    *(w for f in files if (w := _damage_sentence(self._name(f), f.damage))),
+                    *self._warnings(finished, session),
+                    *told,
                 ),
-                warnings=tuple(w for f in files if (w := _damage_sentence(f))),
             ),
         )
 
+    def _name(self, file: EventFile) -> str:
+        return file.path.relative_to(self.ref.location).as_posix()
 
-@dataclass(slots=True)
-class _Row:
-    """One summary value."""
+    def _incomplete(self, files: Sequence[EventFile]) -> tuple[str, ...]:
+        out = [s for f in files if (s := _loss(self._name(f), f.damage))]
+        missing = missing_ranks(dict.fromkeys(self.seen), None)
+        if missing:
+            named = ", ".join(str(rank) for rank in missing[:10])
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            ranks = "rank" if len(missing) == 1 else "ranks"
+            out.append(f"there is no log of {ranks} {named}{more}")
+        if self.rows.book.excess:
+            out.append(f"{self.rows.book.excess:,} rows are left out: too many different tags")
+        return tuple(out)
 
-    step: int
-    time: float
-    tag: str
-    value: float | None
-    text: str | None
-    unread: str
-
-
-@dataclass(slots=True)
-class _File:
-    name: str
-    prefix: str
-    size: int
-    damage: Damage
-    count: int = 0
-    rows: list[_Row] = field(default_factory=list)
-    starts: set[int] = field(default_factory=set)
-    """Positions in `rows` where a session began."""
-    began: float = math.inf
-
-
-@dataclass(slots=True)
-class _Reading:
-    """Rows of all files of a run, sorted into attempts."""
-
-    root: Path
-    spool: Spool = field(default_factory=Spool)
-    samples: list[Sample] = field(default_factory=list)
-    unread: Counter[str] = field(default_factory=Counter)
-    times: dict[int, tuple[float, float]] = field(default_factory=dict)
-
-    def sort(self, files: Sequence[_File]) -> None:
-        """Each row into its attempt; the files of a folder oldest first."""
-        folders: dict[str, list[_File]] = defaultdict(list)
-        for file in sorted(files, key=lambda f: (f.prefix, f.began, f.name)):
-            folders[file.prefix].append(file)
-        streams, attempts = [], []
-        for own in folders.values():
-            places = [[Place(r.tag, r.step, r.time) for r in file.rows] for file in own]
-            starts = [frozenset(file.starts) for file in own]
-            parts = numbered(list(zip(places, starts, strict=True)))
-            streams.append([(file, row) for file in own for row in file.rows])
-            attempts.append([number for part in parts for number in part])
-        if len(streams) > 1 and any(max(numbers, default=1) > 1 for numbers in attempts):
-            times = [[row.time for _, row in stream] for stream in streams]
-            attempts = aligned(times, attempts) or attempts
-        for stream, numbers in zip(streams, attempts, strict=True):
-            for (file, row), number in zip(stream, numbers, strict=True):
-                self._keep(file, row, number)
-
-    def _keep(self, file: _File, row: _Row, attempt: int) -> None:
-        low, high = self.times.get(attempt, (math.inf, -math.inf))
-        # NaN is never the smaller or the greater one
-        self.times[attempt] = (min(low, row.time), max(high, row.time))
-        name = f"{file.prefix}{row.tag}"
-        if row.value is not None:
-            self.spool.add(name, row.step, row.time, row.value, attempt=attempt)
-        elif row.text is not None:
-            self.samples.append(
-                Sample(
-                    kind="text",
-                    name=name,
-                    step=row.step,
-                    time=None if math.isnan(row.time) else row.time,
-                    attempt=attempt,
-                    text=row.text,
-                )
-            )
-        else:
-            self.unread[row.unread] += 1
-
-    def attempts(self, spans: dict[int, tuple[int, int]]) -> tuple[Attempt, ...]:
-        return tuple(
-            Attempt(
-                number=number,
-                start=first if first <= last else None,
-                end=last if first <= last else None,
-                first_step=spans[number][0] if number in spans else None,
-                last_step=spans[number][1] if number in spans else None,
-            )
-            for number, (first, last) in sorted(self.times.items())
-        )
-
-
-def _unusable(path: Path) -> str:
-    """Why nothing can be read of the file; empty if something can."""
-    try:
-        if not path.is_file():
-            return "cannot be read: not a file, or a link to nowhere"
-        size = path.stat().st_size
-        if not size:
-            return "empty: 0 bytes"
-        file = _read_file(path, path.parent, head=_HEAD_BYTES)
-        if size > _HEAD_BYTES and not _has_summaries(file):
-            file = _read_file(path, path.parent)
-    except OSError as error:
-        return f"{UNREADABLE}: {error.strerror}"
-    if not file.count:
+    def _lossy(self, has_config: bool, state: str) -> tuple[str, ...]:  # noqa: FBT001
+        unknown = [
+            *([] if state else ["how a run ended"]),
+            *([] if has_config else ["its configuration"]),
+            "its code or hardware" if state and has_config else "code or hardware",
+        ]
         return (
-            "no event record at its start or behind it: not an event file, or damaged all through"
+            f"Event files do not tell {', '.join(unknown)}.",
+            *(
+                f"{number} {what} are not read."
+                for what, number in sorted(self.rows.unread.items())
+                if number
+            ),
         )
-    if not file.rows:
-        return "holds no summaries (only a graph or a file header)"
-    if not _has_summaries(file):
-        return "holds hyper-parameters only; they are not read"
-    return ""
+
+    def _warnings(self, finished: Finished, session: Session) -> Iterator[str]:
+        if session.starts > 1:
+            yield f"{session.starts} sets of hyper-parameters were logged; the last value counts"
+        if session.malformed:
+            yield f"{session.malformed} records of hyper-parameters cannot be decoded"
+        for rank, seconds in clock_skew(finished.ranks).items():
+            if abs(seconds) > _SKEW_SECONDS:
+                way = "ahead of" if seconds > 0 else "behind"
+                first = min(finished.ranks)
+                yield f"the clock of rank {rank} is {abs(seconds):.1f} s {way} that of rank {first}"
+        yield from finished.left_out
 
 
-def _has_summaries(file: _File) -> bool:
-    return any(row.unread != "hyper-parameters" for row in file.rows)
-
-
-def _read_file(path: Path, root: Path, *, head: int = -1) -> _File:
-    damage = Damage()
-    parent = path.parent.relative_to(root).as_posix()
-    file = _File(
-        name=path.relative_to(root).as_posix(),
-        prefix="" if parent == "." else f"{parent}/",
-        size=path.stat().st_size,
-        damage=damage,
-    )
-    for offset, payload in records(path, damage, head=head):
-        event: Any = Event()
-        try:
-            event.ParseFromString(payload)
-        except DecodeError:
-            damage.note(offset, len(payload) + 16)
-            continue
-        file.count += 1
-        seconds = event.wall_time if 0 < event.wall_time < _MAX_SECONDS else math.nan
-        file.began = min(file.began, seconds)
-        if event.HasField("session_log") and event.session_log.status == _SESSION_START:
-            file.starts.add(len(file.rows))
-        for value in event.summary.value:
-            file.rows.append(_row(event.step, seconds, value))
-    return file
-
-
-def _row(step: int, seconds: float, value: Any) -> _Row:
-    row = _Row(step, seconds, value.tag, None, None, "")
-    plugin = value.metadata.plugin_data.plugin_name
-    if value.HasField("tensor"):
-        tensor = value.tensor
-        if tensor.dtype == _STRING and plugin in {"text", ""}:
-            row.text = "\n".join(part.decode("utf-8", "replace") for part in tensor.string_val)
-            row.tag = row.tag.removesuffix("/text_summary")
-        elif plugin in _KINDS:
-            row.unread = _KINDS[plugin]
+def _config(
+    session: Session, texts: Mapping[str, str]
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Hyper-parameters, and the JSON objects that Hugging Face's trainer logs as text."""
+    config: dict[str, object] = {}
+    told = []
+    for name, text in sorted(texts.items()):
+        found = _json_object(text)
+        if found is None:
+            told.append(f"{name}: is no JSON object; kept as text only")
         else:
-            row.value = _scalar(tensor)
-            row.unread = "tensors"
-    elif value.image:
-        row.unread = "images"
-    elif value.audio:
-        row.unread = "audio"
-    elif value.histo:
-        row.unread = "histograms"
-    elif plugin in _KINDS:
-        row.unread = _KINDS[plugin]
-    elif value.simple_value:
-        row.value = value.simple_value[-1]
-    else:
-        row.unread = "other values"
-    return row
+            config[name] = found
+    return config | session.settings, tuple(told)
 
 
-def _scalar(tensor: Any) -> float | None:
-    """The number of a tensor with one element; None for any other."""
-    if math.prod(dim.size for dim in tensor.tensor_shape.dim) != 1 or tensor.dtype not in _DTYPES:
+def _json_object(text: str) -> dict[str, Any] | None:
+    if len(text) > _MAX_CONFIG_CHARACTERS:
         return None
-    if tensor.tensor_content:
-        dtype = np.dtype(_DTYPES[tensor.dtype])
-        if len(tensor.tensor_content) != dtype.itemsize:
-            return None
-        return float(np.frombuffer(tensor.tensor_content, dtype=dtype)[0])
-    if tensor.dtype == 19 and len(tensor.half_val) == 1:
-        return float(np.array(tensor.half_val, dtype=np.uint16).view(np.float16)[0])
-    for values in (tensor.float_val, tensor.double_val, tensor.int_val, tensor.int64_val):
-        if len(values) == 1:
-            return float(values[0])
-    return 0.0  # protobuf leaves out a single zero
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and _depth_fits(found) else None
 
 
-def _incomplete(file: _File) -> str:
-    if file.damage.truncated:
-        return f"{file.name} is cut off in its last record"
-    if file.damage.records:
-        one = file.damage.records == 1
+def _depth_fits(value: object, depth: int = 0) -> bool:
+    if depth > _MAX_CONFIG_DEPTH:
+        return False
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(_depth_fits(item, depth + 1) for item in items)
+
+
+def _loss(name: str, damage: Damage) -> str:
+    if damage.truncated:
+        return f"{name} is cut off in its last record"
+    if damage.records:
+        one = damage.records == 1
         what = "record, which is" if one else "records, which are"
-        return f"{file.name} has {file.damage.records} damaged {what} left out"
+        return f"{name} has {damage.records} damaged {what} left out"
     return ""
 
 
-def _damage_sentence(file: _File) -> str:
-    damage = file.damage
+def _damage_sentence(name: str, damage: Damage) -> str:
     if not damage.records:
         return ""
     return (
-        f"{file.name}: {damage.records} stretch(es) of {damage.bytes} bytes fail their checksum, "
+        f"{name}: {damage.records} stretch(es) of {damage.bytes} bytes fail their checksum, "
         f"the first at byte {damage.first_at}; everything else is kept; copy the file again"
     )

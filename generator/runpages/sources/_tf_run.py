@@ -1,0 +1,304 @@
+"""All files of one run: rows into the spool, lives into attempts, ranks into one curve."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runpages.model import Attempt, Sample, SeriesInfo, SeriesSet, rank_key
+
+from ._ranks import spool_ranks
+from ._tf_attempts import FileLives, Span, joined, restarts
+from ._tf_frames import windows
+from ._tf_media import MediaPlace, Moment, Samples
+from ._tf_rows import Book, Other, Rows, rows_of
+from ._tf_values import GRAPHS, Distribution, Pictures, Settings, Text, Unread
+from ._tfevents import Damage
+from .spool import Spool
+
+__all__ = ["Attempts", "EventFile", "Finished", "Message", "RunReading", "Stream"]
+
+_BATCH_ROWS = 1 << 19
+_SEPARATOR = "\x1f"
+_CONFIG_TEXTS = frozenset({"args", "model_config"})
+"""What Hugging Face's trainer logs as text at its start: JSON objects."""
+
+
+class Stream(NamedTuple):
+    """What one process wrote to one folder."""
+
+    rank: int | None = None
+    prefix: str = ""
+    """`train/`, `validation/`..., before the names of its series."""
+
+
+class Message(NamedTuple):
+    """Something of the hyper-parameter plugin."""
+
+    time: float
+    content: bytes
+
+
+@dataclass(slots=True)
+class EventFile:
+    """One file while it is read."""
+
+    path: Path
+    stream: Stream
+    first_life: int
+    damage: Damage = field(default_factory=Damage)
+    lives: FileLives = field(default_factory=FileLives)
+    events: int = 0
+    size: int = 0
+    session: bool = False
+    """Whether a session has begun with which no row has come yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """The attempt of each life; where `moments` is set, its rows are told apart by their times."""
+
+    of_life: Mapping[int, int]
+    spans: Mapping[int, Span]
+    """Clock of each attempt."""
+    moments: tuple[float, ...] | None = None
+
+    def at(self, life: int, time: float) -> int:
+        if self.moments is None:
+            return self.of_life[life]
+        return 1 + bisect_right(self.moments, time)
+
+
+class Finished(NamedTuple):
+    """A run's rows and samples."""
+
+    series: SeriesSet
+    ranks: Mapping[int, SeriesSet]
+    """What each rank wrote, where there are ranks."""
+    attempts: tuple[Attempt, ...]
+    samples: tuple[Sample, ...]
+    left_out: tuple[str, ...]
+
+
+class RunReading:
+    """Reads the files of one run, the files of each stream oldest first."""
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.samples = Samples()
+        self.unread: Counter[str] = Counter()
+        self.messages: list[Message] = []
+        self.files: list[EventFile] = []
+        self.config_texts: dict[str, str] = {}
+        self._spool = Spool()
+        self._lives = 0
+
+    def read(self, path: Path, stream: Stream) -> None:
+        """One file. Raises OSError if it cannot be read."""
+        file = EventFile(path, stream, self._lives, size=path.stat().st_size)
+        self.files.append(file)
+        waiting: list[Rows] = []
+        rows = 0
+        for window in windows(path, file.damage):
+            found = rows_of(window, self.book, file.damage)
+            file.events += found.events
+            self.unread[GRAPHS] += found.graphs
+            waiting.append(found)
+            rows += len(found.tag)
+            if rows >= _BATCH_ROWS:
+                self._keep(file, waiting)
+                waiting, rows = [], 0
+        self._keep(file, waiting)
+        self.unread["records of more than 32 MiB"] += file.damage.oversized
+        self._lives += max(1, len(file.lives.spans))
+
+    def _keep(self, file: EventFile, waiting: Sequence[Rows]) -> None:
+        """Rows of some windows into the spool."""
+        if not waiting:
+            return
+        tag, step, time, value, scalar = (
+            np.concatenate(column) for column in zip(*(rows[:5] for rows in waiting), strict=True)
+        )
+        starts = np.cumsum([0, *(len(rows.tag) for rows in waiting)]).tolist()
+        placed = list(zip(starts, waiting, strict=False))
+        sessions = [0] if file.session else []
+        sessions += [start + row for start, rows in placed for row in rows.sessions]
+        file.session = len(tag) in sessions
+        own = [row for row in sessions if row < len(tag)]
+        life = file.first_life + file.lives.place(tag, step, time, own)
+        if scalar.all():
+            self._spooled(file.stream, tag, step, time, value, life)
+        else:
+            plain = (column[scalar] for column in (tag, step, time, value, life))
+            self._spooled(file.stream, *plain)
+        for start, rows in placed:
+            for other in rows.others:
+                at = int(life[start + other.row]) if other.row >= 0 else file.first_life
+                self._other(file, other, at)
+
+    def _spooled(
+        self,
+        stream: Stream,
+        tag: NDArray[np.int64],
+        step: NDArray[np.int64],
+        time: NDArray[np.float64],
+        value: NDArray[np.float64],
+        life: NDArray[np.int64],
+    ) -> None:
+        if not len(tag):
+            return
+        order = np.argsort(tag.astype(np.int16) if tag.max() < 1 << 15 else tag, kind="stable")
+        tags, lives = tag[order], life[order]
+        heads = np.flatnonzero(np.append(True, (tags[1:] != tags[:-1]) | (lives[1:] != lives[:-1])))
+        ends = np.append(heads[1:], len(order))
+        # names in the order in which the file has them
+        for number in np.argsort(order[heads], kind="stable").tolist():
+            low = heads[number]
+            rows = order[low : ends[number]]
+            key = _key(stream, self.book.name(int(tags[low])))
+            self._spool.extend(key, step[rows], time[rows], value[rows], attempt=int(lives[low]))
+
+    def _other(self, file: EventFile, other: Other, life: int) -> None:
+        """Something that is no scalar."""
+        content, rank = other.content, file.stream.rank
+        name = f"{file.stream.prefix}{other.tag}"
+        own = name if rank is None else rank_key(name, rank)
+        moment = Moment(life, other.step, other.time)
+        if isinstance(content, Settings):
+            self.messages.append(Message(other.time, content.content))
+        elif isinstance(content, Text):
+            self.samples.text(own, moment, content.text)
+            if other.tag in _CONFIG_TEXTS:
+                self.config_texts[other.tag] = content.text
+        elif isinstance(content, Distribution):
+            for statistic, value in content.statistics.items():
+                key = _key(file.stream, f"{other.tag}/{statistic}")
+                self._spool.add(key, other.step, other.time, value, attempt=life)
+        elif isinstance(content, Pictures):
+            for element, caption in enumerate(content.captions):
+                sample = Sample(kind=content.kind, name=own, text=caption)
+                place = (file.path, other.offset, other.size, other.number, element)
+                self.samples.media(sample, moment, MediaPlace(*place))
+        elif isinstance(content, Unread):
+            self.unread[content.what] += 1
+
+    def finish(self) -> Finished:
+        """Everything that was read, once all files are."""
+        attempts = self._attempts()
+        self._spool.renumber(attempts.of_life)
+        series = self._spool.finish()
+        if attempts.moments is not None:
+            series = _split(series, attempts.moments)
+        samples, told = self.samples.finish(attempts.at)
+        spans = dict(attempts.spans)
+        if attempts.moments is not None:
+            spans = _clocks(series, samples)
+        ranks = sorted({f.stream.rank for f in self.files if f.stream.rank is not None})
+        own = {rank: _of_rank(series, rank) for rank in ranks}
+        if ranks:
+            merged = Spool()
+            spool_ranks(merged, own)
+            series = merged.finish()
+        return Finished(series, own, tuple(_numbered(spans, series.spans)), samples, told)
+
+    def _attempts(self) -> Attempts:
+        """Lives into attempts: within each stream by the steps, between streams by the clock."""
+        streams: dict[Stream, list[EventFile]] = {}
+        for file in self.files:
+            streams.setdefault(file.stream, []).append(file)
+        of_life: dict[int, int] = {}
+        clock: dict[int, Span] = {}
+        clocks = []
+        for files in streams.values():
+            own: dict[int, Span] = {}
+            for file, numbers in zip(files, joined([f.lives for f in files]), strict=True):
+                of_life |= {file.first_life + n: number for n, number in enumerate(numbers)}
+                for n, span in enumerate(file.lives.spans):
+                    clock[file.first_life + n] = span
+                    own[numbers[n]] = own.get(numbers[n], Span()).joined(span)
+            clocks.append([own[number] for number in sorted(own)])
+        moments = None
+        if len(clocks) > 1 and any(len(spans) > 1 for spans in clocks):
+            moments = restarts(clocks)
+        whole = True
+        if moments is not None:
+            numbers_of = {
+                life: (bisect_right(moments, span.first), bisect_right(moments, span.last))
+                for life, span in clock.items()
+            }
+            whole = all(first == last for first, last in numbers_of.values())
+            of_life |= {life: 1 + first for life, (first, _) in numbers_of.items() if whole}
+        spans: dict[int, Span] = {}
+        for life, span in clock.items():
+            spans[of_life[life]] = spans.get(of_life[life], Span()).joined(span)
+        return Attempts(
+            of_life=of_life, spans=spans, moments=None if whole or not moments else tuple(moments)
+        )
+
+
+def _key(stream: Stream, tag: str) -> str:
+    """Of a series in the spool: its name, with the rank before it where there are ranks."""
+    name = f"{stream.prefix}{tag}"
+    return name if stream.rank is None else f"{stream.rank}{_SEPARATOR}{name}"
+
+
+def _split(series: SeriesSet, moments: Sequence[float]) -> SeriesSet:
+    """Attempts told apart row by row: a restart lies within what one stream wrote in one go."""
+    spool = Spool()
+    for name in series:
+        rows = series[name].recorded
+        attempt = 1 + np.searchsorted(np.array(moments), rows.time, side="right")
+        cuts = np.flatnonzero(attempt[1:] != attempt[:-1]) + 1
+        for part in np.split(np.arange(len(attempt)), cuts):
+            mine = rows.take(part)
+            number = int(attempt[part[0]])
+            spool.extend(name, mine.step, mine.time, mine.value, attempt=number)
+    return spool.finish()
+
+
+def _clocks(series: SeriesSet, samples: Sequence[Sample]) -> dict[int, Span]:
+    """The clock of each attempt, by the rows themselves."""
+    spans: dict[int, Span] = {}
+    for name in series:
+        rows = series[name].recorded
+        for number in np.unique(rows.attempt).tolist():
+            own = rows.time[rows.attempt == number]
+            spans[number] = spans.get(number, Span()).over(own)
+    for sample in samples:
+        at = np.array([math.nan if sample.time is None else sample.time])
+        spans[sample.attempt] = spans.get(sample.attempt, Span()).over(at)
+    return spans
+
+
+def _numbered(
+    clocks: Mapping[int, Span], steps: Mapping[int, tuple[int, int]]
+) -> Iterable[Attempt]:
+    for number, span in sorted(clocks.items()):
+        known = span.first <= span.last
+        first, last = steps.get(number, (None, None))
+        yield Attempt(
+            number=number,
+            start=span.first if known else None,
+            end=span.last if known else None,
+            first_step=first,
+            last_step=last,
+        )
+
+
+def _of_rank(series: SeriesSet, rank: int) -> SeriesSet:
+    """The series of one rank under their own names."""
+    before = f"{rank}{_SEPARATOR}"
+    infos: dict[str, SeriesInfo] = {}
+    for info in series.infos:
+        if info.name.startswith(before):
+            name = info.name.removeprefix(before)
+            infos[name] = replace(info, name=name)
+    return SeriesSet(infos, lambda name: series[before + name].recorded, series.spans)
