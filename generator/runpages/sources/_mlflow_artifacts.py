@@ -26,6 +26,7 @@ _TEXT_BYTES = 65_536
 _TABLE_BYTES = 4_000_000
 _TABLE_ROWS = 1000
 _MAX_TEXTS = 200
+_MAX_TOLD = 20
 _KINDS = {
     ".png": "image",
     ".jpg": "image",
@@ -187,7 +188,9 @@ def samples_of(
         plural = "s of other kinds are" if count > 1 else " of another kind is"
         tally.lossy.append(f"{count:,} stored file{plural} not read: {kinds}")
     media, told = shelf.gallery.finish()
-    tally.lossy += told
+    tally.lossy += told[:_MAX_TOLD]
+    if len(told) > _MAX_TOLD:
+        tally.lossy.append(f"and {len(told) - _MAX_TOLD:,} more media files are left out")
     return (*media, *shelf.written)
 
 

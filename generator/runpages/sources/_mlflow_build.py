@@ -49,8 +49,8 @@ def run_of(
     series, lives = arranged(raw, tally)
     if lives.ties:
         tally.lossy.append(
-            f"{lives.ties:,} rows share metric, step and millisecond with another, whose order"
-            " MLflow does not keep: the greatest value counts as the last"
+            f"MLflow keeps no order of rows at one step and millisecond ({lives.ties:,} times): the"
+            " greatest value counts as the last"
         )
     tally.lossy.append(_NOT_READ)
     newest = max(lives.last.values(), default=facts.start)
@@ -147,7 +147,7 @@ def _models(facts: Facts, lives: Lives) -> tuple[tuple[Checkpoint, ...], tuple[L
                     path=f"models:/{model.model_id}",
                     time=model.created,
                     attempt=attempt,
-                    metrics={name: v for name, step, v in model.metrics if step == model.step},
+                    metrics={m[0]: m[3] for m in sorted(model.metrics) if m[1] == model.step},
                 )
             )
         else:

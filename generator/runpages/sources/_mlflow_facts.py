@@ -117,8 +117,8 @@ class LoggedModel(NamedTuple):
     name: str
     step: int
     created: float | None
-    metrics: tuple[tuple[str, int, float], ...]
-    """(name, step, value) of the metrics that were linked to it."""
+    metrics: tuple[tuple[str, int, float, float], ...]
+    """(name, step, UTC seconds or 0, value) of the metrics that were linked to it."""
 
 
 class ModelVersion(NamedTuple):

@@ -194,16 +194,16 @@ def _models(run: Path, tally: Tally) -> Iterator[LoggedModel]:
         spool = Spool()
         read_metrics(folder, spool, Tally())
         linked = spool.finish()
-        rows = ((name, linked[name].recorded) for name in linked)
+        recorded = [(name, linked[name].recorded) for name in linked]
         yield LoggedModel(
             model_id=model_id,
             name=text(meta.get("name")),
             step=whole(found.get("step")) or 0,
             created=seconds_of(meta.get("creation_timestamp")),
             metrics=tuple(
-                (name, int(step), float(value))
-                for name, columns in rows
-                for step, value in zip(columns.step, columns.value, strict=True)
+                (name, int(step), 0 if np.isnan(time) else float(time), float(value))
+                for name, rows in recorded
+                for step, time, value in zip(*rows[:3], strict=True)
             ),
         )
 

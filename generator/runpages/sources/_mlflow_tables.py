@@ -74,7 +74,7 @@ def _models(store: Store, run_id: str, tally: Tally) -> Iterator[LoggedModel]:
         info = ("name", "creation_timestamp_ms")
         found = store.rows(tally, "logged_models", info, where="model_id = ?", value=model_id)
         name, created = found[0] if found else (None, None)
-        columns = ("metric_name", "metric_step", "metric_value")
+        columns = ("metric_name", "metric_step", "metric_timestamp_ms", "metric_value")
         linked = store.rows(
             tally, "logged_model_metrics", columns, where="model_id = ?", value=model_id
         )
@@ -84,8 +84,8 @@ def _models(store: Store, run_id: str, tally: Tally) -> Iterator[LoggedModel]:
             step=step if isinstance(step, int) else 0,
             created=seconds_of(created),
             metrics=tuple(
-                (_word(metric), at, float(value))
-                for metric, at, value in linked
+                (_word(metric), at, seconds_of(ms) or 0, float(value))
+                for metric, at, ms, value in linked
                 if isinstance(at, int) and isinstance(value, int | float)
             ),
         )

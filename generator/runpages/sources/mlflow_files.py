@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from .spool import Spool
 __all__ = ["MlflowFiles"]
 
 _SUFFIXES = frozenset({"", ".db", ".db3", ".sqlite", ".sqlite3"})
+_STORED = re.compile(r"(?:m-)?[0-9a-f]{32}")
+"""Folders of a run or a logged model in which a SQL store keeps `artifacts`."""
 _TRASH = ".trash"
 
 
@@ -39,6 +42,8 @@ class MlflowFiles(FileSource):
     @classmethod
     def claim(cls, folder: Folder) -> Claim:
         """Run folders as a whole, SQLite files with MLflow's tables, MLflow's own meta.yaml."""
+        if folder.path.name == "artifacts" and _STORED.fullmatch(folder.path.parent.name):
+            return Claim(companions=folder.files, whole_tree=True)
         if _is_run(folder.path):
             return Claim(logs=(META,), companions=folder.files, whole_tree=True)
         if "metrics" in folder.path.parts and _run_above(folder.path) is not None:
