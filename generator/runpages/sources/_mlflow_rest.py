@@ -164,24 +164,11 @@ class Client:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._late(problem)
-            wait: float | None = None
-            try:
-                response = self._sent(method, path, left, **values)
-                with response:
-                    data = _body(response, limit)
-            except _CUT as error:
-                problem = UnreachableError(self.base, f"does not answer ({_reason(error)})")
-            else:
-                if response.status_code == 200:
-                    answer = understood(data)
-                    if answer is not None:
-                        return answer
-                    problem = UnreachableError(self.base, "does not answer as MLflow does")
-                else:
-                    problem = self._refusal(response, data)
-                    if response.status_code not in _PASSING:
-                        raise problem
-                    wait = _retry_after(response)
+            answer, problem, wait = self._once(
+                method, path, understood, limit=limit, left=left, **values
+            )
+            if answer is not None:
+                return answer
             if wait is None:  # a server that names the time to wait is working: that is no failure
                 wait = min(_FIRST_WAIT_SECONDS * 2**tries, _LONGEST_WAIT_SECONDS)
                 tries += 1
@@ -191,15 +178,37 @@ class Client:
                 raise self._late(problem)
             time.sleep(wait)
 
-    def _sent(self, method: str, path: str, left: float, **values: Any) -> requests.Response:
-        return self.session.request(
-            method,
-            self.base + path,
-            timeout=(min(_CONNECT_SECONDS, left), min(_ANSWER_SECONDS, left)),
-            allow_redirects=False,  # a key is for the tracker's own host
-            stream=True,
-            **values,
-        )
+    def _once(
+        self,
+        method: str,
+        path: str,
+        understood: Callable[[bytes], _Answer | None],
+        *,
+        limit: int,
+        left: float,
+        **values: Any,
+    ) -> tuple[_Answer | None, SourceError, float | None]:
+        """(answer or None, what was wrong, seconds that the server asks to wait)."""
+        try:
+            response = self.session.request(
+                method,
+                self.base + path,
+                timeout=(min(_CONNECT_SECONDS, left), min(_ANSWER_SECONDS, left)),
+                allow_redirects=False,  # a key is for the tracker's own host
+                stream=True,
+                **values,
+            )
+            with response:
+                data = _body(response, limit)
+        except _CUT as error:
+            return None, UnreachableError(self.base, f"does not answer ({_reason(error)})"), None
+        if response.status_code == 200:
+            foreign = UnreachableError(self.base, "does not answer as MLflow does")
+            return understood(data), foreign, None
+        problem = self._refusal(response, data)
+        if response.status_code not in _PASSING:
+            raise problem
+        return None, problem, _retry_after(response)
 
     def _late(self, problem: SourceError | None) -> SourceError:
         last = problem.problem if problem else ""
