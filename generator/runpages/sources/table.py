@@ -34,6 +34,11 @@ class Row:
 
 
 _BUILT_IN = {
+    "mlflow": Row(
+        target="runpages.sources.mlflow_files:MlflowFiles",
+        server="runpages.sources.mlflow_server:MlflowServer",
+        reads="MLflow: mlruns folders, SQLite stores, tracking servers",
+    ),
     "wandb": Row(
         target="runpages.sources.wandb_offline:WandbOffline",
         server="runpages.sources.wandb_api:WandbServer",
