@@ -58,6 +58,8 @@ class Ledger:
     damaged: int = 0
     bytes_damaged: int = 0
     files: list[tuple[str, int]] = field(default_factory=list)
+    unit: str = "line"
+    """What a record of its files is."""
     _warnings: list[str] = field(default_factory=list)
     _more: int = 0
     _cut: list[str] = field(default_factory=list)
@@ -88,12 +90,12 @@ class Ledger:
     def _left_out(self, place: str, size: int, problem: str) -> None:
         self.damaged += 1
         self.bytes_damaged += size
-        self.warn(f"{place}: {problem}; this line is left out")
+        self.warn(f"{place}: {problem}; this {self.unit} is left out")
 
     @property
     def incomplete(self) -> tuple[str, ...]:
         damaged = (
-            f"{name} has {count} line{'s' * (count > 1)} that cannot be used"
+            f"{name} has {count} {self.unit}{'s' * (count > 1)} that cannot be used"
             for name, count in self._unusable.items()
         )
         return (*self._cut, *damaged)
