@@ -130,6 +130,19 @@ def test_what_should_be_a_list_and_is_none(tmp_path: Path) -> None:
     assert ledger.warnings == ("f.json:1: not JSON ([ expected); this record is left out",)
 
 
+@pytest.mark.parametrize("odd", ["[1]", "[]", "3", '"x"', "null", "", "]", "}", "x", "[[", ", ,"])
+def test_what_is_no_object_among_objects(tmp_path: Path, odd: str) -> None:
+    values, rows, ledger = scan(f'{{"rows": [{{"a": 1}}, {odd}, {{"a": 2}}], "b": 3}}', tmp_path)
+    assert rows == [{"a": 1}, {"a": 2}]
+    assert values == {"b": 3}
+    assert ledger.damaged in {1, 2}
+
+
+def test_a_comma_behind_the_last_object(tmp_path: Path) -> None:
+    values, rows, ledger = scan('{"rows": [{"a": 1}, ], "b": 3}', tmp_path)
+    assert (values, rows, ledger.damaged) == ({"b": 3}, [{"a": 1}], 1)
+
+
 def test_bytes_that_are_no_utf8_cost_one_record(tmp_path: Path) -> None:
     _, rows, ledger = scan(b'{"rows": [{"a": 1}, {"\xff": 2}, {"c": 3}]}', tmp_path)
     assert rows == [{"a": 1}, {"c": 3}]

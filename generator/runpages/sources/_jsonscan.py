@@ -44,7 +44,7 @@ _OBJECT = _Kind(
 )
 _LIST = _Kind(
     "[",
-    re.compile(r"\](?=[ \t\r\n]*(?:[,}\]]|\Z))"),
+    re.compile(r'\](?=[ \t\r\n]*(?:,[ \t\r\n]*(?:"|\Z)|[}\]]|\Z))'),
     re.compile(r"[ \t\r\n]*[,\]]"),
     (re.compile(r"(?=[{\]])"),),
     (
@@ -144,10 +144,8 @@ class JsonScan:
                 self._at += 1
                 return
             self._problem, self._kind = "", kind
-            wanted = False
             if kind is _LIST and not self._text.startswith("{", start):
-                self._problem = "not JSON (an object expected)"
-                self._resume(start, start + 1, kind.item)
+                wanted = self._not_an_object(wanted=wanted)
                 continue
             key = self._key() if kind is _OBJECT else ""
             if not self._problem:
@@ -156,10 +154,26 @@ class JsonScan:
                 self._kind = kind
                 if self._at == before and not (self._problem or self._ended):
                     self._pass_over()
+            wanted = False
             if self._problem:
                 self._resume(start, max(self._at, start + 1), kind.resume)
             elif not self._ended:
                 wanted = self._separated(kind)
+
+    def _not_an_object(self, *, wanted: bool) -> bool:
+        """Pass over something else among the objects of a list; as `_separated`."""
+        start = self._at
+        try:
+            found = self.value().value
+        except Damaged:
+            found = [{}]
+        if isinstance(found, list) and any(isinstance(item, dict) for item in found):
+            # a bracket amid the objects: they are what is wanted
+            self._problem = "not JSON (an object expected)"
+            self._resume(start, start if wanted else start + 1, _LIST.item)
+            return False
+        self._told(start, self._at, "not an object")
+        return self._separated(_LIST)
 
     def _enter(self, kind: _Kind) -> bool:
         """Whether the container is there; a damaged opening is taken for one."""

@@ -20,6 +20,7 @@ __all__ = [
     "Line",
     "config_of",
     "json_rows",
+    "mapping_of",
     "number",
     "rows_of",
     "seconds",
@@ -201,26 +202,31 @@ def _yaml(content: str) -> Any:
 
 def config_of(ledger: Ledger) -> dict[str, object]:
     """The configuration; a file that cannot be used is a warning, the run is kept."""
-    for name in ("config.json", "config.yaml"):
-        path = ledger.folder / name
-        try:
-            if not path.is_file():
-                continue
-            size = path.stat().st_size
-            ledger.files.append((name, size))
-            if size > _MAX_CONFIG_BYTES:
-                ledger.warn(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
-                continue
-            content = path.read_text(encoding="utf-8")
-            data = json.loads(content) if name.endswith("json") else _yaml(content)
-            if isinstance(data, dict):
-                return {str(key): _plain(value) for key, value in data.items()}
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).replace(str(path), name).split())[:160]
-            ledger.warn(f"{name}: cannot be read ({reason}); left out")
-        else:
-            ledger.warn(f"{name}: holds no mapping of settings; left out")
-    return {}
+    found = (mapping_of(ledger, name) for name in ("config.json", "config.yaml"))
+    return next((mapping for mapping in found if mapping is not None), {})
+
+
+def mapping_of(ledger: Ledger, name: str) -> dict[str, object] | None:
+    """Settings of a JSON or YAML file; None if it is not there or, with a warning, of no use."""
+    path = ledger.folder / name
+    try:
+        if not path.is_file():
+            return None
+        size = path.stat().st_size
+        ledger.files.append((name, size))
+        if size > _MAX_CONFIG_BYTES:
+            ledger.warn(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
+            return None
+        content = path.read_text(encoding="utf-8")
+        data = json.loads(content) if name.endswith("json") else _yaml(content)
+        if isinstance(data, dict):
+            return {str(key): _plain(value) for key, value in data.items()}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).replace(str(path), name).split())[:160]
+        ledger.warn(f"{name}: cannot be read ({reason}); left out")
+    else:
+        ledger.warn(f"{name}: holds no mapping of settings; left out")
+    return None
 
 
 def _plain(value: object, depth: int = 1) -> object:

@@ -42,6 +42,10 @@ _BUILT_IN = {
         target="runpages.sources.tensorboard:TensorBoard",
         reads="TensorBoard event files: scalars in both encodings, text",
     ),
+    "trainer": Row(
+        target="runpages.sources.hf_trainer:HuggingFaceTrainer",
+        reads="Hugging Face Trainer: trainer_state.json and its checkpoints",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
