@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -196,8 +197,26 @@ class _NoAliases(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _yaml(content: str) -> Any:
-    return yaml.load(content, _NoAliases)  # noqa: S506 - a SafeLoader
+class _Core(_NoAliases):
+    """YAML 1.2, in which `no` is a text and `1e-08` a number; PyYAML reads and writes 1.1."""
+
+
+_Core.yaml_implicit_resolvers = {}
+_NUMBER = list("-+.0123456789")
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", _NUMBER),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", _NUMBER),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", _NUMBER),
+):
+    _Core.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+    )
+
+
+def _yaml(content: str, *, core: bool) -> Any:
+    return yaml.load(content, _Core if core else _NoAliases)  # noqa: S506 - SafeLoaders
 
 
 def config_of(ledger: Ledger) -> dict[str, object]:
@@ -206,8 +225,11 @@ def config_of(ledger: Ledger) -> dict[str, object]:
     return next((mapping for mapping in found if mapping is not None), {})
 
 
-def mapping_of(ledger: Ledger, name: str) -> dict[str, object] | None:
-    """Settings of a JSON or YAML file; None if it is not there or, with a warning, of no use."""
+def mapping_of(ledger: Ledger, name: str, *, core: bool = False) -> dict[str, object] | None:
+    """Settings of a JSON or YAML file; None if it is not there or, with a warning, of no use.
+
+    `core`: YAML 1.2, as ruamel.yaml writes it, not the 1.1 of PyYAML.
+    """
     path = ledger.folder / name
     try:
         if not path.is_file():
@@ -218,7 +240,7 @@ def mapping_of(ledger: Ledger, name: str) -> dict[str, object] | None:
             ledger.warn(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
             return None
         content = path.read_text(encoding="utf-8")
-        data = json.loads(content) if name.endswith("json") else _yaml(content)
+        data = json.loads(content) if name.endswith("json") else _yaml(content, core=core)
         if isinstance(data, dict):
             return {str(key): _plain(value) for key, value in data.items()}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

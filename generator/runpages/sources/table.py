@@ -46,6 +46,10 @@ _BUILT_IN = {
         target="runpages.sources.hf_trainer:HuggingFaceTrainer",
         reads="Hugging Face Trainer: trainer_state.json and its checkpoints",
     ),
+    "dvclive": Row(
+        target="runpages.sources.dvclive:DvcLive",
+        reads="DVCLive folders: plots/metrics, params.yaml, metrics.json, images",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
