@@ -50,6 +50,10 @@ _BUILT_IN = {
         target="runpages.sources.dvclive:DvcLive",
         reads="DVCLive folders: plots/metrics, params.yaml, metrics.json, images",
     ),
+    "trackio": Row(
+        target="runpages.sources.trackio:Trackio",
+        reads="Trackio databases: metrics, system metrics, media, tables, alerts",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
