@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ __all__ = [
     "Line",
     "config_of",
     "json_rows",
+    "mapping_of",
     "number",
     "rows_of",
     "seconds",
@@ -58,6 +60,8 @@ class Ledger:
     damaged: int = 0
     bytes_damaged: int = 0
     files: list[tuple[str, int]] = field(default_factory=list)
+    unit: str = "line"
+    """What a record of its files is."""
     _warnings: list[str] = field(default_factory=list)
     _more: int = 0
     _cut: list[str] = field(default_factory=list)
@@ -88,12 +92,12 @@ class Ledger:
     def _left_out(self, place: str, size: int, problem: str) -> None:
         self.damaged += 1
         self.bytes_damaged += size
-        self.warn(f"{place}: {problem}; this line is left out")
+        self.warn(f"{place}: {problem}; this {self.unit} is left out")
 
     @property
     def incomplete(self) -> tuple[str, ...]:
         damaged = (
-            f"{name} has {count} line{'s' * (count > 1)} that cannot be used"
+            f"{name} has {count} {self.unit}{'s' * (count > 1)} that cannot be used"
             for name, count in self._unusable.items()
         )
         return (*self._cut, *damaged)
@@ -193,32 +197,58 @@ class _NoAliases(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _yaml(content: str) -> Any:
-    return yaml.load(content, _NoAliases)  # noqa: S506 - a SafeLoader
+class _Core(_NoAliases):
+    """YAML 1.2, in which `no` is a text and `1e-08` a number; PyYAML reads and writes 1.1."""
+
+
+_Core.yaml_implicit_resolvers = {}
+_NUMBER = list("-+.0123456789")
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", _NUMBER),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", _NUMBER),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", _NUMBER),
+):
+    _Core.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+    )
+
+
+def _yaml(content: str, *, core: bool) -> Any:
+    return yaml.load(content, _Core if core else _NoAliases)  # noqa: S506 - SafeLoaders
 
 
 def config_of(ledger: Ledger) -> dict[str, object]:
     """The configuration; a file that cannot be used is a warning, the run is kept."""
-    for name in ("config.json", "config.yaml"):
-        path = ledger.folder / name
-        try:
-            if not path.is_file():
-                continue
-            size = path.stat().st_size
-            ledger.files.append((name, size))
-            if size > _MAX_CONFIG_BYTES:
-                ledger.warn(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
-                continue
-            content = path.read_text(encoding="utf-8")
-            data = json.loads(content) if name.endswith("json") else _yaml(content)
-            if isinstance(data, dict):
-                return {str(key): _plain(value) for key, value in data.items()}
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).replace(str(path), name).split())[:160]
-            ledger.warn(f"{name}: cannot be read ({reason}); left out")
-        else:
-            ledger.warn(f"{name}: holds no mapping of settings; left out")
-    return {}
+    found = (mapping_of(ledger, name) for name in ("config.json", "config.yaml"))
+    return next((mapping for mapping in found if mapping is not None), {})
+
+
+def mapping_of(ledger: Ledger, name: str, *, core: bool = False) -> dict[str, object] | None:
+    """Settings of a JSON or YAML file; None if it is not there or, with a warning, of no use.
+
+    `core`: YAML 1.2, as ruamel.yaml writes it, not the 1.1 of PyYAML.
+    """
+    path = ledger.folder / name
+    try:
+        if not path.is_file():
+            return None
+        size = path.stat().st_size
+        ledger.files.append((name, size))
+        if size > _MAX_CONFIG_BYTES:
+            ledger.warn(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
+            return None
+        content = path.read_text(encoding="utf-8")
+        data = json.loads(content) if name.endswith("json") else _yaml(content, core=core)
+        if isinstance(data, dict):
+            return {str(key): _plain(value) for key, value in data.items()}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).replace(str(path), name).split())[:160]
+        ledger.warn(f"{name}: cannot be read ({reason}); left out")
+    else:
+        ledger.warn(f"{name}: holds no mapping of settings; left out")
+    return None
 
 
 def _plain(value: object, depth: int = 1) -> object:

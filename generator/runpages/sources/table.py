@@ -54,6 +54,18 @@ _BUILT_IN = {
         extra="clearml",
         reads="ClearML offline sessions and servers",
     ),
+    "trainer": Row(
+        target="runpages.sources.hf_trainer:HuggingFaceTrainer",
+        reads="Hugging Face Trainer: trainer_state.json and its checkpoints",
+    ),
+    "dvclive": Row(
+        target="runpages.sources.dvclive:DvcLive",
+        reads="DVCLive folders: plots/metrics, params.yaml, metrics.json, images",
+    ),
+    "trackio": Row(
+        target="runpages.sources.trackio:Trackio",
+        reads="Trackio databases: metrics, system metrics, media, tables, alerts",
+    ),
     "telemetry": Row(
         target="runpages.sources.telemetry:Telemetry",
         reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
