@@ -60,19 +60,16 @@ class Block:
 
     table: Table
     text: Lines
+    rows: int
     columns: dict[str, Cells]
-
-    @property
-    def rows(self) -> int:
-        return len(self.text.starts) - 1
 
     def place(self, row: int) -> str:
         return f"{self.table.name}:{self.text.first + row}"
 
     def keys(self, row: int) -> list[str]:
         """Names in one row, in the order in which they stand there."""
-        start, end = self.text.starts[row : row + 2]
-        line = Lines.of(1, self.text.data[start:end])
+        start, end = self.text.starts()[row : row + 2]
+        line = Lines(1, self.text.data[start:end])
         return [key for found in self.table.detached().lines(line) for key in found.row]
 
     def lines(self) -> Iterator[Line]:
@@ -181,24 +178,31 @@ class Table:
     def _block(self, text: Lines) -> Block | None:
         if not text.data.endswith(b"\n"):
             return None
-        read = self._csv_columns if self.form.delimiter else self._json_columns
+        read = self._csv_table if self.form.delimiter else self._json_table
         try:
-            columns = read(text)
+            found = read(text)
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return None
-        return None if columns is None else Block(table=self, text=text, columns=columns)
+        if found is None or found.num_rows != text.count:
+            return None
+        columns = self._columns(found)
+        if columns is None or not (self.form.delimiter or _same_numbers(text.data, columns)):
+            return None
+        return Block(table=self, text=text, rows=found.num_rows, columns=columns)
 
-    def _csv_columns(self, text: Lines) -> dict[str, Cells] | None:
-        _, data, starts = text
+    def _csv_table(self, text: Lines) -> pa.Table | None:
+        data = text.data
         # quotes and nan(...) mean something else to the two readers
-        if b'"' in data or b"(" in data or not _ends_alike(data, starts):
+        if b'"' in data or b"(" in data:
+            return None
+        if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
             return None
         if len(set(self.header)) < len(self.header):
             return None
         words = {key for key, cell in self._newest.items() if number(cell) is None}
         words |= self.ledger.word_columns
         types = {key: pa.string() if key in words else pa.float64() for key in self.header}
-        table = pyarrow.csv.read_csv(
+        return pyarrow.csv.read_csv(
             pa.py_buffer(data),
             read_options=pyarrow.csv.ReadOptions(
                 column_names=self.header,
@@ -212,13 +216,10 @@ class Table:
                 column_types=types, null_values=[""], strings_can_be_null=True
             ),
         )
-        if table.num_rows != len(starts) - 1:
-            return None
-        return self._columns(table)
 
-    def _json_columns(self, text: Lines) -> dict[str, Cells] | None:
+    def _json_table(self, text: Lines) -> pa.Table | None:
         # every line feed stands between two objects, so that no object spans two lines
-        _, data, starts = text
+        data, starts = text.data, text.starts()
         content = np.frombuffer(data, np.uint8)
         ends = starts[1:] - 2
         if data[0] != ord("{") or not (content[starts[1:-1]] == ord("{")).all():
@@ -229,13 +230,7 @@ class Table:
             return None
         if not data.isascii():
             data.decode()  # pyarrow does not look
-        table = self._json_table(data)
-        if table is None or table.num_rows != len(starts) - 1:
-            return None
-        columns = self._columns(table)
-        return columns if columns is not None and _same_numbers(data, columns) else None
 
-    def _json_table(self, data: bytes) -> pa.Table | None:
         def read() -> pa.Table:
             schema = pa.schema([(name, pa.string()) for name in sorted(self._dates)])
             return pyarrow.json.read_json(
@@ -329,15 +324,6 @@ def _cells(text: str, delimiter: str) -> list[str]:
     else:
         cells = text.split(delimiter)
     return [cell.strip() for cell in cells]
-
-
-def _ends_alike(data: bytes, starts: NDArray[np.int64]) -> bool:
-    """Whether no carriage return stands elsewhere than before a line feed."""
-    if b"\r" not in data:
-        return True
-    text = np.frombuffer(data, np.uint8)
-    before = text[np.maximum(starts[1:] - 2, 0)] == ord("\r")
-    return int(before.sum()) == data.count(b"\r")
 
 
 def _same_numbers(data: bytes, columns: dict[str, Cells]) -> bool:

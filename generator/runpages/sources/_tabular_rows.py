@@ -107,11 +107,11 @@ class Lives:
                 # once it has been recorded, its steps do not fall any more
                 if len(later) and newest.get(name, steps[later[0]]) > steps[later[0]]:
                     stop = min(stop, int(later[0]))
-            newest[""] = int(steps[stop - 1])
             for name, rows in present.items():
                 behind = int(np.searchsorted(rows, stop))
                 if behind > at[name]:
                     newest[name] = int(steps[rows[behind - 1]])
+            newest[""] = int(steps[stop - 1])  # a metric without a name may stand there, too
             yield _Span(first, stop, attempt)
             first = stop
 

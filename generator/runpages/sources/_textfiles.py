@@ -35,6 +35,7 @@ _MAX_CONFIG_BYTES = 1_000_000
 _MAX_CONFIG_DEPTH = 64
 _MAX_WARNINGS = 20
 _MAX_LINE_BYTES = 32 << 20
+_LINE_FEED = 10
 _BY_NAME = {
     "nan": math.nan,
     "infinity": math.inf,
@@ -54,20 +55,24 @@ class Line(NamedTuple):
     row: dict[str, Any]
 
 
-class Lines(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lines:
     """Some lines of a file."""
 
     first: int
     """Number of the first, from 1."""
     data: bytes
-    starts: NDArray[np.int64]
-    """Offset of each line, and the end of the last."""
 
-    @classmethod
-    def of(cls, first: int, data: bytes) -> Lines:
-        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
-        cut = [] if data.endswith(b"\n") else [len(data)]
-        return cls(first, data, np.concatenate([[0], ends, cut]).astype(np.int64))
+    @property
+    def count(self) -> int:
+        whole_lines = np.count_nonzero(np.frombuffer(self.data, np.uint8) == _LINE_FEED)
+        return int(whole_lines) + (not self.data.endswith(b"\n"))
+
+    def starts(self) -> NDArray[np.int64]:
+        """Offset of each line, and the end of the last."""
+        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == _LINE_FEED) + 1
+        cut = [] if self.data.endswith(b"\n") else [len(self.data)]
+        return np.concatenate([[0], ends, cut]).astype(np.int64)
 
     def each(self) -> Iterator[tuple[int, bytes]]:
         """(number, line) of each line that is not blank."""
@@ -145,6 +150,21 @@ class Ledger:
         more = self._more + max(0, len(told) - _MAX_WARNINGS)
         return (*told[:_MAX_WARNINGS], *((f"and {more} more",) if more else ()))
 
+    def absorb(self, other: Ledger) -> None:
+        """Add what another ledger of the same folder tells."""
+        self.records += other.records
+        self.damaged += other.damaged
+        self.bytes_damaged += other.bytes_damaged
+        self.files += other.files
+        for sentence in other._warnings:
+            self.warn(sentence)
+        self._more += other._more
+        self._cut += other._cut
+        for name, count in other._unusable.items():
+            self._unusable[name] = self._unusable.get(name, 0) + count
+        for key, (place, count) in other._no_numbers.items():
+            self.no_number(key, place, rows=count)
+
     def blocks(
         self, name: str, *, first_bytes: int, block_bytes: int, needed: bool = False
     ) -> Iterator[Lines]:
@@ -181,9 +201,9 @@ class Ledger:
                     too_long = len(data) - end + _rest_of_line(stream)
                     data = data[:end]
             if data:
-                lines = Lines.of(number, data)
+                lines = Lines(number, data)
                 yield lines
-                number += len(lines.starts) - 1
+                number += lines.count
             if too_long:
                 self.damage(name, number, too_long, f"more than {_MAX_LINE_BYTES:,} bytes")
                 number += 1
