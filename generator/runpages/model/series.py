@@ -129,8 +129,7 @@ def superseded(rows: Columns, spans: Mapping[int, tuple[int, int]]) -> NDArray[n
     came as far again). A later attempt that only adds other metrics supersedes nothing.
     """
     out = np.zeros(len(rows.step), dtype=bool)
-    numbers = np.unique(rows.attempt)
-    for number in sorted({*spans, *(int(n) for n in numbers)}, reverse=True):
+    for number in sorted({*spans, *_attempts(rows)}, reverse=True):
         earlier = rows.attempt < number
         if not earlier.any():
             continue
@@ -141,6 +140,13 @@ def superseded(rows: Columns, spans: Mapping[int, tuple[int, int]]) -> NDArray[n
         if span is not None:
             out |= earlier & (rows.step >= span[0]) & (rows.step <= span[1])
     return out
+
+
+def _attempts(rows: Columns) -> list[int]:
+    """Numbers of the attempts; sorting them all would take longer than all the rest."""
+    if len(rows.attempt) and (rows.attempt == rows.attempt[0]).all():
+        return [int(rows.attempt[0])]
+    return [int(number) for number in np.unique(rows.attempt)]
 
 
 def _effective(rows: Columns, gone: NDArray[np.bool_]) -> Columns:

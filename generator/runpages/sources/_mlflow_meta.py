@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from ._mlflow_facts import Tally
-from ._textfiles import _yaml as safe_yaml
+from ._textfiles import plain_yaml
 
 __all__ = ["META", "kind_of", "mapping_of", "text_of"]
 
@@ -51,7 +51,7 @@ def mapping_of(path: Path, name: str, tally: Tally, *, only_with: str = "") -> d
             tally.damage(name, f"{size:,} bytes are no meta.yaml", size=size)
             return {}
         content = path.read_text(encoding="utf-8")
-        data = safe_yaml(content) if only_with in content else {}
+        data = plain_yaml(content) if only_with in content else {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).replace(str(path), name).split())[:160]
         tally.damage(name, f"cannot be read ({reason})")

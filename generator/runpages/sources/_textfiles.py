@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import csv
+import io
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from runpages.errors import SourceError
 
 __all__ = [
     "Ledger",
     "Line",
+    "Lines",
     "config_of",
+    "core_yaml",
+    "json_line",
     "json_rows",
     "mapping_of",
     "number",
-    "rows_of",
+    "plain_yaml",
     "seconds",
     "text",
     "whole",
@@ -32,6 +37,8 @@ __all__ = [
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_CONFIG_DEPTH = 64
 _MAX_WARNINGS = 20
+_MAX_LINE_BYTES = 32 << 20
+_LINE_FEED = 10
 _BY_NAME = {
     "nan": math.nan,
     "infinity": math.inf,
@@ -49,6 +56,32 @@ class Line(NamedTuple):
     size: int
     """Bytes."""
     row: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Some lines of a file."""
+
+    first: int
+    """Number of the first, from 1."""
+    data: bytes
+
+    @property
+    def count(self) -> int:
+        whole_lines = np.count_nonzero(np.frombuffer(self.data, np.uint8) == _LINE_FEED)
+        return int(whole_lines) + (not self.data.endswith(b"\n"))
+
+    def starts(self) -> NDArray[np.int64]:
+        """Offset of each line, and the end of the last."""
+        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == _LINE_FEED) + 1
+        cut = [] if self.data.endswith(b"\n") else [len(self.data)]
+        return np.concatenate([[0], ends, cut]).astype(np.int64)
+
+    def each(self) -> Iterator[tuple[int, bytes]]:
+        """(number, line) of each line that is not blank."""
+        for number, line in enumerate(io.BytesIO(self.data), start=self.first):
+            if line.strip():
+                yield number, line
 
 
 @dataclass(slots=True)
@@ -102,10 +135,15 @@ class Ledger:
         )
         return (*self._cut, *damaged)
 
-    def no_number(self, key: str, place: str) -> None:
+    def no_number(self, key: str, place: str, *, rows: int = 1) -> None:
         """Told once a column: a column of texts would fill the page."""
         first, count = self._no_numbers.get(key, (place, 0))
-        self._no_numbers[key] = (first, count + 1)
+        self._no_numbers[key] = (first, count + rows)
+
+    @property
+    def word_columns(self) -> frozenset[str]:
+        """Columns of which a cell was no number."""
+        return frozenset(self._no_numbers)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -117,8 +155,29 @@ class Ledger:
         more = self._more + max(0, len(told) - _MAX_WARNINGS)
         return (*told[:_MAX_WARNINGS], *((f"and {more} more",) if more else ()))
 
-    def lines(self, name: str, *, needed: bool = False) -> Iterator[tuple[int, bytes]]:
-        """(number from 1, line) of each line that is not blank."""
+    def absorb(self, other: Ledger) -> None:
+        """Add what another ledger of the same folder tells."""
+        self.records += other.records
+        self.damaged += other.damaged
+        self.bytes_damaged += other.bytes_damaged
+        self.files += other.files
+        for sentence in other._warnings:
+            self.warn(sentence)
+        self._more += other._more
+        self._cut += other._cut
+        for name, count in other._unusable.items():
+            self._unusable[name] = self._unusable.get(name, 0) + count
+        for key, (place, count) in other._no_numbers.items():
+            self.no_number(key, place, rows=count)
+
+    def blocks(
+        self, name: str, *, first_bytes: int, block_bytes: int, needed: bool = False
+    ) -> Iterator[Lines]:
+        """Whole lines, piece by piece; only the last line may be cut.
+
+        The first piece has about `first_bytes`, the others `block_bytes`. A line of more than
+        32 MiB is damage: it is passed over without being held.
+        """
         path = self.folder / name
         try:
             # a pipe or a socket of this name would block for ever
@@ -126,66 +185,69 @@ class Ledger:
                 return
             self.files.append((name, path.stat().st_size))
             with path.open("rb") as stream:
-                for count, line in enumerate(stream, start=1):
-                    if line.strip():
-                        yield count, line
+                yield from self._pieces(name, stream, first_bytes, block_bytes)
         except OSError as error:
             reason = error.strerror or str(error)
             if needed:
                 raise SourceError(path, f"cannot be read: {reason}") from error
             self.warn(f"{name}: cannot be opened: {reason}; left out")
 
+    def _pieces(
+        self, name: str, stream: BinaryIO, size: int, block_bytes: int
+    ) -> Iterator[Lines]:
+        number = 1
+        while data := stream.read(size):
+            size, too_long = block_bytes, 0
+            if not data.endswith(b"\n"):
+                rest = stream.readline(_MAX_LINE_BYTES)
+                data += rest
+                if len(rest) == _MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                    end = data.rfind(b"\n") + 1
+                    too_long = len(data) - end + _rest_of_line(stream)
+                    data = data[:end]
+            if data:
+                lines = Lines(number, data)
+                yield lines
+                number += lines.count
+            if too_long:
+                self.damage(name, number, too_long, f"more than {_MAX_LINE_BYTES:,} bytes")
+                number += 1
 
-def json_rows(ledger: Ledger, name: str, *, needed: bool = False) -> Iterator[Line]:
-    """The objects of the good lines of a JSON-lines file."""
-    for count, line in ledger.lines(name, needed=needed):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if line.endswith(b"\n"):
-                ledger.damage(name, count, len(line), f"not JSON ({str(error)[:80]})")
-            else:
-                ledger.cut(name, count, len(line))
-            continue
-        if not isinstance(row, dict):
-            ledger.damage(name, count, len(line), "not a JSON object")
-            continue
-        ledger.records += 1
-        yield Line(f"{name}:{count}", len(line), row)
+
+def _rest_of_line(stream: BinaryIO) -> int:
+    """Pass over what is left of a line; how many bytes that was."""
+    size = 0
+    while piece := stream.readline(1 << 20):
+        size += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return size
 
 
-def _csv_rows(ledger: Ledger, name: str) -> Iterator[Line]:
-    """As `json_rows`. Each line is parsed by itself: a stray quote costs one row, not the rest."""
-    header: list[str] = []
-    for count, line in ledger.lines(name, needed=True):
-        if not line.endswith(b"\n"):
-            # its last number may lack digits, and nothing in the line would show it
-            ledger.cut(name, count, len(line))
-            continue
-        try:
-            cells = next(csv.reader([line.decode("utf-8-sig")], strict=True))
-        except (UnicodeDecodeError, csv.Error) as error:
-            ledger.damage(name, count, len(line), f"not CSV ({str(error)[:80]})")
-            continue
-        cells = [cell.strip() for cell in cells]
-        if not header:
-            header = cells
-            for twice in sorted({c for c in cells if cells.count(c) > 1}):
-                ledger.warn(f"{name}:{count}: two columns named {twice[:80]!r}; the last is read")
-        elif len(cells) > len(header):
-            problem = f"{len(cells)} cells under {len(header)} columns"
-            ledger.damage(name, count, len(line), problem)
+def json_line(ledger: Ledger, name: str, count: int, line: bytes) -> Line | None:
+    """The object in a line; a line that holds none is damage."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        if line.endswith(b"\n"):
+            ledger.damage(name, count, len(line), f"not JSON ({str(error)[:80]})")
         else:
-            ledger.records += 1
-            row = {key: cell for key, cell in zip(header, cells, strict=False) if cell}
-            yield Line(f"{name}:{count}", len(line), row)
+            ledger.cut(name, count, len(line))
+        return None
+    if not isinstance(row, dict):
+        ledger.damage(name, count, len(line), "not a JSON object")
+        return None
+    ledger.records += 1
+    return Line(f"{name}:{count}", len(line), row)
 
 
-def rows_of(ledger: Ledger, name: str) -> Iterator[Line]:
-    """Rows of metrics.jsonl or metrics.csv. Raises SourceError if it cannot be opened."""
-    return (
-        _csv_rows(ledger, name) if name.endswith(".csv") else json_rows(ledger, name, needed=True)
-    )
+def json_rows(ledger: Ledger, name: str) -> Iterator[Line]:
+    """The objects of the good lines of a JSON-lines file."""
+    for lines in ledger.blocks(name, first_bytes=1 << 20, block_bytes=1 << 20):
+        for count, line in lines.each():
+            row = json_line(ledger, name, count, line)
+            if row is not None:
+                yield row
 
 
 class _NoAliases(yaml.SafeLoader):
@@ -215,8 +277,14 @@ for _tag, _pattern, _first in (
     )
 
 
-def _yaml(content: str, *, core: bool) -> Any:
-    return yaml.load(content, _Core if core else _NoAliases)  # noqa: S506 - SafeLoaders
+def plain_yaml(content: str) -> Any:
+    """YAML 1.1, as PyYAML writes it; no aliases, no objects."""
+    return yaml.load(content, _NoAliases)  # noqa: S506 - a SafeLoader
+
+
+def core_yaml(content: str) -> Any:
+    """YAML 1.2, as ruamel.yaml writes it; no aliases, no objects."""
+    return yaml.load(content, _Core)  # noqa: S506 - a SafeLoader
 
 
 def config_of(ledger: Ledger) -> dict[str, object]:
@@ -225,11 +293,10 @@ def config_of(ledger: Ledger) -> dict[str, object]:
     return next((mapping for mapping in found if mapping is not None), {})
 
 
-def mapping_of(ledger: Ledger, name: str, *, core: bool = False) -> dict[str, object] | None:
-    """Settings of a JSON or YAML file; None if it is not there or, with a warning, of no use.
-
-    `core`: YAML 1.2, as ruamel.yaml writes it, not the 1.1 of PyYAML.
-    """
+def mapping_of(
+    ledger: Ledger, name: str, *, parse_yaml: Callable[[str], Any] = plain_yaml
+) -> dict[str, object] | None:
+    """Settings of a JSON or YAML file; None if it is not there or, with a warning, of no use."""
     path = ledger.folder / name
     try:
         if not path.is_file():
@@ -240,7 +307,7 @@ def mapping_of(ledger: Ledger, name: str, *, core: bool = False) -> dict[str, ob
             ledger.warn(f"{name}: {size} bytes, more than {_MAX_CONFIG_BYTES}; left out")
             return None
         content = path.read_text(encoding="utf-8")
-        data = json.loads(content) if name.endswith("json") else _yaml(content, core=core)
+        data = json.loads(content) if name.endswith("json") else parse_yaml(content)
         if isinstance(data, dict):
             return {str(key): _plain(value) for key, value in data.items()}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -17,7 +17,7 @@ from runpages.model import Attempt, Dataset, Provenance, Run, RunRef, Sample
 
 from ._dvclive_tables import Lives, falls_of, rows_of_table
 from ._media import Gallery
-from ._textfiles import Ledger, mapping_of, text, whole
+from ._textfiles import Ledger, core_yaml, mapping_of, text, whole
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
 from .spool import Spool
 
@@ -147,9 +147,9 @@ class _Reading:
     def run(self, ref: RunRef, settle_minutes: float) -> Run:
         ledger = self.ledger
         samples, told = self._images()
-        config = mapping_of(ledger, "params.yaml", core=True) or {}
+        config = mapping_of(ledger, "params.yaml", parse_yaml=core_yaml) or {}
         summary = mapping_of(ledger, "metrics.json") or {}
-        artifacts = (mapping_of(ledger, "dvc.yaml", core=True) or {}).get("artifacts")
+        artifacts = (mapping_of(ledger, "dvc.yaml", parse_yaml=core_yaml) or {}).get("artifacts")
         if isinstance(artifacts, dict):
             summary["artifacts"] = artifacts
         series = self.spool.finish()

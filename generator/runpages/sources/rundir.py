@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from runpages.model import (
     Sample,
 )
 
-from ._textfiles import Ledger, config_of, json_rows, number, rows_of, seconds, text, whole
+from ._tabular_blocks import Form, Table
+from ._tabular_rows import Meaning, Rows, label_of
+from ._textfiles import Ledger, config_of, json_rows, number, text, whole
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
-from .spool import Spool
 
 __all__ = ["RunDirectory"]
 
@@ -36,8 +37,7 @@ _METRICS = ("metrics.jsonl", "metrics.csv")
 _EVENTS = "events.jsonl"
 _COMPANIONS = frozenset({*_METRICS, _EVENTS, "config.json", "config.yaml", "samples.jsonl"})
 _HEAD_BYTES = 1_000_000
-_MAX_ATTEMPT = 1_000_000
-_ROW_KEYS = frozenset({"step", "time", "attempt"})
+_MEANING = Meaning(step="step", time="time", attempt="attempt")
 _CHECKPOINT_KEYS = frozenset({"event", "step", "time", "attempt", "path", "size_bytes", "text"})
 _END_STATES = frozenset(STATES) - {"running"}
 
@@ -88,7 +88,7 @@ class RunDirectory(FileSource):
     def read(self, ref: RunRef) -> Run:
         folder = Path(ref.location)
         ledger = Ledger(folder)
-        reading = _Reading(ledger)
+        reading = _Reading(ledger, Rows(ledger, _MEANING))
         reading.metrics()
         reading.events()
         reading.samples()
@@ -104,70 +104,15 @@ class RunDirectory(FileSource):
 
 
 @dataclass(slots=True)
-class _Lives:
-    """Numbers the attempts.
-
-    A label is the `attempt` that a file gives. Where steps fall, a further attempt begins: without
-    labels when a row falls behind the row before it, within a label (a rollback inside one
-    process) when a metric falls behind itself.
-    """
-
-    numbers: dict[int, list[int]] = field(default_factory=dict)
-    """Label -> the numbers of its attempts."""
-    _label: int = 1
-    _shift: int = 0
-    _newest: dict[int, dict[str, int]] = field(default_factory=dict)
-
-    def place(self, label: int | None, step: int, names: Collection[str]) -> int:
-        """The attempt of a row."""
-        if label is None:
-            keys: Collection[str] = ("",)
-            if self._newest and self._newest[self.numbers[self._label][-1]].get("", step) > step:
-                self._label += 1
-        else:
-            keys = names
-            self._label = label
-        if self._label not in self.numbers:
-            self._begin(self._label + self._shift)
-        newest = self._newest[self.numbers[self._label][-1]]
-        if any(newest.get(key, step) > step for key in keys):
-            self._shift += 1
-            newest = self._begin(max(self._newest) + 1)
-        for key in ("", *names):
-            newest[key] = step
-        return self.numbers[self._label][-1]
-
-    def _begin(self, attempt: int) -> dict[str, int]:
-        while attempt in self._newest:
-            attempt += 1
-        self.numbers.setdefault(self._label, []).append(attempt)
-        return self._newest.setdefault(attempt, {})
-
-    def at(self, label: int | None, clock: float, began: Mapping[int, float]) -> int:
-        """The attempt of something that is no row, by its label and its time (NaN: unknown)."""
-        if label is None:
-            numbers = sorted(self._newest) or [1]
-        else:
-            numbers = self.numbers.get(label) or [label + self._shift]
-        if math.isnan(clock):
-            return numbers[0] if label is None else numbers[-1]
-        return [numbers[0], *(n for n in numbers if began.get(n, math.inf) <= clock)][-1]
-
-
-@dataclass(slots=True)
 class _Reading:
     """One folder, while its files are read in turn: metrics, events, samples."""
 
     ledger: Ledger
-    spool: Spool = field(default_factory=Spool)
-    lives: _Lives = field(default_factory=_Lives)
+    rows: Rows
     facts: dict[str, Any] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     kept_samples: list[Sample] = field(default_factory=list)
     logged: list[LoggedEvent] = field(default_factory=list)
-    first: dict[int, float] = field(default_factory=dict)
-    last: dict[int, float] = field(default_factory=dict)
-    seen: set[int] = field(default_factory=set)
     ends: dict[int, str] = field(default_factory=dict)
     hosts: dict[int, str] = field(default_factory=dict)
     devices: dict[int, int] = field(default_factory=dict)
@@ -177,39 +122,9 @@ class _Reading:
         present = [name for name in _METRICS if (self.ledger.folder / name).is_file()]
         if len(present) > 1:
             self.ledger.warn(f"{present[1]} is left out: {present[0]} stands beside it")
-        for line in rows_of(self.ledger, present[0]) if present else ():
-            place, _, row = line
-            step = whole(row.get("step"))
-            if step is None:
-                self.ledger.reject(line, "no whole number under `step`")
-                continue
-            values = {}
-            for key, value in row.items():
-                if key in _ROW_KEYS or value is None:
-                    continue
-                found = number(value)
-                if found is None:
-                    self.ledger.no_number(key, place)
-                else:
-                    values[key] = found
-            attempt = self.lives.place(_label(row), step, values)
-            clock = self._clock(row, place)
-            self._saw(attempt, clock)
-            for key, found in values.items():
-                self.spool.add(key, step, clock, found, attempt=attempt)
-
-    def _clock(self, row: Mapping[str, Any], place: str) -> float:
-        value = row.get("time")
-        found = seconds(value)
-        if found is None and value is not None:
-            self.ledger.warn(f"{place}: {str(value)[:40]!r} is no time; the row is kept without")
-        return math.nan if found is None else found
-
-    def _saw(self, attempt: int, clock: float) -> None:
-        self.seen.add(attempt)
-        if not math.isnan(clock):
-            self.first[attempt] = min(self.first.get(attempt, clock), clock)
-            self.last[attempt] = max(self.last.get(attempt, clock), clock)
+        if present:
+            form = Form(delimiter="," if present[0].endswith(".csv") else "")
+            self.rows.collect(Table(self.ledger, present[0], form).pieces())
 
     def events(self) -> None:
         """events.jsonl: starts, ends, checkpoints and whatever else the run reported."""
@@ -220,17 +135,17 @@ class _Reading:
             if not kind:
                 self.ledger.reject(line, "no kind under `event`")
                 continue
-            given = _label(row)
+            given = label_of(row.get("attempt"))
             if kind == "start":
                 label = given or label + 1
-            clock = self._clock(row, place)
+            clock = self.rows.clock(row, place)
             named = given or label or 1
-            numbers = self.lives.numbers.get(named, [])
+            numbers = self.rows.lives.numbers.get(named, [])
             if kind in {"start", "end"} and numbers:
                 attempt = numbers[0 if kind == "start" else -1]
             else:
-                attempt = self.lives.at(named, clock, self.first)
-            self._saw(attempt, clock)
+                attempt = self.rows.lives.at(named, clock, self.rows.first)
+            self.rows.saw(attempt, clock)
             if kind == "start":
                 self._start(row, numbers or [attempt])
             else:
@@ -275,14 +190,14 @@ class _Reading:
             if not isinstance(said, str):
                 self.ledger.reject(line, "no text under `text`")
                 continue
-            clock = self._clock(row, place)
+            clock = self.rows.clock(row, place)
             self.kept_samples.append(
                 Sample(
                     kind="text",
                     name=text(row.get("name")) or "sample",
                     step=whole(row.get("step")),
                     time=None if math.isnan(clock) else clock,
-                    attempt=self.lives.at(_label(row), clock, self.first),
+                    attempt=self.rows.lives.at(label_of(row.get("attempt")), clock, self.rows.first),
                     prompt=text(row.get("prompt")),
                     text=said,
                 )
@@ -290,9 +205,9 @@ class _Reading:
 
     def run(self, ref: RunRef, config: dict[str, object], settle_minutes: float) -> Run:
         facts, ledger = self.facts, self.ledger
-        series = self.spool.finish()
-        end = max(self.last.values(), default=None)
-        newest = max(self.seen, default=1)
+        series = self.rows.spool.finish()
+        end = max(self.rows.last.values(), default=None)
+        newest = max(self.rows.seen, default=1)
         # a process that was killed writes no end: then an earlier attempt's end says nothing
         state = self.ends.get(newest) or settled_state(end, settle_minutes)
         tags = facts.get("tags")
@@ -301,7 +216,7 @@ class _Reading:
             name=ref.name,
             state=state,
             incomplete=ledger.incomplete,
-            start=min(self.first.values(), default=None),
+            start=min(self.rows.first.values(), default=None),
             end=end,
             attempts=self._attempts(series.spans, newest, state),
             series=series,
@@ -340,22 +255,16 @@ class _Reading:
         return tuple(
             Attempt(
                 number=attempt,
-                start=self.first.get(attempt),
-                end=self.last.get(attempt),
+                start=self.rows.first.get(attempt),
+                end=self.rows.last.get(attempt),
                 first_step=spans[attempt][0] if attempt in spans else None,
                 last_step=spans[attempt][1] if attempt in spans else None,
                 state=state if attempt == newest else self.ends.get(attempt, "ended"),
                 host=self.hosts.get(attempt, ""),
                 devices=self.devices.get(attempt),
             )
-            for attempt in sorted(self.seen)
+            for attempt in sorted(self.rows.seen)
         )
-
-
-def _label(row: Mapping[str, Any]) -> int | None:
-    """The attempt that a row names; None for what can be no number of an attempt."""
-    label = whole(row.get("attempt"))
-    return label if label is not None and 1 <= label <= _MAX_ATTEMPT else None
 
 
 def _unusable(path: Path) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +54,13 @@ class _Metric:
     value: list[float] = field(default_factory=list)
 
 
+def _kept(values: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:
+    """The values as an array that nobody will change."""
+    if isinstance(values, np.ndarray) and not values.flags.writeable and values.dtype == dtype:
+        return values
+    return np.array(values, dtype=dtype, ndmin=1)
+
+
 class Spool:
     """Collects the rows of a run's series while a source reads, in the order of the records."""
 
@@ -90,7 +97,10 @@ class Spool:
         rank: int | None = None,
         statistic: str = "",
     ) -> None:
-        """Many rows of one attempt at once; equal lengths. `rank`, `statistic`: see SeriesInfo."""
+        """Many rows of one attempt at once; equal lengths. `rank`, `statistic`: see SeriesInfo.
+
+        Read-only arrays of the right type are kept as they are, others are copied.
+        """
         metric = self._metrics.get(name)
         if metric is None:
             metric = self._metrics[name] = _Metric()
@@ -98,9 +108,9 @@ class Spool:
         metric.rank, metric.statistic = rank, statistic
         self._pack(metric)
         columns = (
-            np.array(step, dtype=np.int64, ndmin=1),
-            np.array(seconds, dtype=np.float64, ndmin=1),
-            np.array(value, dtype=np.float64, ndmin=1),
+            _kept(step, np.int64),
+            _kept(seconds, np.float64),
+            _kept(value, np.float64),
         )
         self._append(metric, attempt, columns)
         if self._held > self._buffer_bytes:

@@ -74,6 +74,10 @@ _BUILT_IN = {
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
     ),
+    "tabular": Row(
+        target="runpages.sources.tabular:Tabular",
+        reads="CSV and JSON-lines metrics: Lightning, Keras, plain files",
+    ),
 }
 
 

@@ -1,0 +1,241 @@
+"""What a file of rows is, by its first lines: whether it logs a run, and what its columns mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from runpages.analysis.roles import role_of
+
+from ._tabular_blocks import Form, Table
+from ._tabular_rows import Meaning, Rows
+from ._textfiles import Ledger, Line, Lines, number, seconds, whole
+from .contract import UNREADABLE
+
+__all__ = ["CLOCK_NAMES", "MOST_METRICS", "STEP_NAMES", "Look", "examine"]
+
+STEP_NAMES = (
+    "global_step", "trainer/global_step", "train/global_step", "optimizer_step", "step", "steps",
+    "current_steps", "train_step", "training_step", "num_updates", "updates", "update",
+    "trained_steps", "iteration", "iterations", "iter", "training_iteration", "time/total_timesteps",
+    "total_timesteps", "_step", "epoch",
+)  # fmt: skip
+"""Columns that count steps, the best first; lower case, "_" for spaces and hyphens."""
+CLOCK_NAMES = (
+    "_timestamp", "timestamp", "time", "wall_time", "walltime", "created_at", "datetime",
+    "date_time", "date", "unix_time", "ts",
+)  # fmt: skip
+"""Columns that may hold a point in time; only a column whose values are one does."""
+MOST_METRICS = 10_000
+_SURE = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
+"""Suffixes of tables; `.log`, `.txt` and `.json` are ones if their lines are JSON objects."""
+_MAYBE = frozenset({".log", ".txt", ".json"})
+_DVCLIVE = "/plots/metrics/"
+"""Where DVCLive keeps a file for each metric."""
+_TOLD = frozenset({"loss", "val_loss", "lr", "grad_norm"})
+"""Roles of columns that make a table without a step worth a sentence."""
+_HEAD_BYTES = 64 << 10
+_WIDE_BYTES = 8 << 20
+_SAMPLE_ROWS = 400
+_LONG_TEXT = 100
+_MOST_EPOCHS = 10_000_000
+_MOST_TEXTS = 3
+_YEARS = (1e9, 4e9)
+"""Seconds since 1970 of the years 2001 to 2096: smaller numbers are durations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the first lines of a file tell."""
+
+    form: Form = Form(foreign=True)
+    columns: tuple[str, ...] = ()
+    meaning: Meaning = Meaning()
+    reason: str = ""
+    """Why nothing is read of it; empty if it logs a run."""
+
+
+def examine(path: Path) -> Look | None:
+    """None for a file that is not ours to speak of."""
+    suffix = path.suffix.lower()
+    if suffix not in _SURE | _MAYBE or _DVCLIVE in f"{path.parent.as_posix()}/":
+        return None
+    sure = suffix in _SURE
+    try:
+        if not path.is_file():
+            return Look(reason="is no regular file") if sure else None
+        head = _head(path)
+    except OSError as error:
+        return Look(reason=f"{UNREADABLE}: {error.strerror}") if sure else None
+    if not head.strip():
+        return Look(reason="empty: no row was written") if sure else None
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Look(reason="is UTF-16: save it as UTF-8") if sure else None
+    form = _form(suffix, head)
+    if form is None:
+        return None
+    return _judged(path, form, head, least=1 if sure else 2)
+
+
+def _head(path: Path) -> bytes:
+    """The first lines, whole ones if there is at least one row among them."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+        if head.count(b"\n") < 3:  # a header of thousands of columns
+            head += stream.read(_WIDE_BYTES)
+        if stream.read(1):
+            head = head[: head.rfind(b"\n") + 1] or head
+    return head
+
+
+def _form(suffix: str, head: bytes) -> Form | None:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if suffix not in {".csv", ".tsv"}:
+        return Form(foreign=True) if text.startswith(b"{") else None
+    if text.startswith(b"#{"):
+        return None  # the log of one worker of an environment: it has no step
+    header = text.partition(b"\n")[0]
+    delimiter = max(",;\t", key=lambda character: header.count(character.encode()))
+    return Form(delimiter=delimiter, foreign=True)
+
+
+def _judged(path: Path, form: Form, head: bytes, *, least: int) -> Look | None:
+    table = Table(Ledger(path.parent), path.name, form)
+    lines = Lines(1, head)
+    sample = list(islice(table.lines(lines), _SAMPLE_ROWS))
+    rows = [line.row for line in sample]
+    told = sum(1 for _ in islice(lines.each(), _SAMPLE_ROWS))
+    if not form.delimiter and (len(rows) < least or len(rows) * 5 < told * 4):
+        return None
+    columns = tuple(table.header) or tuple(dict.fromkeys(key for row in rows for key in row))
+    if not rows:
+        known = any(_plain(name) in STEP_NAMES for name in columns)
+        return Look(reason="holds a header and no row") if known else None
+    step = _step_column(rows)
+    numeric = _numeric(rows, columns, step)
+    if not numeric or _tells_texts(rows, columns, numeric):
+        return None
+    if not step:
+        if not any(role_of(name) in _TOLD for name in numeric):
+            return None
+        return Look(reason=_no_step(columns))
+    clock, unit = _clock(rows, columns, step)
+    meaning = Meaning(
+        step=step,
+        time=clock,
+        time_unit=unit,
+        by_metric=True,
+        most_metrics=MOST_METRICS,
+        epoch=_epoch(rows, columns, step),
+    )
+    if numeric <= {clock}:
+        return None
+    reason = _several_runs(sample, meaning)
+    return Look(form=form, columns=columns, meaning=meaning, reason=reason)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[ \-]", "_", name.strip().lower())
+
+
+def _values(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return [row[name] for row in rows if name in row]
+
+
+def _step_column(rows: Sequence[dict[str, Any]]) -> str:
+    """The best column that counts steps and stands in at least half of the rows."""
+    names = dict.fromkeys(key for row in rows for key in row)
+    for wanted in STEP_NAMES:
+        for name in names:
+            if _plain(name) == wanted:
+                values = _values(rows, name)
+                good = [found for value in values if (found := whole(value)) is not None]
+                most = _MOST_EPOCHS if wanted == "epoch" else 2**63
+                if len(values) * 2 >= len(rows) and len(good) * 10 >= len(values) * 9:
+                    if all(abs(value) < most for value in good):
+                        return name
+    return ""
+
+
+def _numeric(rows: Sequence[dict[str, Any]], columns: Sequence[str], step: str) -> set[str]:
+    """Columns with a number that is no count of steps."""
+    return {
+        name
+        for name in columns
+        if name and name != step and _plain(name) not in STEP_NAMES
+        and any(number(value) is not None for value in _values(rows, name))
+    }  # fmt: skip
+
+
+def _tells_texts(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], numeric: set[str]
+) -> bool:
+    """Whether the rows are samples, events or records of data rather than metrics."""
+    texts = {
+        name: [value for value in values if isinstance(value, str)]
+        for name in columns
+        if name not in numeric
+        and (values := _values(rows, name))
+        and any(number(value) is None for value in values)
+    }
+    if len(texts.get("event", ())) * 2 > len(rows):
+        return True
+    if any(found and median(map(len, found)) > _LONG_TEXT for found in texts.values()):
+        return True
+    return len(texts) > max(_MOST_TEXTS, len(numeric))
+
+
+def _clock(rows: Sequence[dict[str, Any]], columns: Sequence[str], step: str) -> tuple[str, float]:
+    """(column, seconds in one unit) of the times, or nothing."""
+    for wanted in CLOCK_NAMES:
+        for name in columns:
+            values = _values(rows, name) if _plain(name) == wanted and name != step else []
+            if not values:
+                continue
+            numbers = [number(value) for value in values]
+            if None in numbers:
+                if all(isinstance(v, str) and seconds(v) is not None for v in values):
+                    return name, 1.0
+                continue
+            for unit in (1.0, 1e-3):
+                if all(_YEARS[0] <= n * unit < _YEARS[1] for n in numbers if n is not None):
+                    return name, unit
+    return "", 1.0
+
+
+def _epoch(rows: Sequence[dict[str, Any]], columns: Sequence[str], step: str) -> str:
+    """The column of whole epochs beside the step."""
+    for name in columns:
+        if _plain(name) == "epoch" and name != step:
+            values = _values(rows, name)
+            if values and all(whole(value) is not None for value in values):
+                return name
+    return ""
+
+
+def _several_runs(sample: Sequence[Line], meaning: Meaning) -> str:
+    """A table of results has a step in each row, too, but in no order."""
+    rows = Rows(Ledger(Path()), meaning)
+    rows.collect(sample)
+    falls = len(rows.seen) - 1
+    if falls > max(3, len(sample) // 5) and not (rows.renewed and all(rows.renewed)):
+        return f"its `{meaning.step}` goes up and down as in a table of several runs: split it by run"
+    return ""
+
+
+def _no_step(columns: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name[:40]}`" for name in _first(columns, 8))
+    more = f" and {len(columns) - 8:,} more" if len(columns) > 8 else ""
+    return (
+        f"has no column that counts steps (it has {shown}{more}):"
+        " add one named `step`, `iteration` or `epoch`"
+    )
+
+
+def _first(names: Sequence[str], count: int) -> Iterator[str]:
+    yield from islice((name for name in names if name), count)
