@@ -46,6 +46,10 @@ _BUILT_IN = {
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
     ),
+    "mlperf": Row(
+        target="runpages.sources.mlperf:MLPerf",
+        reads="MLPerf training logs: :::MLLOG lines",
+    ),
     "textlog": Row(
         target="runpages.sources.textlog:TextLog",
         reads="text logs: Megatron-LM, DeepSpeed, NeMo, torchtitan, nanoGPT, llm.c and others",

@@ -21,10 +21,9 @@ from runpages.model import (
     SeriesSet,
 )
 
-from ._textlog_dialects import DIALECTS, EVENTS, LINE_CHARS, Dialect, load_all
-from ._textlog_lines import Counts, text_lines
+from ._textlog_dialects import DIALECTS, LINE_CHARS, Dialect, load_all
 from ._textlog_read import Reading, Section
-from ._textlog_rows import Clock, message_of
+from ._textlog_rows import Clock
 from ._textlog_sniff import Sniffed, looks_like_a_log, sections_of, sniff_text
 from .contract import SETTLE_MINUTES, UNREADABLE, Claim, FileSource, Folder, settled_state
 
