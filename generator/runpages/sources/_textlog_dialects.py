@@ -127,6 +127,8 @@ class Dialect:
     row: tuple[RowLine, ...] = ()
     begin: tuple[re.Pattern[str], ...] = ()
     """Lines that a process prints once, before its first row; a group `began` is a date."""
+    begin_mark: str = ""
+    """A text that every such line has: files without two of it are not searched for runs."""
     end: tuple[re.Pattern[str], ...] = ()
     """Lines that prove that the training came to its own end."""
     checkpoint: tuple[re.Pattern[str], ...] = ()
@@ -295,6 +297,7 @@ def _dialect(table: Mapping[str, Any], known: Mapping[str, Dialect], where: str)
         include=checker.texts("include"),
         row=checker.tables("row", _row),
         begin=checker.patterns("begin"),
+        begin_mark=checker.get("begin_mark", str, ""),
         end=checker.patterns("end"),
         checkpoint=checker.patterns("checkpoint"),
         sample=checker.patterns("sample", groups=("text",)),
@@ -324,7 +327,7 @@ def _with_included(dialect: Dialect, known: Mapping[str, Dialect], where: str) -
     if not parts and not dialect.row:
         raise UsageError(f"{where}: no row: at least one [[dialect.row]] is needed")
     values = {field.name: getattr(dialect, field.name) for field in fields(Dialect)}
-    for key in ("row", "begin", "end", "checkpoint", "sample", "hints", "config", "event"):
+    for key in ("row", "end", "checkpoint", "sample", "hints", "config", "event"):
         for part in parts:
             values[key] += tuple(p for p in getattr(part, key) if p not in values[key])
     return Dialect(**values)

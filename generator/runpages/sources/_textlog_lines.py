@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from ._textlog_dialects import LINE_CHARS
 
-__all__ = ["Counts", "TextLine", "text_lines", "windows"]
+__all__ = ["Counts", "TextLine", "occurs_twice", "text_lines", "windows"]
 
 _BLOCK = 1 << 20
 WINDOW_BYTES = 256 << 10
@@ -45,7 +45,7 @@ class Counts:
     long_bytes: int = 0
 
 
-def _blocks(stream: BinaryIO, size: int = -1) -> Iterator[bytes]:
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
     """The text as UTF-8 without a byte order mark."""
     head = stream.read(4)
     mark, encoding = next((pair for pair in _BOMS if head.startswith(pair[0])), (b"", ""))
@@ -56,59 +56,89 @@ def _blocks(stream: BinaryIO, size: int = -1) -> Iterator[bytes]:
         block = stream.read(_BLOCK)
 
 
-def _split(data: bytes) -> list[list[bytes]]:
+def _states(data: bytes) -> list[list[bytes]]:
     """Lines, each as the states that a terminal would have shown one after the other."""
-    if b"\x1b" in data:
-        data = _ANSI.sub(b"", data)
     if b"\r" not in data:
         return [[line] for line in data.split(b"\n")]
     return [line.split(b"\r") for line in data.replace(b"\r\n", b"\n").split(b"\n")]
 
 
+class _Cutter:
+    """Cuts blocks into lines; holds what has no end yet."""
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
+        self.number = 1
+        self.rest = b""
+        self._passing = False
+
+    def cut(self, block: bytes) -> Iterator[TextLine]:
+        if b"\0" in block:
+            self.counts.zeros += block.count(b"\0")
+            block = block.replace(b"\0", b"")
+        if self._passing:
+            block = self._pass_over(block)
+        data = self.rest + block
+        end = _last_end(data) + 1
+        self.rest = data[end:]
+        if end:
+            whole = data[: end - 1]
+            yield from self._lines(_ANSI.sub(b"", whole) if b"\x1b" in whole else whole)
+            if data[end - 1 : end] == b"\r":
+                self.number -= 1  # the line goes on behind the carriage return
+        if len(self.rest) > _BLOCK:
+            self.counts.long_lines += 1
+            self.counts.long_bytes += len(self.rest)
+            self.rest, self._passing = b"", True
+
+    def _pass_over(self, block: bytes) -> bytes:
+        """Without the rest of a line that is too long; its end stays, it counts the line."""
+        ends = [at for at in (block.find(b"\n"), block.find(b"\r")) if at >= 0]
+        end = min(ends, default=len(block))
+        self.counts.long_bytes += end
+        self._passing = not ends
+        return block[end:]
+
+    def _lines(self, data: bytes) -> Iterator[TextLine]:
+        for states in _states(data):
+            for state in states:
+                if len(state) > LINE_CHARS:
+                    self.counts.long_lines += 1
+                    self.counts.long_bytes += len(state)
+                elif state and not state.isspace():
+                    yield TextLine(self.number, state, True)  # noqa: FBT003 - a field
+            self.number += 1
+
+    def finish(self) -> Iterator[TextLine]:
+        for state in _ANSI.sub(b"", self.rest).split(b"\r"):
+            if len(state) <= LINE_CHARS and state and not state.isspace():
+                yield TextLine(self.number, state, False)  # noqa: FBT003 - a field
+
+
 def text_lines(path: Path, counts: Counts) -> Iterator[TextLine]:
     """Every line that is not blank. Raises OSError."""
-    number, rest, passing = 1, b"", False
+    cutter = _Cutter(counts)
     with path.open("rb") as stream:
         for block in _blocks(stream):
-            if b"\0" in block:
-                counts.zeros += block.count(b"\0")
-                block = block.replace(b"\0", b"")  # noqa: PLW2901 - the same block, cleaned
-            if passing:
-                end = _last_end(block, first=True)
-                if end < 0:
-                    counts.long_bytes += len(block)
-                    continue
-                counts.long_bytes += end
-                # the end itself stays: it counts the line
-                block, passing = block[end:], False  # noqa: PLW2901
-            data = rest + block
-            end = _last_end(data) + 1
-            rest = data[end:]
-            for line in _split(data[: end - 1]) if end else ():
-                for state in line:
-                    if len(state) > LINE_CHARS:
-                        counts.long_lines += 1
-                        counts.long_bytes += len(state)
-                    elif state and not state.isspace():
-                        yield TextLine(number, state, closed=True)
-                number += 1
-            if end and data[end - 1 : end] == b"\r":
-                number -= 1  # the line goes on behind the carriage return
-            if len(rest) > _BLOCK:
-                counts.long_lines += 1
-                counts.long_bytes += len(rest)
-                rest, passing = b"", True
-        for states in _split(rest):
-            for state in states:
-                if len(state) <= LINE_CHARS and state and not state.isspace():
-                    yield TextLine(number, state, closed=False)
+            yield from cutter.cut(block)
+        yield from cutter.finish()
 
 
-def _last_end(data: bytes, *, first: bool = False) -> int:
-    """Where the last (first) line end is; a carriage return at the very end may be half of one."""
-    if first:
-        ends = [at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0]
-        return min(ends, default=-1)
+def occurs_twice(path: Path, mark: str) -> bool:
+    """Whether the file may have two lines with `mark`; fast. Raises OSError."""
+    text = mark.encode()
+    count, rest = 0, b""
+    with path.open("rb") as stream:
+        for block in _blocks(stream):
+            count += (rest + block).count(text)
+            rest = block[1 - len(text) :] if len(text) > 1 else b""
+            if count > 1:
+                return True
+    return False
+
+
+def _last_end(data: bytes) -> int:
+    """Where the last line end is; a carriage return at the very end may be half of one."""
     return max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1))
 
 
@@ -130,6 +160,7 @@ def windows(path: Path) -> list[bytes]:
                 continue
             data = next(_blocks(stream), b"") if wide else stream.read(length)
             data = data.removeprefix(codecs.BOM_UTF8) if not start else data
-            lines = [state for line in _split(data.replace(b"\0", b"")) for state in line]
+            data = _ANSI.sub(b"", data.replace(b"\0", b""))
+            lines = [state for line in _states(data) for state in line]
             found += lines[1 if start else 0 : len(lines) - 1 if start + length < size else None]
     return [line for line in found if line and len(line) <= LINE_CHARS]

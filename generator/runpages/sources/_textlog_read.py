@@ -74,7 +74,7 @@ class Reading:
     _other: re.Pattern[str] | None = field(init=False)
     _begun: bool = False
     _fresh: bool = False
-    _follow: tuple[Row, Message] | None = None
+    _follow: Row | None = None
     _sample: Sample | None = None
     _waiting: _Waiting = field(default_factory=_Waiting)
     _steps: deque[int] = field(default_factory=lambda: deque(maxlen=2))
@@ -105,8 +105,8 @@ class Reading:
             return
         found = self._finder.find(data)
         if found is not None:
-            if line.closed or found[0].line.whole:
-                self._row(*found)
+            if line.closed or found.line.whole:
+                self._row(found)
             else:
                 self._cut(line)
             return
@@ -121,7 +121,7 @@ class Reading:
     def _followed(self, line: TextLine) -> bool:
         """Whether the line gives another metric of the row before."""
         assert self._follow is not None  # noqa: S101 - the caller has looked
-        row, message = self._follow
+        row = self._follow
         pattern = row.line.follow
         text = line.data.decode("utf-8", "replace")
         found = pattern.match(text) if pattern is not None else None
@@ -132,15 +132,14 @@ class Reading:
         name = row.line.prefix + row.line.names.get(found["name"], found["name"])
         if name not in row.names and name not in row.line.skip:
             value = float(found["value"].replace(",", ""))
-            row = row._replace(names=(*row.names, name), values=[*row.values, value])
-            self._follow = (row, message)
+            self._follow = row._replace(names=(*row.names, name), values=[*row.values, value])
         return True
 
-    def _row(self, row: Row, message: Message) -> None:
+    def _row(self, row: Row) -> None:
         if self._sample is not None:
             self._close_sample()
         if row.line.follow is not None:
-            self._follow = (row, message)
+            self._follow = row
         else:
             self._put(row)
 
@@ -350,7 +349,7 @@ class Reading:
 
     def _finish(self) -> None:
         if self._follow is not None:
-            self._put(self._follow[0])
+            self._put(self._follow)
             self._follow = None
         self._close_sample()
         if self._waiting.rows or self._waiting.samples:

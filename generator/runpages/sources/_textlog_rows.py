@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,10 @@ _SEARCHED_CLOCK = re.compile(_CLOCK)
 _LEVEL = re.compile(r".{0,160}?\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _DECORATION = re.compile(r"[\s|:\]-]*(?:\[[^\[\]]{1,80}\]|[\w.<>/]{1,80}(?=\s*[|:-]))?[\s|:-]*")
 _SEPARATORS = re.compile(r"[\s|:\]-]*")
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for times that name no zone
+_SECOND = timedelta(seconds=1)
 _MOST_STARTS = 8
+_MOST_TEMPLATES = 12
 _WORD = re.compile(r"\w")
 _LEVELS = ("INFO", "WARN", "DEBUG", "NOTICE")
 
@@ -89,9 +92,12 @@ class Clock:
         if not text:
             return math.nan
         try:
-            moment = datetime.fromisoformat(text.replace(",", ".").replace(" UTC", "Z"))
+            moment = datetime.fromisoformat(text)
         except ValueError:
-            return math.nan
+            try:
+                moment = datetime.fromisoformat(text.replace(" UTC", "Z").replace(" +", "+"))
+            except ValueError:
+                return math.nan
         return self._utc(moment)
 
     def date(self, text: str) -> float:
@@ -103,8 +109,10 @@ class Clock:
         return self._utc(moment)
 
     def _utc(self, moment: datetime) -> float:
+        if moment.tzinfo is None and not self.zoned:
+            self.guessed = True
+            return (moment - _EPOCH) / _SECOND
         if moment.tzinfo is None:
-            self.guessed |= not self.zoned
             moment = moment.replace(tzinfo=self._zone)
         try:
             return moment.timestamp()
@@ -132,58 +140,52 @@ class _Finder:
 
     def __init__(self, line: RowLine) -> None:
         self.line = line
-        self.mark = line.mark
-        self.match = line.line.match
+        self.mark = line.mark.encode()
         groups = line.line.groupindex
         self.groups = tuple(g for g in groups if g not in {"step", "pairs", "label"})
-        self.has_step = "step" in groups
-        self.has_label = "label" in groups
-        index = line.pairs.groupindex if line.pairs else {}
-        one = bool(line.pairs) and line.pairs.groups == 1  # type: ignore[union-attr]  # bool above
-        assert not one  # noqa: S101 - name and value are two
-        self.at = tuple(index.get(k, 0) - 1 for k in ("name", "value", "unit", "more", "more_unit"))
-        self.filtered = bool(line.absent or line.nan_absent)
+        self.simple = "step" in groups and not (line.position or line.follow or line.progress)
+        self._has_label = "label" in groups
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def row(self, found: re.Match[str], message: Message) -> Row | None:
-        line = self.line
-        step: int | None = None
-        printed: list[str] = []
-        texts: list[str] = []
-        for group in self.groups:
-            text = found[group]
-            if text is not None:
-                printed.append(group)
-                texts.append(text)
-        if line.pairs is not None and not self._pairs(found["pairs"], printed, texts):
-            return None
-        if not printed and line.follow is None:
-            return None
-        if self.has_step:
-            step = int(found["step"])
-        key = tuple(printed)
-        names = self._names.get(key)
-        if names is None:
-            names = self._names[key] = tuple(self._name(text) for text in printed)
-        try:
-            values = [float(text) for text in texts]
-        except ValueError:
-            values = [number_of(text) for text in texts]
-        label = found["label"] if self.has_label else ""
-        position = tuple(int(found[group]) for group in line.position)
-        row = Row(line, step, names, values, message.clock, message.rank, label, position)
-        return self._special(row, printed, texts)
+    def fields(self, found: re.Match[str]) -> list[_Field] | None:
+        """Every figure of the line in its order; None if it is no row."""
+        fields = [_Field(g, *found.span(g)) for g in self.groups if found[g] is not None]
+        pairs = self.line.pairs
+        if pairs is not None:
+            units = pairs.groupindex.keys() & {"unit", "more"}
+            start, end = found.span("pairs")
+            for pair in pairs.finditer(found.string, start, end):
+                name = pair["name"]
+                own = f"{name}\0{pair['unit']}" if "unit" in units and pair["unit"] else name
+                fields.append(_Field(own, *pair.span("value"), pair.start("name")))
+                if "more" in units and pair["more"]:
+                    own = f"{name}\0{pair['more_unit']}"
+                    fields.append(_Field(own, *pair.span("more"), pair.start("name")))
+            if self.line.strict and _WORD.search(pairs.sub("", found["pairs"])):
+                return None
+        return fields if fields or self.line.follow is not None else None
 
-    def _pairs(self, text: str, printed: list[str], texts: list[str]) -> bool:
-        assert self.line.pairs is not None  # noqa: S101 - the caller has looked
-        name, value, unit, more, more_unit = self.at
-        for pair in self.line.pairs.findall(text):
-            printed.append(f"{pair[name]}\0{pair[unit]}" if unit >= 0 else pair[name])
-            texts.append(pair[value])
-            if more >= 0 and pair[more]:
-                printed.append(f"{pair[name]}\0{pair[more_unit]}")
-                texts.append(pair[more])
-        return not (self.line.strict and _WORD.search(self.line.pairs.sub("", text)))
+    def row(self, found: re.Match[str], message: Message, fields: list[_Field]) -> Row | None:
+        line = self.line
+        texts = [message.text[field.start : field.end] for field in fields]
+        names = self.names_of(tuple(field.printed for field in fields))
+        row = Row(
+            line,
+            int(found["step"]) if "step" in line.line.groupindex else None,
+            names,
+            [number_of(text) for text in texts],
+            message.clock,
+            message.rank,
+            found["label"] if self._has_label else "",
+            tuple(int(found[group]) for group in line.position),
+        )
+        return self._special(row, [field.printed for field in fields], texts)
+
+    def names_of(self, printed: tuple[str, ...]) -> tuple[str, ...]:
+        names = self._names.get(printed)
+        if names is None:
+            names = self._names[printed] = tuple(self._name(text) for text in printed)
+        return names
 
     def _name(self, printed: str) -> str:
         name, _, unit = printed.partition("\0")
@@ -199,9 +201,7 @@ class _Finder:
         """Takes out what is no value: the step among the pairs, skipped names, fillers."""
         line = self.line
         if line.step:
-            at = [
-                i for i, text in enumerate(printed) if text.partition("\0")[0].strip() == line.step
-            ]
+            at = [i for i, text in enumerate(printed) if _bare(text) == line.step]
             if not at:
                 return None
             value = row.values[at[-1]]
@@ -210,19 +210,32 @@ class _Finder:
             # tqdm prints three significant digits where that is shorter
             rounded = "e" in texts[at[-1]].lower() and value >= 1e5
             row = _without(row._replace(step=int(value), rounded=rounded), set(at))
-        if line.skip:
-            row = _without(row, {i for i, name in enumerate(row.names) if name in line.skip})
-        if self.filtered:
-            gone = {
-                i
-                for i, (name, value) in enumerate(zip(row.names, row.values, strict=True))
-                if line.absent.get(name) == value or (name in line.nan_absent and math.isnan(value))
-            }
-            row = _without(row, gone) if gone else row
-        if len(set(row.names)) < len(row.names):
-            last = {name: i for i, name in enumerate(row.names)}
-            row = _without(row, set(range(len(row.names))) - set(last.values()))
-        return row
+        last = {name: i for i, name in enumerate(row.names)}
+        gone = {
+            i
+            for i, (name, value) in enumerate(zip(row.names, row.values, strict=True))
+            if name in line.skip or self.is_absent(name, value) or last[name] != i
+        }
+        return _without(row, gone) if gone else row
+
+    def is_absent(self, name: str, value: float) -> bool:
+        """Whether the value stands for none."""
+        absent = self.line.absent.get(name) == value
+        return absent or (name in self.line.nan_absent and math.isnan(value))
+
+
+class _Field(NamedTuple):
+    """Where a figure stands in its line."""
+
+    printed: str
+    """Name; behind a zero character its unit."""
+    start: int
+    end: int
+    name_start: int = -1
+
+
+def _bare(printed: str) -> str:
+    return printed.partition("\0")[0].strip()
 
 
 def _without(row: Row, gone: set[int]) -> Row:
@@ -232,31 +245,122 @@ def _without(row: Row, gone: set[int]) -> Row:
     )
 
 
+_SPACES_OR_NUMBER = re.compile(r" +|\d+(?:\.\d+)?")
+_VALUE = r"([-+.,\deE]+|[-+]?[nNiI][a-zA-Z]+)"
+
+
+class _Template:
+    """A line that was read once, with room for other figures: the next ones are read by it.
+
+    Most lines of a log have the same words; finding those again is several times faster than
+    taking a line apart. Where the words differ, or a figure is none, the line goes the long way.
+    """
+
+    def __init__(
+        self, finder: _Finder, found: re.Match[str], message: Message, fields: list[_Field]
+    ) -> None:
+        self.line, self.rank = finder.line, message.rank
+        ordered = sorted(fields, key=lambda field: field.start)
+        spans = [(found.start("step"), found.end("step"), "step", -1)]
+        at = message.text.find(message.clock) if message.clock else -1
+        if at >= 0:
+            spans.append((at, at + len(message.clock), "clock", -1))
+        spans += [(f.start, f.end, "", f.name_start) for f in ordered]
+        self._match = re.compile(_pattern_of(message.text, sorted(spans)).encode()).fullmatch
+        self._step = self._match_index(spans, "step")
+        self._clock = self._match_index(spans, "clock") if at >= 0 else 0
+        taken = {self._step, self._clock}
+        self._values = [i for i in range(1, len(spans) + 1) if i not in taken]
+        self.names = finder.names_of(tuple(field.printed for field in ordered))
+        absent = finder.line.absent.keys() | finder.line.nan_absent
+        self._checked = finder if absent & set(self.names) else None
+        self.usable = len(set(self.names)) == len(self.names) and not (
+            finder.line.skip & set(self.names)
+        )
+
+    @staticmethod
+    def _match_index(spans: list[tuple[int, int, str, int]], kind: str) -> int:
+        return next(i for i, span in enumerate(sorted(spans), start=1) if span[2] == kind)
+
+    def row(self, data: bytes) -> Row | None:
+        found = self._match(data)
+        if found is None:
+            return None
+        try:
+            values = [float(found[i]) for i in self._values]
+        except ValueError:
+            try:
+                values = [number_of(found[i].decode()) for i in self._values]
+            except ValueError:
+                return None
+        if self._checked is not None and any(map(self._checked.is_absent, self.names, values)):
+            return None
+        clock = found[self._clock].decode() if self._clock else ""
+        return Row(self.line, int(found[self._step]), self.names, values, clock, self.rank)
+
+
+def _pattern_of(text: str, spans: list[tuple[int, int, str, int]]) -> str:
+    """The line as a pattern: words as they are, spaces and figures between them free."""
+    parts = []
+    end = 0
+    for start, stop, kind, name_start in spans:
+        name_at = max(name_start, end) if name_start >= 0 else start
+        parts.append(_glue(text[end:name_at]))
+        parts.append(re.sub(r"(?:\\ )+", " +", re.escape(text[name_at:start])))
+        parts.append({"step": r"(\d+)", "clock": rf"({_CLOCK})"}.get(kind, _VALUE))
+        end = stop
+    return "".join((*parts, _glue(text[end:])))
+
+
+def _glue(text: str) -> str:
+    parts = []
+    end = 0
+    for found in _SPACES_OR_NUMBER.finditer(text):
+        parts.append(re.escape(text[end : found.start()]))
+        parts.append(" +" if found[0][0] == " " else r"\d+(?:\.\d+)?")
+        end = found.end()
+    return "".join((*parts, re.escape(text[end:])))
+
+
 class RowFinder:
     """Finds the rows of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._finders = [_Finder(line) for line in dialect.row]
-        self._marks = [(finder.mark.encode(), finder) for finder in self._finders]
+        self._templates: list[_Template] = []
+        self._made = 0
 
-    def find(self, data: bytes) -> tuple[Row, Message] | None:
+    def find(self, data: bytes) -> Row | None:
         """The row of a line; None if it is none."""
-        candidates = [finder for mark, finder in self._marks if mark in data]
+        for template in self._templates:
+            row = template.row(data)
+            if row is not None:
+                return row
+        candidates = [finder for finder in self._finders if finder.mark in data]
         if not candidates:
             return None
         message = message_of(data.decode("utf-8", "replace"))
         for start in starts_of(message):
             for finder in candidates:
-                found = finder.match(message.text, start)
-                if found is None:
-                    continue
-                if start != message.start and not message.clock:
-                    clock = _SEARCHED_CLOCK.search(message.text, 0, start)
-                    message = message._replace(clock=clock[0] if clock else "")
-                try:
-                    row = finder.row(found, message)
-                except (ValueError, OverflowError):  # a number of thousands of digits
-                    continue
-                if row is not None:
-                    return row, message
+                found = finder.line.line.match(message.text, start)
+                if found is not None:
+                    row = self._row(finder, found, message)
+                    if row is not None:
+                        return row
         return None
+
+    def _row(self, finder: _Finder, found: re.Match[str], message: Message) -> Row | None:
+        if found.start() != message.start and not message.clock:
+            clock = _SEARCHED_CLOCK.search(message.text, 0, found.start())
+            message = message._replace(clock=clock[0] if clock else "")
+        try:
+            fields = finder.fields(found)
+            row = None if fields is None else finder.row(found, message, fields)
+        except (ValueError, OverflowError):  # a number of thousands of digits
+            return None
+        if row is not None and fields and finder.simple and self._made < _MOST_TEMPLATES:
+            template = _Template(finder, found, message, fields)
+            self._made += 1
+            if template.usable:
+                self._templates.append(template)
+        return row

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ._textlog_dialects import Dialect
-from ._textlog_lines import Counts, text_lines, windows
+from ._textlog_lines import Counts, occurs_twice, text_lines, windows
 from ._textlog_read import Section
 from ._textlog_rows import Row, RowFinder, message_of, starts_of
 
@@ -69,12 +69,12 @@ def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
     count = 0
     for line in lines:
         found = finder.find(line)
-        if found is None or found[0].line.summary:
+        if found is None or found.line.summary:
             continue
         count += 1
         if dialect.general:
-            forms[found[0].names] += 1
-            steps.append(found[0].step or 0)
+            forms[found.names] += 1
+            steps.append(found.step or 0)
     if not dialect.general:
         return count
     return max(forms.values(), default=0) if len(set(steps)) >= dialect.least else 0
@@ -100,7 +100,7 @@ def sections_of(path: Path, dialect: Dialect) -> list[Section]:
     """The runs of a file: a new one begins where a header is followed by a row at or before the
     first row of the run before. Raises OSError.
     """
-    if not dialect.begin:
+    if not dialect.begin or (dialect.begin_mark and not occurs_twice(path, dialect.begin_mark)):
         return [Section()]
     finder = RowFinder(dialect)
     starts = [1]
@@ -109,7 +109,7 @@ def sections_of(path: Path, dialect: Dialect) -> list[Section]:
     for line in text_lines(path, Counts()):
         if header or first is None:
             found = finder.find(line.data)
-            place = _place(found[0]) if found is not None else None
+            place = _place(found) if found is not None else None
             if place is not None:
                 if header and first is not None and place <= first:
                     starts.append(header)
@@ -129,6 +129,8 @@ def _place(row: Row) -> tuple[int, ...] | None:
 
 
 def _begins(data: bytes, dialect: Dialect) -> bool:
+    if dialect.begin_mark.encode() not in data:
+        return False
     message = message_of(data.decode("utf-8", "replace"))
     return any(
         pattern.match(message.text, start)

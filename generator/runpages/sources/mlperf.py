@@ -142,7 +142,7 @@ def _objects(data: bytes) -> Iterator[dict[str, Any]]:
     for part in text.split(_TOKEN.decode())[1:]:
         event, _ = decoder.raw_decode(part.lstrip())
         if not isinstance(event, dict) or not isinstance(event.get("key"), str):
-            raise ValueError("no event")
+            raise ValueError("no event")  # noqa: TRY004 - of the text, not of an argument
         yield event
 
 
@@ -325,9 +325,7 @@ def _placed(reading: _Reading, axis: _Axis) -> tuple[Sink, Counter[str]]:
     return sink, left_out
 
 
-def _attempts(
-    sink: Sink, series: SeriesSet, reading: _Reading, state: str
-) -> tuple[Attempt, ...]:
+def _attempts(sink: Sink, series: SeriesSet, reading: _Reading, state: str) -> tuple[Attempt, ...]:
     numbers = sorted(sink.attempts) or [1]
     return tuple(
         Attempt(
