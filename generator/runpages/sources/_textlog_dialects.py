@@ -185,11 +185,12 @@ class _Checker:
             raise UsageError(f"{self.where}: {key} must be a list of texts, not {values!r:.80}")
         return tuple(values)
 
-    def mapping(self, key: str, kind: type) -> dict[str, Any]:
+    def mapping(self, key: str, *kinds: type) -> dict[str, Any]:
         values = self.get(key, Mapping, {})
         for name, value in values.items():
-            if not isinstance(name, str) or not isinstance(value, kind):
-                raise UsageError(f"{self.where}: {key}.{name} must be of type {kind.__name__}")
+            if not isinstance(name, str) or not isinstance(value, kinds):
+                wanted = " or ".join(kind.__name__ for kind in kinds)
+                raise UsageError(f"{self.where}: {key}.{name} must be of type {wanted}")
         return dict(values)
 
     def tables(self, key: str, make: Callable[[_Checker], Any]) -> tuple[Any, ...]:
@@ -229,7 +230,7 @@ def _row(checker: _Checker) -> RowLine:
         prefix=checker.get("prefix", str, ""),
         names=checker.mapping("names", str),
         skip=frozenset(checker.texts("skip")),
-        absent=checker.mapping("absent", int | float),  # type: ignore[arg-type]  # isinstance
+        absent=checker.mapping("absent", int, float),
         nan_absent=frozenset(checker.texts("nan_absent")),
         waits=checker.get("waits", int, None),
         position=checker.texts("position"),

@@ -266,7 +266,8 @@ class _Template:
         if at >= 0:
             spans.append((at, at + len(message.clock), "clock", -1))
         spans += [(f.start, f.end, "", f.name_start) for f in ordered]
-        self._match = re.compile(_pattern_of(message.text, sorted(spans)).encode()).fullmatch
+        pattern = _pattern_of(message, sorted(spans))
+        self._match = re.compile(pattern.encode("utf-8", "surrogatepass")).fullmatch
         self._step = self._match_index(spans, "step")
         self._clock = self._match_index(spans, "clock") if at >= 0 else 0
         taken = {self._step, self._clock}
@@ -286,11 +287,12 @@ class _Template:
         found = self._match(data)
         if found is None:
             return None
+        texts = found.group(0, *self._values)[1:]
         try:
-            values = [float(found[i]) for i in self._values]
+            values = list(map(float, texts))
         except ValueError:
             try:
-                values = [number_of(found[i].decode()) for i in self._values]
+                values = [number_of(text.decode()) for text in texts]
             except ValueError:
                 return None
         if self._checked is not None and any(map(self._checked.is_absent, self.names, values)):
@@ -299,17 +301,25 @@ class _Template:
         return Row(self.line, int(found[self._step]), self.names, values, clock, self.rank)
 
 
-def _pattern_of(text: str, spans: list[tuple[int, int, str, int]]) -> str:
-    """The line as a pattern: words as they are, spaces and figures between them free."""
+def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str:
+    """The line as a pattern: words as they are, spaces and figures between them free.
+
+    Figures in what a launcher put before the message (the rank) and in names stay as they are.
+    """
+    text = message.text
     parts = []
     end = 0
     for start, stop, kind, name_start in spans:
-        name_at = max(name_start, end) if name_start >= 0 else start
-        parts.append(_glue(text[end:name_at]))
-        parts.append(re.sub(r"(?:\\ )+", " +", re.escape(text[name_at:start])))
-        parts.append({"step": r"(\d+)", "clock": rf"({_CLOCK})"}.get(kind, _VALUE))
+        named = max(name_start, end) if name_start >= 0 else start
+        free = min(max(end, message.start), named)
+        parts += [_words(text[end:free]), _glue(text[free:named]), _words(text[named:start])]
+        parts.append({"step": r"(\d{1,19})", "clock": rf"({_CLOCK})"}.get(kind, _VALUE))
         end = stop
     return "".join((*parts, _glue(text[end:])))
+
+
+def _words(text: str) -> str:
+    return re.sub(r"(?:\\ )+", " +", re.escape(text))
 
 
 def _glue(text: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from runpages.errors import SourceError
 from runpages.model import Attempt, Provenance, Run, RunRef, SeriesSet
@@ -45,7 +45,8 @@ class _Point(NamedTuple):
 
     name: str
     counter: str
-    count: float
+    progress: float
+    """What the counter said."""
     seconds: float
     value: float
 
@@ -213,7 +214,7 @@ class _Reading:
         found = ("", math.nan)
         for counter in _COUNTERS:
             value = metadata.get(counter)
-            if not _is_number(value) or not math.isfinite(value):
+            if not _is_number(value) or not -(2.0**63) < value < 2.0**63:
                 continue
             known = self.counted.setdefault(counter, set())
             if len(known) < _MOST_COUNTS:
@@ -229,7 +230,7 @@ class _Reading:
         return f"eval_accuracy/{measure}" if isinstance(measure, str) else "eval_accuracy"
 
     def _point(self, name: str, value: object, counter: str, count: float, seconds: float) -> None:
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not _is_number(value):
             return
         try:
             number = float(value)
@@ -265,13 +266,13 @@ class _Reading:
         )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _seconds(value: object) -> float:
     """Milliseconds since 1970 -> seconds."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e14:
+    if not _is_number(value) or not 0 < value < 1e14:
         return math.nan
     return float(value) / 1000
 
@@ -290,7 +291,7 @@ def _axis(reading: _Reading) -> _Axis:
         return _Axis(frozenset(), 1, "number of the record, from 0: the log counts nothing")
     counter = max(used, key=lambda name: (used[name], -_COUNTERS.index(name)))
     same = _same_as(counter, used, reading.counted)
-    counts = [point.count for point in reading.points if point.counter in same]
+    counts = [point.progress for point in reading.points if point.counter in same]
     if any(count != int(count) or abs(count) >= 2**63 for count in counts):
         return _Axis(frozenset(), 1, f"number of the record, from 0: {counter} has fractions")
     batch = whole(reading.settings.get("global_batch_size"))
@@ -317,7 +318,7 @@ def _placed(reading: _Reading, axis: _Axis) -> tuple[Sink, Counter[str]]:
             step = numbers[point.name]
             numbers[point.name] += 1
         elif point.counter in axis.counters:
-            step = int(point.count) // axis.divisor
+            step = int(point.progress) // axis.divisor
         else:
             left_out[point.counter or "nothing"] += 1
             continue
