@@ -590,11 +590,11 @@ def test_literals_are_settings_and_are_never_run(
 def test_samples_have_the_step_of_the_row_that_follows(tmp_path: Path) -> None:
     row = "step {:5d} | loss: 1.0 | lr 1.0e-04 | norm: 1.0 | dt: 1.00ms | tok/sec: 1.00\n"
     text = row.format(249) + "validation loss: 6.1696\n"
-    text += 'rank 1 sample 0: Hello, I\'m a language model, "CD.\nThe I)\n'
+    text += "rank 1 sample 0: Hello, I'm a language model, \"CD.\nThe I)\n"
     text += "rank 0 sample 0: Hello <b>you</b>\n" + row.format(250)
     run = read(write(tmp_path, text))
     assert [(s.name, s.step, s.text) for s in run.samples] == [
-        ("rank 1 sample 0", 250, 'Hello, I\'m a language model, "CD.\nThe I)'),
+        ("rank 1 sample 0", 250, "Hello, I'm a language model, \"CD.\nThe I)"),
         ("rank 0 sample 0", 250, "Hello <b>you</b>"),
     ]
 
@@ -616,7 +616,9 @@ def test_checkpoints_that_were_saved(tmp_path: Path) -> None:
 
 
 ROWS = "".join(megatron(i, 3.0) for i in (1, 2))
-LIMIT = "slurmstepd: error: *** JOB 18 ON n1 CANCELLED AT 2026-03-01T12:00:00 DUE TO TIME LIMIT ***\n"
+LIMIT = (
+    "slurmstepd: error: *** JOB 18 ON n1 CANCELLED AT 2026-03-01T12:00:00 DUE TO TIME LIMIT ***\n"
+)
 TRACE = "Traceback (most recent call last):\n  File 'x.py', line 3, in <module>\n"
 
 
@@ -766,12 +768,12 @@ def test_a_line_of_ten_megabytes_costs_itself_and_little_memory(tmp_path: Path) 
 
 def test_lines_are_the_same_wherever_blocks_end(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
-    body = b"".join(b"%d\r\n" % i if i % 3 else b"%d\r%d\n" % (i, i) for i in range(200_000))
+    body = b"".join(b"%d\r\n" % i if i % 3 else b"%d\r%d\n" % (i, i) for i in range(60_000))
     for pad in range(3):
         path.write_bytes(b"p" * pad + b"\n" + body)
         lines = [line for line in text_lines(path, Counts()) if b"p" not in line.data]
         assert [int(line.data) for line in lines if line.number % 7 == 0] == [
-            i for i in range(200_000) for _ in range(1 if i % 3 else 2) if (i + 2) % 7 == 0
+            i for i in range(60_000) for _ in range(1 if i % 3 else 2) if (i + 2) % 7 == 0
         ]
         assert all(line.closed for line in lines)
 
@@ -1001,4 +1003,6 @@ def test_every_line_with_figures_of_real_logs_is_read(shared: Path) -> None:
 @pytest.mark.acceptance
 @pytest.mark.parametrize("family", ["narrative", "wandb", "hf_trainer", "jsonl", "telemetry", "rl"])
 def test_notes_and_other_trackers_files_are_no_text_logs(shared: Path, family: str) -> None:
-    assert [r.run_id for r in sniff(shared / "data/logs" / family).runs if r.kind == "textlog"] == []
+    assert [
+        r.run_id for r in sniff(shared / "data/logs" / family).runs if r.kind == "textlog"
+    ] == []

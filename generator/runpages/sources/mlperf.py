@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ __all__ = ["MLPerf"]
 
 READER = "mlperf 1"
 _TOKEN = b":::MLLOG "
+_RESULT = re.compile(r"result_\d+\.txt")
+"""How the rules have a log named."""
 _COUNTERS = ("step_num", "samples_count", "epoch_num", "step")
 """Metadata that tell how far the training was, in the order of preference."""
 _MOST_SETTINGS = 2000
@@ -64,6 +67,9 @@ class MLPerf(FileSource):
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
         for path in sorted(logs, key=self.relative):
+            if not path.stat().st_size:
+                self.skipped.append((str(path), "empty: no event was written"))
+                continue
             run_id = self.relative(path)
             yield RunRef(
                 source=self.name,
@@ -128,6 +134,8 @@ def _has_events(path: Path) -> bool:
     try:
         if not path.is_file():
             return False
+        if not path.stat().st_size:
+            return _RESULT.fullmatch(path.name) is not None  # claimed, so that it is told
         return any(_TOKEN in line and any(_objects(line)) for line in windows(path))
     except OSError:
         return False
