@@ -94,6 +94,9 @@ class FileSource(Source):
     The default name is the root folder's own name, so that moving the folder keeps every URL.
     """
 
+    general: ClassVar[bool] = False
+    """Reads files of any program: `sniff` offers it nothing below a tree that another owns."""
+
     def __init__(
         self, location: str, *, name: str = "", settle_minutes: float = SETTLE_MINUTES
     ) -> None:

@@ -129,13 +129,17 @@ def sniff(
     owned: list[Path] = []
     for folder in _walk(root, skipped):
         left = set(folder.files)
+        below = any(folder.path == top or top in folder.path.parents for top in owned)
         for source in sources:
+            if source.general and below:
+                continue
             claim = source.claim(Folder(folder.path, tuple(sorted(left))))
             logs[source.kind] += [folder.path / name for name in claim.logs]
             left -= {*claim.logs, *claim.companions}
             if claim.whole_tree:
                 owned.append(folder.path)
-        if any(folder.path == top or top in folder.path.parents for top in owned):
+                below = True
+        if below:
             continue
         skipped += [(str(folder.path / name), _unread(name)) for name in sorted(left)]
     runs: list[RunRef] = []

@@ -42,11 +42,11 @@ _BUILT_IN = {
     "wandb": Row(
         target="runpages.sources.wandb_offline:WandbOffline",
         server="runpages.sources.wandb_api:WandbServer",
-        reads="Weights & Biases offline run folders and .wandb files",
+        reads="Weights & Biases offline runs, cloud and self-hosted servers",
     ),
     "tensorboard": Row(
         target="runpages.sources.tensorboard:TensorBoard",
-        reads="TensorBoard event files: scalars in both encodings, text",
+        reads="TensorBoard event files",
     ),
     "clearml": Row(
         target="runpages.sources.clearml_offline:ClearmlOffline",
@@ -74,9 +74,17 @@ _BUILT_IN = {
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
     ),
+    "mlperf": Row(
+        target="runpages.sources.mlperf:MLPerf",
+        reads="MLPerf training logs: :::MLLOG lines",
+    ),
     "tabular": Row(
         target="runpages.sources.tabular:Tabular",
         reads="CSV and JSON-lines metrics: Lightning, Keras, plain files",
+    ),
+    "textlog": Row(
+        target="runpages.sources.textlog:TextLog",
+        reads="text logs: Megatron-LM, DeepSpeed, NeMo, torchtitan, nanoGPT, llm.c and others",
     ),
 }
 

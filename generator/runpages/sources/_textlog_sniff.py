@@ -1,0 +1,139 @@
+"""Which dialect a file speaks, and where in it runs begin."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ._textlog_dialects import Dialect
+from ._textlog_lines import Counts, occurs_twice, text_lines, windows
+from ._textlog_read import Section
+from ._textlog_rows import Row, RowFinder, message_of, starts_of
+
+__all__ = ["Sniffed", "looks_like_a_log", "sections_of", "sniff_text"]
+
+_NAME = re.compile(
+    r"(?i)(?!readme|licen[cs]e|requirements|changelog|notice|authors|cmakelists|constraints)"
+    r"(?:.*\.(?:log|out|err|txt|stdout|stderr|console)(?:[._-]?\d+|\.old)?"
+    r"|.*\.[oe]\d+(?:\.\d+)?"
+    r"|(?:.*[-_.])?(?:log|stdout|stderr|output|console)(?:[-_.]?\d+)?)$"
+)
+_TOLD = re.compile(r".{0,120}?\b(?:loss|accuracy|perplexity)\b.{0,4}?\d", re.IGNORECASE)
+_HF = re.compile(r"\s*\{'(?:eval_)?(?:loss|runtime)': ['\d]")
+_MOST_LINES = 40_000
+
+
+class Sniffed(NamedTuple):
+    """What a file is taken for: its dialect, or why it is none although it looks like a log."""
+
+    dialect: Dialect | None
+    reason: str = ""
+
+
+def looks_like_a_log(name: str) -> bool:
+    """By its name: source code, tables, documents and archives are not even opened."""
+    return _NAME.match(name) is not None
+
+
+def sniff_text(path: Path, dialects: Sequence[Dialect]) -> Sniffed:
+    """By the lines at the head, in the middle and at the end. Raises OSError."""
+    lines = windows(path)
+    if not lines:
+        return Sniffed(None, "empty: no line was written")
+    if len(lines) > _MOST_LINES:
+        third = _MOST_LINES // 3
+        middle = len(lines) // 2
+        lines = [*lines[:third], *lines[middle : middle + third], *lines[-third:]]
+    for general in (False, True):
+        best, most = None, 0
+        for dialect in dialects:
+            if dialect.general is not general:
+                continue
+            count = _count(lines, dialect)
+            # a dialect that includes another has at least its rows: more must speak for it
+            if count >= dialect.least and count > most:
+                best, most = dialect, count
+        if best is not None:
+            return Sniffed(best)
+    return Sniffed(None, _reason(lines, dialects))
+
+
+def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
+    """Lines with figures; for a general dialect only those of the commonest form."""
+    finder = RowFinder(dialect)
+    forms: Counter[tuple[str, ...]] = Counter()
+    steps: list[int] = []
+    count = 0
+    for line in lines:
+        found = finder.find(line)
+        if found is None or found.line.summary:
+            continue
+        count += 1
+        if dialect.general:
+            forms[found.names] += 1
+            steps.append(found.step or 0)
+    if not dialect.general:
+        return count
+    return max(forms.values(), default=0) if len(set(steps)) >= dialect.least else 0
+
+
+def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
+    texts = [line.decode("utf-8", "replace") for line in lines[:20_000]]
+    if sum(_HF.match(text) is not None for text in texts) >= 3:
+        return (
+            "prints the Hugging Face Trainer's dictionaries, which name no step: "
+            "its trainer_state.json has the same figures with their steps"
+        )
+    if sum(_TOLD.match(text) is not None for text in texts) >= 5:
+        tried = ", ".join(dialect.name for dialect in dialects)
+        return (
+            "looks like a training log, but its lines are of no dialect that is known "
+            f"({tried}); a [[dialect]] table can describe them"
+        )
+    return ""
+
+
+def sections_of(path: Path, dialect: Dialect) -> list[Section]:
+    """The runs of a file: a new one begins where a header is followed by a row at or before the
+    first row of the run before. Raises OSError.
+    """
+    if not dialect.begin or (dialect.begin_mark and not occurs_twice(path, dialect.begin_mark)):
+        return [Section()]
+    finder = RowFinder(dialect)
+    starts = [1]
+    header = 0
+    first: tuple[int, ...] | None = None
+    for line in text_lines(path, Counts()):
+        if header or first is None:
+            found = finder.find(line.data)
+            place = _place(found) if found is not None else None
+            if place is not None:
+                if header and first is not None and place <= first:
+                    starts.append(header)
+                    first = place
+                first, header = first or place, 0
+                continue
+        if first is None:
+            continue
+        if not header and _begins(line.data, dialect):
+            header = line.number
+    lasts = [*(start - 1 for start in starts[1:]), Section().last]
+    return [Section(start, last) for start, last in zip(starts, lasts, strict=True)]
+
+
+def _place(row: Row) -> tuple[int, ...] | None:
+    return row.position or (None if row.step is None or row.rounded else (row.step,))
+
+
+def _begins(data: bytes, dialect: Dialect) -> bool:
+    if dialect.begin_mark.encode() not in data:
+        return False
+    message = message_of(data.decode("utf-8", "replace"))
+    return any(
+        pattern.match(message.text, start)
+        for start in starts_of(message)
+        for pattern in dialect.begin
+    )
