@@ -54,6 +54,10 @@ _BUILT_IN = {
         target="runpages.sources.trackio:Trackio",
         reads="Trackio databases: metrics, system metrics, media, tables, alerts",
     ),
+    "golden": Row(
+        target="runpages.sources.megatron_golden:MegatronGolden",
+        reads="Megatron-LM golden values: JSON of metrics by step",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
