@@ -82,7 +82,7 @@ trackio.log({
     "picture": trackio.Image(np.full((4, 4, 3), 7, np.uint8), caption="seven"),
     "beep": trackio.Audio(np.zeros(800, np.int16), sample_rate=8000),
     "weights": trackio.Histogram(np.arange(100.0), num_bins=10),
-    "answers": trackio.Table(columns=["a", "b"], data=[[1, "x"], [2.5, None]]),
+    "answers": trackio.Table(columns=["a", "b"], data=[[1.5, "x"], [2.5, None]]),
     "note": trackio.Markdown("# hi"),
     "page": trackio.Html("<b>x</b>"),
     "chat": trackio.Trace(messages=[{"role": "user", "content": "hi"}]),
@@ -153,7 +153,7 @@ def test_tables_and_media(rich: Path) -> None:
     run = read(rich)
     (table,) = (sample for sample in run.samples if sample.kind == "table")
     assert (table.name, table.columns, table.step) == ("answers", ("a", "b"), 10)
-    assert table.rows == (("1", "x"), ("2.5", ""))
+    assert table.rows == (("1.5", "x"), ("2.5", ""))
     (image,) = (sample for sample in run.samples if sample.kind == "image")
     assert (image.name, image.text, image.step) == ("picture", "seven", 10)
     assert image.media is not None
@@ -423,6 +423,75 @@ def test_pages_that_point_at_themselves_end(damaged: Path) -> None:
     path.write_bytes(data)
     run = read(damaged)
     assert run.incomplete
+
+
+_EXPORT = """
+from pathlib import Path
+from trackio.sqlite_storage import SQLiteStorage
+SQLiteStorage._dataset_import_attempted = True
+SQLiteStorage.export_to_parquet()
+SQLiteStorage.export_for_static_space("my proj", Path({folder!r}))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(rich: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `rich`, without its database, and `static` below."""
+    folder = tmp_path_factory.mktemp("export")
+    shutil.copytree(rich, folder / "tables")
+    logged(folder / "tables", _EXPORT.format(folder=str(folder / "static")))
+    (folder / "tables" / "myproj.db").unlink()
+    shutil.copytree(rich / "media" / "myproj", folder / "static" / "media")
+    return folder
+
+
+@pytest.mark.parametrize("layout", ["tables", "static"])
+def test_exports_to_parquet_hold_the_same_run(rich: Path, exported: Path, layout: str) -> None:
+    whole, run = read(rich), read(exported / layout)
+    assert run.ref.run_id == whole.ref.run_id
+    assert run.ref.project == ("myproj" if layout == "tables" else "")
+    assert list(run.series) == list(whole.series)
+    for name in run.series:
+        for one, other in zip(run.series[name].recorded, whole.series[name].recorded, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (run.config, run.group, run.seed) == (whole.config, whole.group, whole.seed)
+    assert run.samples == whole.samples
+    assert run.attempts == whole.attempts
+    assert (run.datasets, run.checkpoints) == (whole.datasets, whole.checkpoints)
+    assert run.provenance.warnings == tuple(
+        warning.replace("myproj.db", "myproj.parquet" if layout == "tables" else "metrics.parquet")
+        for warning in whole.provenance.warnings
+    )
+
+
+@pytest.mark.parametrize("layout", ["tables", "static"])
+def test_all_files_of_an_export_are_known(exported: Path, layout: str) -> None:
+    found = sniff(exported / layout)
+    assert len(found.runs) == 2
+    assert found.skipped == ()
+
+
+def test_a_database_is_read_and_not_its_export(damaged: Path) -> None:
+    logged(damaged, _EXPORT.format(folder=str(damaged.parent / "static")))
+    source = Trackio(str(damaged))
+    assert [Path(ref.location).name for ref in source.discover()] == ["myproj.db"] * 2
+    assert sniff(damaged).skipped == ()
+
+
+def test_a_damaged_export_is_a_sentence(exported: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported / "static", tmp_path / "static")
+    path = tmp_path / "static" / "metrics.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[:-9])
+    assert sniff(tmp_path).runs == ()
+    for changed in flips(data, 60):
+        path.write_bytes(changed)
+        source = Trackio(str(tmp_path))
+        for ref in source.discover():
+            try:
+                source.read(ref)
+            except SourceError:
+                continue
 
 
 def test_an_empty_project_is_a_sentence(tmp_path: Path) -> None:

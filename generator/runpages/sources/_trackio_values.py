@@ -110,8 +110,11 @@ class Content:
             self._not_read(name, f"objects of type {kind[:40]}" if kind else "nested values")
 
     def _file(self, kind: str, name: str, value: Mapping[str, object], place: Place) -> None:
-        path = self.media / text(value.get("file_path")).replace("\\", "/")
+        named = text(value.get("file_path")).replace("\\", "/")
+        path = self.media / named
         try:
+            if not path.exists():  # an export for a static page leaves the project's folder out
+                path = self.media / (named.partition("/")[2] or named)
             inside = path.resolve().is_relative_to(self.media.resolve())
         except (OSError, ValueError, RuntimeError):
             inside = False
@@ -167,8 +170,8 @@ def number_of(value: object) -> float | None:
 
 def object_of(data: object) -> dict[str, object] | None:
     """The object of a JSON text; None if it is none."""
-    if isinstance(data, memoryview):
-        data = data.tobytes()
+    if isinstance(data, dict):  # of an export
+        return data
     if not isinstance(data, str | bytes):
         return None
     try:

@@ -66,6 +66,10 @@ _BUILT_IN = {
         target="runpages.sources.trackio:Trackio",
         reads="Trackio databases: metrics, system metrics, media, tables, alerts",
     ),
+    "golden": Row(
+        target="runpages.sources.megatron_golden:MegatronGolden",
+        reads="Megatron-LM golden values: JSON of metrics by step",
+    ),
     "telemetry": Row(
         target="runpages.sources.telemetry:Telemetry",
         reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",

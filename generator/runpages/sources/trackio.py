@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runpages.errors import SourceError
 from runpages.model import (
@@ -23,13 +25,33 @@ from ._textfiles import Ledger, seconds, text, whole
 from ._trackio_values import Content, Place, number_of, object_of
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
 
+if TYPE_CHECKING:
+    from ._trackio_parquet import ParquetTables
+
 __all__ = ["Trackio"]
 
 READER = "trackio 1"
 _COLUMNS = frozenset({"timestamp", "run_name", "step", "metrics"})
 _RUN_TABLES = ("metrics", "configs", "system_metrics", "alerts")
-_BESIDE = frozenset({"media", "traces", "artifacts"})
+_BESIDE = frozenset({"media", "traces", "artifacts", "aux"})
 """Folders beside a database; in each there is one a project."""
+_STATIC = "metrics.parquet"
+"""The metrics of a project that was exported for a static page."""
+_ENDINGS = (
+    ".lock",
+    ".hash",
+    ".db-wal",
+    ".db-shm",
+    ".parquet",
+    "_system.parquet",
+    "_configs.parquet",
+    "_traces.parquet",
+    "_artifacts.parquet",
+    "_artifact_versions.parquet",
+    "_artifact_aliases.parquet",
+    "_run_artifact_links.parquet",
+    "_external_run_artifact_links.parquet",
+)
 _STEP_KEYS = ("step", "global_step", "train/global_step")
 LOSSY = (
     "a row's time is when Trackio's sender wrote it: rows of one half second share one",
@@ -47,12 +69,16 @@ class Trackio(FileSource):
     def claim(cls, folder: Folder) -> Claim:
         if _belongs(folder.path):
             return Claim(companions=folder.files)
-        found = [n for n in folder.files if n.endswith(".db") and _ours(folder.path / n, folder)]
-        stems = {name.removesuffix(".db") for name in found}
-        beside = {f"{s}{end}" for s in stems for end in (".lock", ".hash", ".db-wal", ".db-shm")}
+        databases = [
+            n for n in folder.files if n.endswith(".db") and _ours(folder.path / n, folder)
+        ]
+        stems = {name.removesuffix(".db") for name in databases}
+        exports = [name for name in _exports(folder) if name.removesuffix(".parquet") not in stems]
+        stems |= {name.removesuffix(".parquet") for name in exports}
+        beside = {f"{s}{end}" for s in stems for end in _ENDINGS} | {"runs.json", "settings.json"}
         return Claim(
-            logs=tuple(found),
-            companions=tuple(name for name in folder.files if name in beside),
+            logs=(*databases, *exports),
+            companions=tuple(name for name in folder.files if name in beside) if stems else (),
         )
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
@@ -66,14 +92,15 @@ class Trackio(FileSource):
             if not runs:
                 self.skipped.append((str(path), "empty: no run was logged"))
             for run_id, name in runs.items():
-                known = found.get((path.stem, run_id))
+                project = "" if path.name == _STATIC else path.stem
+                known = found.get((project, run_id))
                 if known is not None:
                     where = self.relative(Path(known.location))
                     self.skipped.append((str(path), f"its run {name} is read from {where}"))
                     continue
-                found[path.stem, run_id] = RunRef(
+                found[project, run_id] = RunRef(
                     source=self.name,
-                    project=path.stem,
+                    project=project,
                     run_id=run_id,
                     name=name,
                     state="",
@@ -86,7 +113,7 @@ class Trackio(FileSource):
     def read(self, ref: RunRef) -> Run:
         path = Path(ref.location)
         ledger = Ledger(path.parent, unit="row")
-        with opened(path) as database:
+        with _opened(path) as database:
             ledger.files.append((path.name, path.stat().st_size))
             reading = _Reading(ledger, database, ref.run_id, Content(path.parent / "media"))
             if database.lost_bytes:
@@ -124,7 +151,7 @@ class _Reading:
     """One run, while the tables that tell of it are read in turn."""
 
     ledger: Ledger
-    database: Database
+    database: Database | ParquetTables
     run_id: str
     content: Content
     lives: _Lives = field(default_factory=_Lives)
@@ -339,13 +366,43 @@ class _Reading:
         )
 
 
+def _exports(folder: Folder) -> Iterator[str]:
+    """Tables of metrics that Trackio has exported; the files beside it tell which might be."""
+    names = set(folder.files)
+    for name in folder.files:
+        stem = name.removesuffix(".parquet")
+        beside = "runs.json" if name == _STATIC else f"{stem}_configs.parquet"
+        if stem != name and beside in names:
+            from ._trackio_parquet import is_export
+
+            if is_export(folder.path / name):
+                yield name
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Database | ParquetTables]:
+    if path.suffix == ".parquet":
+        from ._trackio_parquet import ParquetTables
+
+        yield ParquetTables(path)
+    else:
+        with opened(path) as database:
+            yield database
+
+
 def _belongs(folder: Path) -> bool:
     """Whether a folder holds media, traces or artifacts of a project, whose database lies above."""
     parts = folder.parts
-    return any(
-        parts[at] in _BESIDE and Path(*parts[:at], f"{parts[at + 1]}.db").is_file()
-        for at in range(1, len(parts) - 1)
-    )
+    for at in range(1, len(parts)):
+        if parts[at] in _BESIDE:
+            above = Path(*parts[:at])
+            project = parts[at + 1] if at + 1 < len(parts) else ""
+            files = (f"{project}.db", f"{project}.parquet") if project else ()
+            if any((above / name).is_file() for name in files):
+                return True
+            if (above / _STATIC).is_file() and (above / "runs.json").is_file():
+                return True
+    return False
 
 
 def _ours(path: Path, folder: Folder) -> bool:
@@ -371,7 +428,7 @@ def _runs_of(path: Path) -> dict[str, str]:
     except OSError as error:
         raise SourceError(path, text(error.strerror)) from error
     found: dict[str, str] = {}
-    with opened(path) as database:
+    with _opened(path) as database:
         for table in _RUN_TABLES:
             columns = database.columns.get(table, ())
             if "run_name" not in columns:
