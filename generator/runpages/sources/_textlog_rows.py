@@ -22,6 +22,7 @@ _START = re.compile(
     r"|(?P<label>\d{1,6}):\s+)?"
     rf"(?:\[?(?P<clock>{_CLOCK})\]?\s*)?"
 )
+_HOST = re.compile(r"(?=[\w.-]*\d)[A-Za-z0-9][\w.-]{0,62}:\s+")
 _SEARCHED_CLOCK = re.compile(_CLOCK)
 _LEVEL = re.compile(r".{0,160}?\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _DECORATION = re.compile(r"[\s|:\]-]*(?:\[[^\[\]]{1,80}\]|[\w.<>/]{1,80}(?=\s*[|:-]))?[\s|:-]*")
@@ -53,10 +54,14 @@ def message_of(text: str) -> Message:
 
 
 def starts_of(message: Message) -> Iterator[int]:
-    """Where the message may begin: as it stands, then behind each word of a logger."""
+    """Where the message may begin: as it stands, behind each word of a logger, behind a host."""
     text = message.text
     yield message.start
     if not any(level in text[:200] for level in _LEVELS):
+        host = _HOST.match(text, message.start)
+        behind = host and _START.match(text, host.end())
+        if behind:
+            yield behind.end()
         return
     level = _LEVEL.match(text)
     if level is None:
