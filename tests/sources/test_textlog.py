@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 import math
@@ -18,7 +19,14 @@ import pytest
 from runpages.errors import SourceError, UsageError
 from runpages.model import Run
 from runpages.sources import sniff
-from runpages.sources._textlog_dialects import DIALECTS, LINE_CHARS
+from runpages.sources._textlog_dialects import (
+    DIALECTS,
+    LINE_CHARS,
+    ConfigLines,
+    Dialect,
+    EventLine,
+    RowLine,
+)
 from runpages.sources._textlog_lines import Counts, text_lines
 from runpages.sources.textlog import TextLog
 from sources.conformance import SourceConformance, read_all
@@ -1042,3 +1050,11 @@ def test_notes_and_other_trackers_files_are_no_text_logs(shared: Path, family: s
     assert [
         r.run_id for r in sniff(shared / "data/logs" / family).runs if r.kind == "textlog"
     ] == []
+
+
+def test_every_field_of_a_dialect_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/sources/textlog.md").read_text()
+    for cls in (Dialect, RowLine, EventLine, ConfigLines):
+        for field in dataclasses.fields(cls):
+            assert f"`{field.name}`" in page, f"{cls.__name__}.{field.name}"
+    assert [d.name for d in DIALECTS if f"| `{d.name}` |" not in page] == []

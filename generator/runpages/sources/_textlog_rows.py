@@ -138,6 +138,8 @@ class Row(NamedTuple):
     position: tuple[int, ...] = ()
     rounded: bool = False
     """The step was printed with too few digits to know it."""
+    plain: bool = False
+    """A step and figures, and nothing else to be thought of."""
 
 
 class _Finder:
@@ -148,7 +150,9 @@ class _Finder:
         self.mark = line.mark.encode()
         groups = line.line.groupindex
         self.groups = tuple(g for g in groups if g not in {"step", "pairs", "label"})
-        self.simple = "step" in groups and not (line.position or line.follow or line.progress)
+        self.simple = "step" in groups and not (
+            line.position or line.follow or line.progress or line.with_last
+        )
         self._has_label = "label" in groups
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -303,7 +307,8 @@ class _Template:
         if self._checked is not None and any(map(self._checked.is_absent, self.names, values)):
             return None
         clock = found[self._clock].decode() if self._clock else ""
-        return Row(self.line, int(found[self._step]), self.names, values, clock, self.rank)
+        step = int(found[self._step])
+        return Row(self.line, step, self.names, values, clock, self.rank, plain=step < 2**63)
 
 
 def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str:
