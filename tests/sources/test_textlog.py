@@ -1,13 +1,17 @@
 """Text logs: each dialect's own print statements write the lines; what they printed is read."""
 
+# ruff: noqa: UP031, UP032, ISC004 - format strings stand here as the programs have them
+
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,14 @@ import pytest
 from runpages.errors import SourceError, UsageError
 from runpages.model import Run
 from runpages.sources import sniff
-from runpages.sources._textlog_dialects import DIALECTS, LINE_CHARS
+from runpages.sources._textlog_dialects import (
+    DIALECTS,
+    LINE_CHARS,
+    ConfigLines,
+    Dialect,
+    EventLine,
+    RowLine,
+)
 from runpages.sources._textlog_lines import Counts, text_lines
 from runpages.sources.textlog import TextLog
 from sources.conformance import SourceConformance, read_all
@@ -382,6 +393,10 @@ DIALECT_LINES = {
         ),
         {"loss": [(1, 1.5), (2, 2.5), (3, 3.5)]},
     ),
+    "megatron, through pdsh": (
+        "".join(f"worker-3: {megatron(i, 2.5)}" for i in (10, 20)),
+        {"lm loss": [(10, 2.5), (20, 2.5)]},
+    ),
     "key-value, brackets": (
         "[Step 10/100] loss: 1.5 | acc: 50%\n[Step 20/100] loss: 1.4 | acc: 51%\n"
         "[Step 30/100] loss: 1.3 | acc: 52%\n",
@@ -486,6 +501,14 @@ def test_a_header_and_the_first_step_again_are_another_run(tmp_path: Path) -> No
     assert "3.000000E+00" not in runs[1].console
 
 
+def test_a_log_that_began_in_the_middle_was_resumed_again(tmp_path: Path) -> None:
+    text = arguments(a=1) + "".join(megatron(i, 3.0) for i in (30020, 30040, 30060))
+    again = arguments(a=1) + "".join(megatron(i, 2.0) for i in (30020, 30040))
+    anew = arguments(a=1) + "".join(megatron(i, 1.0) for i in (20, 40))
+    runs = read_all(TextLog(str(write(tmp_path, text + again + anew))))
+    assert [len(run.attempts) for run in runs] == [2, 1]
+
+
 def test_a_file_that_lost_its_later_run_is_a_sentence(tmp_path: Path) -> None:
     one = arguments(a=1) + megatron(1, 3.0) + megatron(2, 3.0)
     source = TextLog(str(write(tmp_path, one + one)))
@@ -577,6 +600,8 @@ def test_arguments_are_settings(tmp_path: Path) -> None:
         ("{'lr': 0.1, 'deep': {'a': None}}", {"lr": 0.1, "deep": {"a": None}}),
         ("Namespace(" + "(" * 5000 + ")", {}),
         ("{'a': __import__('os').system('true')}", {}),
+        ("{'loss': 2.5, 'epoch': 0.1}", {}),
+        (r"Namespace(path='C:\data', n=0)", {"path": "C:\\data", "n": 0}),
         ("Namespace(x=__import__('os').getcwd())", {"x": "__import__('os').getcwd()"}),
     ],
 )
@@ -606,13 +631,17 @@ def test_checkpoints_that_were_saved(tmp_path: Path) -> None:
     text += "saving checkpoint at iteration       4 to /ckpt in torch_dist format\n"
     (checkpoint,) = read(write(tmp_path, text)).checkpoints
     assert (checkpoint.step, checkpoint.path) == (2, "/ckpt")
-    nano = "step 0: train loss 6.1, val loss 6.1\nsaving checkpoint to out-shakespeare\n"
+    nano = (
+        "Overriding: out_dir = out\nOverriding: lr = 1e-3\ntokens per iteration will be: 491,520\n"
+    )
+    nano += "step 0: train loss 6.1, val loss 6.1\nsaving checkpoint to out-shakespeare\n"
     nano += "step 250: train loss 6.1, val loss 6.1\nsaving checkpoint to out-shakespeare\n"
     run = read(write(tmp_path / "nano", nano))
     assert [(c.step, c.path) for c in run.checkpoints] == [
         (0, "out-shakespeare"),
         (250, "out-shakespeare"),
     ]
+    assert run.config == {"out_dir": "out", "lr": 0.001}
 
 
 ROWS = "".join(megatron(i, 3.0) for i in (1, 2))
@@ -660,6 +689,12 @@ def test_the_error_stream_beside_tells_of_the_end(tmp_path: Path) -> None:
     assert found.skipped == (("job-19.err", "no source reads this file"),)
 
 
+def test_two_streams_with_rows_are_two_runs(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "job.out")
+    write(tmp_path, ROWS, "job.err")
+    assert [ref.run_id for ref in sniff(tmp_path).runs] == ["job.err", "job.out"]
+
+
 def test_rows_on_the_error_stream_are_a_run_of_their_own(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "job.err")
     write(tmp_path, "nothing\n", "job.out")
@@ -699,6 +734,15 @@ def test_a_log_without_a_clock_has_no_times(tmp_path: Path) -> None:
     assert all(math.isnan(t) for t in run.series["loss"].time)
     assert (run.start, run.state) == (None, "ended")
     assert "its rows have no clock" in run.provenance.lossy
+
+
+def test_a_run_whose_zone_is_unknown_may_be_running_for_half_a_day_longer(tmp_path: Path) -> None:
+    for hours, state in ((1, "running"), (13, "ended")):
+        clock = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%d %H:%M:%S")
+        text = megatron(1, 3.0, clock=clock) + megatron(2, 3.0, clock=clock)
+        write(tmp_path, text)
+        assert read(tmp_path).state == state
+        assert read(tmp_path, zone="UTC").state == "ended"
 
 
 def test_an_unknown_zone_is_a_usage_error(tmp_path: Path) -> None:
@@ -1006,3 +1050,11 @@ def test_notes_and_other_trackers_files_are_no_text_logs(shared: Path, family: s
     assert [
         r.run_id for r in sniff(shared / "data/logs" / family).runs if r.kind == "textlog"
     ] == []
+
+
+def test_every_field_of_a_dialect_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/sources/textlog.md").read_text()
+    for cls in (Dialect, RowLine, EventLine, ConfigLines):
+        for field in dataclasses.fields(cls):
+            assert f"`{field.name}`" in page, f"{cls.__name__}.{field.name}"
+    assert [d.name for d in DIALECTS if f"| `{d.name}` |" not in page] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ __all__ = ["Settings", "plain_value"]
 _MOST_KEYS = 2000
 _MOST_CHARS = 4000
 _OPTIONS_BYTES = 1 << 20
+_FIGURES = re.compile(r"\{'(?:eval_|train_)?(?:loss|runtime)': ")
+"""How the Hugging Face Trainer begins a line with figures."""
 _OPTION = re.compile(r"\s*([A-Za-z_][\w.-]*): (.*?)\s*(?:\[default: .*\])?$")
 
 
@@ -22,7 +25,9 @@ def plain_value(text: str) -> object:
     """What a printed Python value was: number, truth value, None, text, list; else the text."""
     text = text.strip()[:_MOST_CHARS]
     try:
-        value = ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what stands in the text
+            value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
     return _plain(value)
@@ -43,7 +48,9 @@ def _plain(value: object, depth: int = 0) -> object:
 def _namespace(text: str) -> dict[str, object] | None:
     """`Namespace(lr=0.1, name='x')` or `{'lr': 0.1}`; None if it is neither."""
     try:
-        tree = ast.parse(text, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, mode="eval").body
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args:
@@ -78,11 +85,7 @@ class Settings:
             elif not running and self._line(lines, text, start):
                 return True
         message = text[start:]
-        if (
-            running
-            or not message.startswith(("Namespace(", "{'"))
-            or message[-1:] not in {")", "}"}
-        ):
+        if running or not message.startswith(("Namespace(", "{'")) or _FIGURES.match(message):
             return False
         found = _namespace(message)
         for key, value in (found or {}).items():

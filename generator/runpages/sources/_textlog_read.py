@@ -138,7 +138,11 @@ class Reading:
     def _row(self, row: Row) -> None:
         if self._sample is not None:
             self._close_sample()
-        if row.line.follow is not None:
+        if row.plain and row.step is not None:
+            self._wait_no_more(row.step)
+            self._record(row, row.step, self.clock.seconds(row.clock))
+            self._step(row.step)
+        elif row.line.follow is not None:
             self._follow = row
         else:
             self._put(row)
@@ -170,8 +174,12 @@ class Reading:
             return
         self._wait_no_more(row.step)
         self._record(row, row.step, self.clock.seconds(row.clock))
-        if not line.with_last and (not self._steps or self._steps[-1] != row.step):
-            self._steps.append(row.step)
+        if not line.with_last:
+            self._step(row.step)
+
+    def _step(self, step: int) -> None:
+        if not self._steps or self._steps[-1] != step:
+            self._steps.append(step)
 
     def _record(self, row: Row, step: int, seconds: float) -> None:
         if self._fresh:

@@ -22,6 +22,7 @@ _START = re.compile(
     r"|(?P<label>\d{1,6}):\s+)?"
     rf"(?:\[?(?P<clock>{_CLOCK})\]?\s*)?"
 )
+_HOST = re.compile(r"(?=[\w.-]*\d)[A-Za-z0-9][\w.-]{0,62}:\s+")
 _SEARCHED_CLOCK = re.compile(_CLOCK)
 _LEVEL = re.compile(r".{0,160}?\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _DECORATION = re.compile(r"[\s|:\]-]*(?:\[[^\[\]]{1,80}\]|[\w.<>/]{1,80}(?=\s*[|:-]))?[\s|:-]*")
@@ -53,10 +54,14 @@ def message_of(text: str) -> Message:
 
 
 def starts_of(message: Message) -> Iterator[int]:
-    """Where the message may begin: as it stands, then behind each word of a logger."""
+    """Where the message may begin: as it stands, behind each word of a logger, behind a host."""
     text = message.text
     yield message.start
     if not any(level in text[:200] for level in _LEVELS):
+        host = _HOST.match(text, message.start)
+        behind = host and _START.match(text, host.end())
+        if behind:
+            yield behind.end()
         return
     level = _LEVEL.match(text)
     if level is None:
@@ -133,6 +138,8 @@ class Row(NamedTuple):
     position: tuple[int, ...] = ()
     rounded: bool = False
     """The step was printed with too few digits to know it."""
+    plain: bool = False
+    """A step and figures, and nothing else to be thought of."""
 
 
 class _Finder:
@@ -143,7 +150,9 @@ class _Finder:
         self.mark = line.mark.encode()
         groups = line.line.groupindex
         self.groups = tuple(g for g in groups if g not in {"step", "pairs", "label"})
-        self.simple = "step" in groups and not (line.position or line.follow or line.progress)
+        self.simple = "step" in groups and not (
+            line.position or line.follow or line.progress or line.with_last
+        )
         self._has_label = "label" in groups
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -298,7 +307,8 @@ class _Template:
         if self._checked is not None and any(map(self._checked.is_absent, self.names, values)):
             return None
         clock = found[self._clock].decode() if self._clock else ""
-        return Row(self.line, int(found[self._step]), self.names, values, clock, self.rank)
+        step = int(found[self._step])
+        return Row(self.line, step, self.names, values, clock, self.rank, plain=step < 2**63)
 
 
 def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runpages.model import SeriesSet
 
@@ -43,6 +45,8 @@ class _Stream:
     owner: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Metric -> the batch that holds its waiting rows."""
     last: tuple[tuple[str, ...], int, list[float]] | None = None
+    times: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Attempt -> its least and greatest time; NaN if no row has one."""
 
     def falls(self, names: tuple[str, ...], step: int) -> bool:
         if names == self.names:
@@ -58,10 +62,18 @@ class _Stream:
             steps = np.array(batch.steps, dtype=np.int64)
             times = np.array(batch.times, dtype=np.float64)
             columns = np.array(batch.rows, dtype=np.float64).T
+            self._see(times)
             for name, values in zip(names, columns, strict=True):
                 self.spool.extend(name, steps, times, values, attempt=self.attempt)
         self.batches.clear()
         self.owner.clear()
+
+    def _see(self, times: NDArray[np.float64]) -> None:
+        known = times[np.isfinite(times)]
+        low, high = self.times.get(self.attempt, (math.nan, math.nan))
+        if len(known):
+            low, high = np.fmin(low, known.min()), np.fmax(high, known.max())
+        self.times[self.attempt] = (float(low), float(high))
 
     def begin(self, attempt: int) -> None:
         self.flush()
@@ -92,10 +104,6 @@ class Sink:
     attempt: int = 1
     """The newest attempt."""
     rows: int = 0
-    first: dict[int, float] = field(default_factory=dict)
-    """Attempt -> time of its first row that has one."""
-    last: dict[int, float] = field(default_factory=dict)
-    attempts: dict[int, None] = field(default_factory=dict)
     ranks_left_out: int = 0
     _streams: dict[int | None, _Stream] = field(default_factory=dict)
 
@@ -139,11 +147,33 @@ class Sink:
             stream.begin(self.attempt)
         stream.put(names, step, seconds, values)
         self.rows += 1
-        self.attempts[stream.attempt] = None
-        if seconds == seconds:  # noqa: PLR0124 - not NaN, without a call
-            self.first.setdefault(stream.attempt, seconds)
-            self.last[stream.attempt] = max(self.last.get(stream.attempt, -math.inf), seconds)
         return True
+
+    def _times(self, pick: Callable[[float, float], float], which: int) -> dict[int, float]:
+        found: dict[int, float] = {}
+        for stream in self._streams.values():
+            stream.flush()
+            for attempt, both in stream.times.items():
+                if not math.isnan(both[which]):
+                    found[attempt] = pick(found.get(attempt, both[which]), both[which])
+        return found
+
+    @property
+    def attempts(self) -> tuple[int, ...]:
+        """Numbers of the attempts that have rows."""
+        for stream in self._streams.values():
+            stream.flush()
+        return tuple(sorted({n for stream in self._streams.values() for n in stream.times}))
+
+    @property
+    def first(self) -> dict[int, float]:
+        """Attempt -> its earliest time, if it has one."""
+        return self._times(min, 0)
+
+    @property
+    def last(self) -> dict[int, float]:
+        """Attempt -> its latest time, if it has one."""
+        return self._times(max, 1)
 
     @property
     def ranks(self) -> tuple[int, ...]:

@@ -24,6 +24,8 @@ _NAME = re.compile(
 _TOLD = re.compile(r".{0,120}?\b(?:loss|accuracy|perplexity)\b.{0,4}?\d", re.IGNORECASE)
 _HF = re.compile(r"\s*\{'(?:eval_)?(?:loss|runtime)': ['\d]")
 _MOST_LINES = 40_000
+_Place = tuple[int, ...]
+"""Where in the training a row is: its step, or epoch and iteration."""
 
 
 class Sniffed(NamedTuple):
@@ -47,10 +49,13 @@ def sniff_text(path: Path, dialects: Sequence[Dialect]) -> Sniffed:
         third = _MOST_LINES // 3
         middle = len(lines) // 2
         lines = [*lines[:third], *lines[middle : middle + third], *lines[-third:]]
+    whole = b"\n".join(lines)
     for general in (False, True):
         best, most = None, 0
         for dialect in dialects:
             if dialect.general is not general:
+                continue
+            if not any(row.mark.encode() in whole for row in dialect.row):
                 continue
             count = _count(lines, dialect)
             # a dialect that includes another has at least its rows: more must speak for it
@@ -97,34 +102,46 @@ def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
 
 
 def sections_of(path: Path, dialect: Dialect) -> list[Section]:
-    """The runs of a file: a new one begins where a header is followed by a row at or before the
-    first row of the run before. Raises OSError.
+    """The runs of a file. Raises OSError.
+
+    A new one begins where a header is followed by a row at or before the first row of the run
+    before, if it is a start from nothing: not farther than one logging interval. A log that began
+    in the middle and goes back to its own first row has been resumed again: that is an attempt.
     """
     if not dialect.begin or (dialect.begin_mark and not occurs_twice(path, dialect.begin_mark)):
         return [Section()]
     finder = RowFinder(dialect)
     starts = [1]
     header = 0
-    first: tuple[int, ...] | None = None
+    seen: list[_Place] = []
     for line in text_lines(path, Counts()):
-        if header or first is None:
+        if header or len(seen) < 2:
             found = finder.find(line.data)
             place = _place(found) if found is not None else None
             if place is not None:
-                if header and first is not None and place <= first:
+                if header and seen and _from_nothing(place, seen):
                     starts.append(header)
-                    first = place
-                first, header = first or place, 0
+                    seen = []
+                header = 0
+                if len(seen) < 2 and place not in seen:
+                    seen.append(place)
                 continue
-        if first is None:
-            continue
-        if not header and _begins(line.data, dialect):
+        if seen and not header and _begins(line.data, dialect):
             header = line.number
     lasts = [*(start - 1 for start in starts[1:]), Section().last]
     return [Section(start, last) for start, last in zip(starts, lasts, strict=True)]
 
 
-def _place(row: Row) -> tuple[int, ...] | None:
+def _from_nothing(place: _Place, seen: Sequence[_Place]) -> bool:
+    """Whether a training starts anew there; `seen` are the first two places of the one before."""
+    if place > seen[0]:
+        return False
+    if len(place) > 1 or len(seen) < 2:
+        return True
+    return place[0] <= abs(seen[1][0] - seen[0][0])
+
+
+def _place(row: Row) -> _Place | None:
     return row.position or (None if row.step is None or row.rounded else (row.step,))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -73,7 +73,8 @@ class TextLog(FileSource):
             if sniffed.dialect is not None or sniffed.reason:
                 logs.append(name)
             if sniffed.dialect is not None:
-                companions |= set(_beside(name, sniffed.dialect, folder.files))
+                beside = self._beside(folder.path / name, sniffed.dialect, folder.files)
+                companions |= set(beside)
         claimed = tuple(name for name in logs if name not in companions)
         return Claim(logs=claimed, companions=tuple(sorted(companions)))
 
@@ -106,14 +107,15 @@ class TextLog(FileSource):
             self.skipped.append((str(path), f"{UNREADABLE}: {error.strerror}"))
             return []
         run_id = self.relative(path)
-        beside = (str(path.parent / name) for name in _beside(path.name, dialect, siblings))
-        parts = (str(path), *beside)
+        beside = self._beside(path, dialect, siblings)
+        parts = (str(path), *(str(path.parent / name) for name in beside))
+        name = "/".join(Path(run_id).with_suffix("").parts[-2:])
         return [
             RunRef(
                 source=self.name,
                 project="",
                 run_id=run_id if number == 1 else f"{run_id}#{number}",
-                name=path.stem if number == 1 else f"{path.stem} #{number}",
+                name=name if number == 1 else f"{name} #{number}",
                 state="",
                 location=str(path),
                 kind=self.kind,
@@ -121,6 +123,15 @@ class TextLog(FileSource):
             )
             for number in range(1, count + 1)
         ]
+
+    def _beside(self, path: Path, dialect: Dialect, files: Sequence[str]) -> Iterator[str]:
+        """Files that belong to a log: its options, its job's error stream if that has no rows."""
+        if dialect.options_file and dialect.options_file in files:
+            yield dialect.options_file
+        if path.suffix not in _ERROR_SUFFIXES:
+            for name in (path.stem + suffix for suffix in _ERROR_SUFFIXES):
+                if name in files and self._sniff(path.parent / name).dialect is None:
+                    yield name
 
     def _same_rows(self, path: Path, dialect: Dialect, logs: Sequence[Path]) -> str:
         """Whether another file of the folder has all rows of this one; the reason, or empty."""
@@ -220,15 +231,6 @@ def _section_number(run_id: str) -> int:
     return int(number) if mark and number.isdecimal() else 1
 
 
-def _beside(name: str, dialect: Dialect, files: Sequence[str]) -> Iterator[str]:
-    """Files that belong to the log `name`: its options, the error stream of its job."""
-    if dialect.options_file and dialect.options_file in files:
-        yield dialect.options_file
-    path = PurePath(name)
-    if path.suffix not in _ERROR_SUFFIXES:
-        yield from (n for n in files if n in {path.stem + s for s in _ERROR_SUFFIXES})
-
-
 def _read_beside(
     reading: Reading, parts: Sequence[str], files: list[tuple[str, int]], warnings: list[str]
 ) -> None:
@@ -259,10 +261,11 @@ def _read_errors(reading: Reading, path: Path) -> None:
 
 def _attempts(reading: Reading, series: SeriesSet, state: str) -> tuple[Attempt, ...]:
     sink = reading.sink
+    began = 0.0 if math.isnan(reading.began) else reading.began
     return tuple(
         Attempt(
             number=number,
-            start=sink.first.get(number),
+            start=began if number == 1 and began else sink.first.get(number),
             end=sink.last.get(number),
             first_step=series.spans[number][0] if number in series.spans else None,
             last_step=series.spans[number][1] if number in series.spans else None,
