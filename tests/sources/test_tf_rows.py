@@ -49,7 +49,7 @@ def everything(path: Path, *, fast: bool, width: int) -> Everything:
         "sessions": sessions,
         "events": events,
         "graphs": graphs,
-        "plugins": book.plugins,
+        "plugins": sorted(book.plugins.items()),
         "damage": damage,
     }
 

@@ -65,9 +65,10 @@ def scalars_of(window: Window) -> tuple[Scalars, Flags]:
     Also of each record whether it is irregular, and left to the protobuf decoder.
     """
     reading = _Reading(window)
-    reading.events()
-    while len(reading.row):
-        reading.next_values()
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        reading.events()
+        while len(reading.row):
+            reading.next_values()
     return reading.result()
 
 

@@ -113,16 +113,17 @@ def decoded(payload: bytes, plugins: dict[str, str]) -> Decoded | None:
         plugin = told or plugins.get(value.tag, "")
         if plugin:
             plugins.setdefault(value.tag, plugin)
-        content = _content(value, plugin)
+        content = _content(value, told, plugin)
         tag = value.tag.removesuffix("/text_summary") if isinstance(content, Text) else value.tag
         out.values.append((tag, content))
     return out
 
 
-def _content(value: Any, plugin: str) -> Content:
-    if plugin == "hparams":
+def _content(value: Any, told: str, plugin: str) -> Content:
+    """`told`: the plugin by the value itself; `plugin`: by this or an earlier value of its tag."""
+    if told == "hparams":
         return Settings(value.metadata.plugin_data.content)
-    if plugin == _LAYOUT:
+    if told == _LAYOUT:
         return Unread("layouts of custom scalars", apart=True)
     if value.HasField("tensor"):
         return _of_tensor(value.tensor, plugin)
@@ -132,8 +133,6 @@ def _content(value: Any, plugin: str) -> Content:
         return Pictures("audio", ("",))
     if value.HasField("histo"):
         return _distribution(_legacy_histogram(value.histo))
-    if plugin in _UNREAD:
-        return Unread(_UNREAD[plugin])
     if value.simple_value:
         return float(value.simple_value[-1])
     return Unread("other values")
@@ -193,6 +192,7 @@ def encoded_media(payload: bytes, number: int, element: int) -> bytes:
     return bytes(value.image.encoded_image_string or value.audio.encoded_audio_string)
 
 
+@np.errstate(invalid="ignore")  # a signalling NaN becomes a quiet one
 def _elements(tensor: Any) -> NDArray[np.float64] | None:
     """All numbers of a tensor. Where it lists fewer than its shape has, the last one repeats."""
     count = math.prod(dim.size for dim in tensor.tensor_shape.dim)
