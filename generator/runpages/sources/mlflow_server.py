@@ -207,8 +207,10 @@ def _artifacts(client: Client, run_id: str, tally: Tally) -> Iterator[Artifact]:
             return
         for file in files:
             path = text(file.get("path"))
-            if not path.startswith(f"{folder}/" if folder else "") or path == folder:
-                continue
+            if not path.startswith(f"{folder}/" if folder else "") or {"", ".."} & {
+                *path.split("/")
+            }:
+                continue  # no file of this folder
             if file.get("is_dir"):
                 waiting.append(path)
             else:
