@@ -27,8 +27,9 @@ def client_at(uri: str) -> Any:
     """MLflow's client. Its warnings are about itself, not about us."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from mlflow import MlflowClient
+        from mlflow import MlflowClient, set_tracking_uri
 
+        set_tracking_uri(uri)  # else some calls make a store in the current folder
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -64,7 +64,12 @@ def _starting(root: Path) -> Iterator[Callable[[], str]]:
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (root.parent / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
+            command,
+            cwd=root.parent,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
         )
     try:
         yield lambda: _answering(process, url)
