@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from runpages.analysis.roles import ROLES, direction_of, resolver, role_of
+from runpages.analysis.roles import ROLES, chosen_by, direction_of, role_of
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_no_role_is_better_than_a_wrong_one(name):
 
 
 def test_the_team_comes_first_by_name_or_pattern():
-    resolve = resolver({"loss": ["objective", "head_*/ce"], "lr": ["train/loss"]})
-    assert resolve("objective") == "loss"
-    assert resolve("head_3/ce") == "loss"
-    assert resolve("train/loss") == "lr"
-    assert resolve("val/loss") == "val_loss"
+    chosen = chosen_by({"loss": ["objective", "head_*/ce"], "lr": ["train/loss"]})
+    assert chosen("objective") == "loss"
+    assert chosen("head_3/ce") == "loss"
+    assert chosen("train/loss") == "lr"
+    assert chosen("val/loss") is None
 
 
 def test_a_name_with_brackets_is_also_meant_literally():
-    assert resolver({"loss": ["loss[0]"]})("loss[0]") == "loss"
+    assert chosen_by({"loss": ["loss[0]"]})("loss[0]") == "loss"
 
 
 def test_directions_are_known_words():

@@ -36,7 +36,7 @@ class TestMLPerf(SourceConformance):
         shutil.copy(FIXTURES / "mlperf" / "result_0.txt", folder)
         return {
             "train_loss": [(10 * i, v) for i, v in enumerate(WRITER.LOSSES, start=1)],
-            "eval_accuracy/loss": [(40, 0.9375), (80, 0.925)],
+            "eval_accuracy": [(40, 0.9375), (80, 0.925)],
             "throughput": [(40, 6.0), (80, 12.0)],
         }
 
@@ -132,8 +132,8 @@ def test_figures_that_count_otherwise_are_left_out_and_told(tmp_path: Path) -> N
     ("benchmark", "metadata", "name", "role"),
     [
         ("bert", {}, "eval_accuracy", "eval"),
-        ("gpt3", {}, "eval_accuracy/loss", "val_loss"),
-        ("llama2_70b_lora", {}, "eval_accuracy/loss", "val_loss"),
+        ("gpt3", {}, "eval_accuracy", "val_loss"),
+        ("llama2_70b_lora", {}, "eval_accuracy", "val_loss"),
         ("stable_diffusion", {"metric": "FID"}, "eval_accuracy/FID", "eval_lower"),
     ],
 )

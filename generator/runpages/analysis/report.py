@@ -18,7 +18,7 @@ from .attempts import (
 from .cost import analyze_cost
 from .detect import DETECTORS, find_events
 from .options import AnalysisOptions
-from .roles import EVALUATIONS, resolver
+from .roles import EVALUATIONS, chosen_by, role_of
 from .summary import flatten, summarize
 from .timing import analyze_timing
 
@@ -65,7 +65,7 @@ def analyze(
 
 
 def _roled(run: Run, options: AnalysisOptions) -> Run:
-    return replace(run, series=run.series.roled(resolver(options.metrics)))
+    return replace(run, series=run.series.roled(role_of, first=chosen_by(options.metrics)))
 
 
 def _primary(run: Run) -> str | None:

@@ -16,8 +16,8 @@ __all__ = [
     "LOSSES",
     "ROLES",
     "Role",
+    "chosen_by",
     "direction_of",
-    "resolver",
     "role_of",
     "unit_of",
 ]
@@ -66,17 +66,14 @@ def role_of(name: str) -> str | None:
     )
 
 
-def resolver(overrides: Mapping[str, Sequence[str]]) -> Callable[[str], str | None]:
-    """role_of with a team's `[metrics]` before it: role -> names or shell patterns."""
-    if not overrides:
-        return role_of
-    pairs = [(pattern, role) for role, names in overrides.items() for pattern in names]
+def chosen_by(metrics: Mapping[str, Sequence[str]]) -> Callable[[str], str | None]:
+    """The roles of a team's `[metrics]`: role -> names or shell patterns."""
+    pairs = [(pattern, role) for role, names in metrics.items() for pattern in names]
 
-    def resolve(name: str) -> str | None:
-        given = next((r for p, r in pairs if name == p or fnmatchcase(name, p)), None)
-        return given or role_of(name)
+    def chosen(name: str) -> str | None:
+        return next((r for p, r in pairs if name == p or fnmatchcase(name, p)), None)
 
-    return resolve
+    return chosen
 
 
 def direction_of(role: str | None) -> str | None:

@@ -38,6 +38,7 @@ class StoredSeries:
     axis: str = "step"
     rank: int | None = None
     statistic: str = ""
+    told: str = ""
 
 
 def _schema() -> Any:
@@ -107,6 +108,7 @@ def write_series(series: SeriesSet, sink: BinaryIO) -> tuple[StoredSeries, ...]:
                     axis=info.axis,
                     rank=info.rank,
                     statistic=info.statistic,
+                    told=info.told,
                 )
             )
             groups += _write(writer, size, {"value": rows.value})
@@ -162,6 +164,7 @@ def open_series(
             axis=entry.axis,
             rank=entry.rank,
             statistic=entry.statistic,
+            told=entry.told,
         )
         for entry in stored
     }

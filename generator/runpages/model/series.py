@@ -48,6 +48,8 @@ class SeriesInfo:
     axis: str = "step"
     """`step`, or `time` for samples taken by the clock (system metrics)."""
     role: str | None = None
+    told: str = ""
+    """The role that the source itself states, where the name would mislead."""
     rank: int | None = None
     """The rank whose own log this is; None for the run's curve (with ranks: their mean)."""
     statistic: str = ""
@@ -221,9 +223,25 @@ class SeriesSet(Mapping[str, Series]):
         """Names that play `role`, in the order of the source."""
         return tuple(name for name, info in self._infos.items() if info.role == role)
 
-    def roled(self, role_of: Callable[[str], str | None]) -> Self:
-        """The same series with their roles given by `role_of(name)`."""
-        infos = {n: replace(i, role=role_of(n)) if i.whole else i for n, i in self._infos.items()}
+    def roled(
+        self,
+        role_of: Callable[[str], str | None],
+        *,
+        first: Callable[[str], str | None] = lambda _: None,
+    ) -> Self:
+        """The same series with their roles: by `first`, as the source tells, by `role_of(name)`."""
+        infos = {
+            n: replace(i, role=first(n) or i.told or role_of(n)) if i.whole else i
+            for n, i in self._infos.items()
+        }
+        return type(self)(infos, self._load, self.spans)
+
+    def telling(self, roles: Mapping[str, str]) -> Self:
+        """The same series where the source itself states the roles of these names."""
+        infos = {
+            n: replace(i, told=roles[n], role=roles[n]) if n in roles else i
+            for n, i in self._infos.items()
+        }
         return type(self)(infos, self._load, self.spans)
 
     @classmethod

@@ -97,6 +97,8 @@ class MLPerf(FileSource):
         axis = _axis(reading)
         sink, left_out = _placed(reading, axis)
         series = sink.finish()
+        if reading.quality:
+            series = series.telling({"eval_accuracy": "val_loss"})
         state = reading.state or settled_state(reading.last, self.settle_minutes)
         name = Path(ref.location).name
         group = Path(ref.run_id).parent.as_posix()
@@ -230,9 +232,8 @@ class _Reading:
 
     def _quality(self, metadata: Mapping[str, Any]) -> str:
         """The name of a benchmark's quality: `eval_accuracy`, unless it is another measure."""
-        benchmark = str(self.settings.get("submission_benchmark", ""))
-        measure = metadata.get("metric") or ("loss" if benchmark in _LOSSES else None)
-        self.quality |= benchmark in _LOSSES
+        self.quality |= str(self.settings.get("submission_benchmark", "")) in _LOSSES
+        measure = metadata.get("metric")
         return f"eval_accuracy/{measure}" if isinstance(measure, str) else "eval_accuracy"
 
     def _point(self, name: str, value: object, counter: str, count: float, seconds: float) -> None:
