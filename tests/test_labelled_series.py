@@ -67,6 +67,10 @@ def recorded(root: Path, refs: list[RunRef], series: Labelled) -> list[tuple[flo
         if name not in run.series:
             continue
         columns = run.series[name].recorded
+        parts = [Path(part) for part in ref.parts]
+        if len(parts) == len(run.attempts) > 1 and root / series.file in parts:
+            # a run of several files, one an attempt: the rows of this one
+            columns = run.series[name].attempt(parts.index(root / series.file) + 1)
         good = np.isfinite(columns.value)
         # the labelled values are written with nine digits
         values = (float(f"{value:.9g}") for value in columns.value[good])
