@@ -54,6 +54,8 @@ class Reading:
     dialect: Dialect
     clock: Clock
     sink: Sink = field(default_factory=Sink)
+    rank: int | None = None
+    """Of all rows that name none: the rank whose own file this is."""
     counts: Counts = field(default_factory=Counts)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -65,6 +67,8 @@ class Reading:
     cut_line: int = 0
     """Number of the last line if it has no end."""
     cut_bytes: int = 0
+    cut_name: str = ""
+    """The file that is cut, if it is another than the run's first."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Reason -> number of rows."""
     began: float = math.nan
@@ -183,12 +187,13 @@ class Reading:
 
     def _record(self, row: Row, step: int, seconds: float) -> None:
         if self._fresh:
-            self.sink.begin()
+            self.sink.begin(self.rank)
             self._fresh = False
         self.settings.close()
         self._traceback = False
+        rank = self.rank if row.rank is None else row.rank
         if row.names and self.sink.put(
-            row.rank, row.names, step, seconds, row.values, once=row.line.progress
+            rank, row.names, step, seconds, row.values, once=row.line.progress
         ):
             self.states.pop(self.sink.attempt, None)
 
