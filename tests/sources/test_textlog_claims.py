@@ -66,7 +66,7 @@ def test_what_is_no_log_is_no_run(tmp_path: Path, name: str, text: str | bytes) 
 
 def test_what_looks_like_a_log_is_told_with_the_dialects_tried(tmp_path: Path) -> None:
     write(tmp_path, "".join(f"~~ {i} ~~ training loss {i}.5\n" for i in range(9)), "odd.log")
-    hf = "".join("{'loss': %s, 'learning_rate': 1e-05, 'epoch': 0.1}\n" % i for i in range(5))
+    hf = "".join(f"{{'loss': {i}, 'learning_rate': 1e-05, 'epoch': 0.1}}\n" for i in range(5))
     write(tmp_path, hf, "hf.log")
     skipped = dict(sniff(tmp_path).skipped)
     assert "of no dialect that is known (megatron-lm, " in skipped["odd.log"]

@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import gzip
 import json
+import random
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from runpages.sources._textlog_dialects import (
     EventLine,
     RowLine,
 )
+from runpages.sources._textlog_rows import Row, RowFinder
 from runpages.sources.textlog import TextLog
 from sources.conformance import SourceConformance, read_all
 from sources.textlog_lines import (
@@ -321,6 +323,27 @@ def test_each_dialect_gives_what_was_printed(tmp_path: Path, name: str) -> None:
     run = read(write(tmp_path, text))
     assert {key: points(run, key) for key in expected} == expected
     assert name.startswith(run.provenance.reader.partition(", ")[2].split("-")[0])
+
+
+NUMBERS = ("0", "7", "10", "123456789", "0.5", "1.25e-05", "3.0E+04", "nan", "inf", "-2.5", "1,234")
+NUMBER = re.compile(r"-?\d[\d.,]*(?:[eE][-+]?\d+)?")
+
+
+def facts(row: Row | None) -> str:
+    return repr(row and row._replace(plain=False))
+
+
+@pytest.mark.parametrize("name", DIALECT_LINES)
+def test_a_line_read_by_a_template_is_read_as_by_itself(name: str) -> None:
+    lines = [line for line in DIALECT_LINES[name][0].replace("\r", "\n").split("\n") if line]
+    chance = random.Random(name)
+    for dialect in DIALECTS:
+        used = RowFinder(dialect)
+        for line in lines * 30:
+            chosen = NUMBER.sub(
+                lambda found: chance.choice((found[0], found[0], *NUMBERS)), line
+            ).encode()
+            assert facts(used.find(chosen)) == facts(RowFinder(dialect).find(chosen)), chosen
 
 
 def test_every_dialect_says_where_its_print_statement_is() -> None:
