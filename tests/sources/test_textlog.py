@@ -16,7 +16,17 @@ from runpages.sources._textlog_dialects import LINE_CHARS
 from runpages.sources._textlog_lines import Counts, text_lines
 from runpages.sources.textlog import TextLog
 from sources.conformance import read_all
-from sources.textlog_lines import ROWS, arguments, cyclegan, megatron, nemo_bar, points, read, write
+from sources.textlog_lines import (
+    ROWS,
+    TRACE,
+    arguments,
+    cyclegan,
+    megatron,
+    nemo_bar,
+    points,
+    read,
+    write,
+)
 
 # --- several lives, several runs -------------------------------------------------------------
 
@@ -183,6 +193,18 @@ def test_samples_have_the_step_of_the_row_that_follows(tmp_path: Path) -> None:
     ]
 
 
+def test_a_figure_whose_row_never_came_is_not_the_next_process_s(tmp_path: Path) -> None:
+    row = "step {:5d} | loss: 1.0 | lr 1.0e-04 | norm: 1.0 | dt: 1.00ms | tok/sec: 1.00\n"
+    begin = "total desired batch size: 524288\n"
+    text = begin + "validation loss: 9.0\n" + row.format(0) + row.format(1)
+    text += "validation loss: 8.0\n" + TRACE + begin
+    run = read(write(tmp_path, text + "validation loss: 7.0\n" + row.format(1) + row.format(2)))
+    rows = run.series["validation loss"].recorded
+    assert rows.step.tolist() == [0, 2, 1]
+    assert rows.value.tolist() == [9.0, 8.0, 7.0]
+    assert rows.attempt.tolist() == [1, 1, 2]
+
+
 def test_checkpoints_that_were_saved(tmp_path: Path) -> None:
     text = megatron(1, 3.0) + megatron(2, 3.0)
     text += "saving checkpoint at iteration       2 to /ckpt in torch_dist format\n"
@@ -206,7 +228,6 @@ def test_checkpoints_that_were_saved(tmp_path: Path) -> None:
 LIMIT = (
     "slurmstepd: error: *** JOB 18 ON n1 CANCELLED AT 2026-03-01T12:00:00 DUE TO TIME LIMIT ***\n"
 )
-TRACE = "Traceback (most recent call last):\n  File 'x.py', line 3, in <module>\n"
 
 
 @pytest.mark.parametrize(
@@ -306,58 +327,6 @@ def test_a_run_whose_zone_is_unknown_may_be_running_for_half_a_day_longer(tmp_pa
 def test_an_unknown_zone_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no time zone named 'Mars/Olympus'"):
         TextLog(str(tmp_path), zone="Mars/Olympus")
-
-
-# --- ranks ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("form", ["[rank{}]: ", "[default{}]:", "{}: ", "[1,{}]<stdout>:"])
-def test_lines_of_several_ranks_are_merged(tmp_path: Path, form: str) -> None:
-    text = "".join(
-        f"{form.format(rank)}step={step} loss={step + rank}\n"
-        for step in (1, 2, 3)
-        for rank in (0, 1)
-    )
-    run = read(write(tmp_path, text))
-    assert points(run, "loss") == [(1, 1.5), (2, 2.5), (3, 3.5)]
-    assert points(run, "loss [rank 1]") == [(1, 2.0), (2, 3.0), (3, 4.0)]
-    assert points(run, "loss [max of ranks]") == [(1, 2.0), (2, 3.0), (3, 4.0)]
-    assert run.provenance.ranks_seen == (0, 1)
-    assert len(run.attempts) == 1
-
-
-def test_ranks_that_restart_together_are_one_attempt(tmp_path: Path) -> None:
-    text = "".join(
-        f"[rank{rank}]: step={step} loss=1.0\n" for step in (1, 2, 3, 2, 3, 4) for rank in (0, 1)
-    )
-    run = read(write(tmp_path, text))
-    assert [(a.first_step, a.last_step) for a in run.attempts] == [(1, 3), (2, 4)]
-    assert {s.rank for s in run.series.infos} == {None, 0, 1}
-
-
-def test_a_file_for_each_rank_is_one_run(tmp_path: Path) -> None:
-    for rank in (0, 1, 3):
-        steps = (1, 2, 3, 2, 3, 4)
-        text = "".join(f"step={step} loss={step + rank}.0\n" for step in steps)
-        write(tmp_path / "logs", text + (TRACE if rank == 3 else ""), f"train.rank{rank}.log")
-    found = sniff(tmp_path)
-    assert [ref.run_id for ref in found.runs] == ["logs/train.log"]
-    assert found.skipped == ()
-    run = read(tmp_path)
-    assert points(run, "loss [rank 3]") == [(s, s + 3.0) for s in (1, 2, 3, 2, 3, 4)]
-    assert points(run, "loss [min of ranks]")[:2] == [(1, 1.0), (2, 2.0)]
-    assert [(a.first_step, a.last_step) for a in run.attempts] == [(1, 3), (2, 4)]
-    assert run.provenance.ranks_seen == (0, 1, 3)
-    assert run.incomplete == ("there is no log of rank 2",)
-    assert [event.kind for event in run.logged_events] == ["error"]
-    assert len(run.provenance.files) == 3
-
-
-def test_a_log_of_all_beside_logs_of_ranks_is_another_run(tmp_path: Path) -> None:
-    text = "".join(f"step={step} loss=1.0\n" for step in (1, 2, 3))
-    for name in ("train.log", "train.rank0.log", "train.rank1.log"):
-        write(tmp_path, text, name)
-    assert len(sniff(tmp_path).runs) == 3
 
 
 # --- disks and terminals -----------------------------------------------------------------------

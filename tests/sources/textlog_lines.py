@@ -110,3 +110,4 @@ def points(run: Run, name: str) -> list[tuple[int, float]]:
 
 
 ROWS = "".join(megatron(i, 3.0) for i in (1, 2))
+TRACE = "Traceback (most recent call last):\n  File 'x.py', line 3, in <module>\n"
