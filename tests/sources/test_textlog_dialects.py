@@ -224,6 +224,12 @@ DIALECT_LINES = {
             "tok/s": [(1, 468000.0), (2, 468000.0)],
         },
     ),
+    "llm.c of old, without MFU": (
+        "step    1/19560 | loss 11.000000 (+nanz)| norm 15.3000 (+nanz)| lr 1.20e-05 | 99.20 ms | "
+        "468000 tok/s\nstep    2/19560 | loss 10.500000 (+nanz)| norm nan (+nanz)| lr 1.20e-05 | "
+        "98.20 ms | 468001 tok/s\n",
+        {"loss": [(1, 11.0), (2, 10.5)], "tok/s": [(1, 468000.0), (2, 468001.0)]},
+    ),
     "llm.c main.log": (
         "s:0 tel:11.0092\ns:0 trl:11.0091 lr:0.000001 norm:15.37\ns:1 trl:10.9 lr:0.000002"
         " norm:nan\n",
