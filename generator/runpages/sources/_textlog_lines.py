@@ -44,6 +44,11 @@ class Counts:
     long_lines: int = 0
     long_bytes: int = 0
 
+    def add(self, other: Counts) -> None:
+        self.zeros += other.zeros
+        self.long_lines += other.long_lines
+        self.long_bytes += other.long_bytes
+
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:
     """The text as UTF-8 without a byte order mark."""

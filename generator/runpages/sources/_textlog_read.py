@@ -26,7 +26,6 @@ _SAMPLE_CHARS = 8000
 _MOST_SAMPLES = 2000
 _MOST_EVENTS = 200
 _MOST_CHECKPOINTS = 10_000
-_MOST_WAITING = 64
 _EXCEPTION = re.compile(r"(?:[\w]+\.)*\w*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 _WHOLE_NUMBERS = frozenset({"devices", "parameters", "seed", "world_size"})
 
@@ -54,6 +53,8 @@ class Reading:
     dialect: Dialect
     clock: Clock
     sink: Sink = field(default_factory=Sink)
+    rank: int | None = None
+    """Of all rows that name none: the rank whose own file this is."""
     counts: Counts = field(default_factory=Counts)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -65,6 +66,8 @@ class Reading:
     cut_line: int = 0
     """Number of the last line if it has no end."""
     cut_bytes: int = 0
+    cut_name: str = ""
+    """The file that is cut, if it is another than the run's first."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Reason -> number of rows."""
     began: float = math.nan
@@ -161,10 +164,9 @@ class Reading:
         if line.position:
             row = row._replace(step=self._number(row.position))
         if row.step is None:
-            if len(self._waiting.rows) < _MOST_WAITING:
-                self._waiting.rows.append((row, self.clock.seconds(row.clock)))
-            else:
-                self._leave_out("no row tells its step")
+            if any(r.line is line and r.rank == row.rank for r, _ in self._waiting.rows):
+                self._settle_waiting()  # the process died before the row that they waited for
+            self._waiting.rows.append((row, self.clock.seconds(row.clock)))
             return
         if row.step >= 2**63:
             self._leave_out("its step is larger than 64 bits")
@@ -183,12 +185,13 @@ class Reading:
 
     def _record(self, row: Row, step: int, seconds: float) -> None:
         if self._fresh:
-            self.sink.begin()
+            self.sink.begin(self.rank)
             self._fresh = False
         self.settings.close()
         self._traceback = False
+        rank = self.rank if row.rank is None else row.rank
         if row.names and self.sink.put(
-            row.rank, row.names, step, seconds, row.values, once=row.line.progress
+            rank, row.names, step, seconds, row.values, once=row.line.progress
         ):
             self.states.pop(self.sink.attempt, None)
 
@@ -210,6 +213,16 @@ class Reading:
             self._record(row, step + (row.line.waits or 0), seconds)
         for sample in waiting.samples:
             self._keep_sample(sample, step + offset)
+
+    def _settle_waiting(self) -> None:
+        """No row comes any more that tells the step of what waits."""
+        if len(self._steps) == 2 and self._steps[1] - self._steps[0] == 1:
+            # every step has its row: it would have been the next step's
+            self._wait_no_more(self._steps[-1] + 1)
+            return
+        for _ in self._waiting.rows:
+            self._leave_out("no row tells its step")
+        self._waiting = _Waiting()
 
     def _leave_out(self, reason: str) -> None:
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
@@ -275,6 +288,8 @@ class Reading:
 
     def _begin(self, found: re.Match[str]) -> None:
         self._begun = True
+        self._close_sample()
+        self._settle_waiting()
         self._fresh = bool(self.sink.rows)
         if math.isnan(self.began) and "began" in found.re.groupindex:
             self.began = self.clock.date(found["began"])
@@ -360,13 +375,7 @@ class Reading:
             self._put(self._follow)
             self._follow = None
         self._close_sample()
-        if self._waiting.rows or self._waiting.samples:
-            # every step has its row: the next row would have been the next step's
-            if len(self._steps) == 2 and self._steps[1] - self._steps[0] == 1:
-                self._wait_no_more(self._steps[-1] + 1)
-            else:
-                for _ in self._waiting.rows:
-                    self._leave_out("no row tells its step")
+        self._settle_waiting()
         if self._traceback and self._lines:
             last = message_of(self._lines[-1].decode("utf-8", "replace"))
             if _EXCEPTION.match(last.text, last.start):

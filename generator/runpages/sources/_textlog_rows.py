@@ -258,6 +258,9 @@ _SPACES_OR_NUMBER = re.compile(r" +|\d+(?:\.\d+)?")
 _VALUE = r"([-+.,\deE]+|[-+]?[nNiI][a-zA-Z]+)"
 
 
+_KINDS = {"step": r"(\d{1,19})", "clock": rf"({_CLOCK})", "whole": r"(\d+)"}
+
+
 class _Template:
     """A line that was read once, with room for other figures: the next ones are read by it.
 
@@ -274,7 +277,10 @@ class _Template:
         at = message.text.find(message.clock) if message.clock else -1
         if at >= 0:
             spans.append((at, at + len(message.clock), "clock", -1))
-        spans += [(f.start, f.end, "", f.name_start) for f in ordered]
+        for f in ordered:
+            # a group of the line itself may allow for digits only
+            whole = f.name_start < 0 and message.text[f.start : f.end].isdecimal()
+            spans.append((f.start, f.end, "whole" if whole else "", f.name_start))
         pattern = _pattern_of(message, sorted(spans))
         self._match = re.compile(pattern.encode("utf-8", "surrogatepass")).fullmatch
         self._step = self._match_index(spans, "step")
@@ -323,7 +329,7 @@ def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str
         named = max(name_start, end) if name_start >= 0 else start
         free = min(max(end, message.start), named)
         parts += [_words(text[end:free]), _glue(text[free:named]), _words(text[named:start])]
-        parts.append({"step": r"(\d{1,19})", "clock": rf"({_CLOCK})"}.get(kind, _VALUE))
+        parts.append(_KINDS.get(kind, _VALUE))
         end = stop
     return "".join((*parts, _glue(text[end:])))
 
@@ -337,7 +343,8 @@ def _glue(text: str) -> str:
     end = 0
     for found in _SPACES_OR_NUMBER.finditer(text):
         parts.append(re.escape(text[end : found.start()]))
-        parts.append(" +" if found[0][0] == " " else r"\d+(?:\.\d+)?")
+        kind = " +" if found[0][0] == " " else r"\d+\.\d+" if "." in found[0] else r"\d+"
+        parts.append(kind)
         end = found.end()
     return "".join((*parts, re.escape(text[end:])))
 

@@ -104,13 +104,15 @@ class Sink:
     attempt: int = 1
     """The newest attempt."""
     rows: int = 0
+    parted: bool = False
+    """Each rank's rows come from a file of its own, one file after the other."""
     ranks_left_out: int = 0
     _streams: dict[int | None, _Stream] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        """A process has begun: the next row of each rank is a new attempt's."""
-        for stream in self._streams.values():
-            stream.fresh = True
+    def begin(self, rank: int | None) -> None:
+        """A process has begun: the next row of each rank in its log is a new attempt's."""
+        for key, stream in self._streams.items():
+            stream.fresh |= key == rank or not self.parted
 
     def _stream(self, rank: int | None) -> _Stream | None:
         stream = self._streams.get(rank)
@@ -119,7 +121,8 @@ class Sink:
                 self.ranks_left_out += 1
                 return None
             size = _RANK_BYTES if self._streams else BUFFER_BYTES
-            stream = _Stream(Spool(buffer_bytes=size), attempt=self.attempt)
+            began = 1 if self.parted else self.attempt
+            stream = _Stream(Spool(buffer_bytes=size), attempt=began)
             self._streams[rank] = stream
         return stream
 
@@ -142,9 +145,10 @@ class Sink:
                 return False
             stream.last = (names, step, values)
         if stream.fresh or stream.falls(names, step):
-            if stream.attempt == self.attempt:
-                self.attempt += 1  # the first rank that begins again
-            stream.begin(self.attempt)
+            # the first rank that begins again leads; in one log the others join it
+            following = stream.attempt + 1
+            self.attempt = max(self.attempt, following)
+            stream.begin(following if self.parted else self.attempt)
         stream.put(names, step, seconds, values)
         self.rows += 1
         return True

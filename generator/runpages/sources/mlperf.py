@@ -84,6 +84,8 @@ class MLPerf(FileSource):
         path = Path(ref.location)
         reading = _Reading()
         try:
+            if path.exists() and not path.is_file():
+                raise SourceError(path, "is no regular file")
             for line in text_lines(path, reading.counts):
                 reading.take(line)
             size = path.stat().st_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy as np
 from runpages.errors import SourceError, UsageError
 from runpages.model import (
     Attempt,
-    Code,
     Hardware,
     ModelFacts,
     Provenance,
@@ -21,6 +20,7 @@ from runpages.model import (
     SeriesSet,
 )
 
+from ._ranks import missing_ranks, rank_of
 from ._textlog_dialects import DIALECTS, LINE_CHARS, Dialect, load_all
 from ._textlog_read import Reading, Section
 from ._textlog_rows import Clock
@@ -31,6 +31,7 @@ __all__ = ["TextLog"]
 
 READER = "textlog 1"
 _ERROR_SUFFIXES = (".err", ".stderr")
+_MOST_TOLD = 8
 _SAME_ROWS_BYTES = 64 << 20
 _WESTERNMOST_SECONDS = 12 * 3600
 """A clock without zone may be this much behind UTC."""
@@ -89,6 +90,9 @@ class TextLog(FileSource):
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
         found = []
+        logs, ranks = self._ranked(logs)
+        for run_id, paths in ranks.items():
+            found.append(self._ref(run_id, paths[0], parts=paths[1:]))
         for path in logs:
             dialect, reason = self._sniff(path)
             if dialect is not None:
@@ -106,23 +110,50 @@ class TextLog(FileSource):
         except OSError as error:
             self.skipped.append((str(path), f"{UNREADABLE}: {error.strerror}"))
             return []
+        beside = [path.parent / name for name in self._beside(path, dialect, siblings)]
         run_id = self.relative(path)
-        beside = self._beside(path, dialect, siblings)
-        parts = (str(path), *(str(path.parent / name) for name in beside))
-        name = "/".join(Path(run_id).with_suffix("").parts[-2:])
-        return [
-            RunRef(
-                source=self.name,
-                project="",
-                run_id=run_id if number == 1 else f"{run_id}#{number}",
-                name=name if number == 1 else f"{name} #{number}",
-                state="",
-                location=str(path),
-                kind=self.kind,
-                parts=parts,
-            )
-            for number in range(1, count + 1)
-        ]
+        ids = [run_id, *(f"{run_id}#{number}" for number in range(2, count + 1))]
+        return [self._ref(name, path, parts=beside) for name in ids]
+
+    def _ref(self, run_id: str, path: Path, *, parts: Sequence[Path]) -> RunRef:
+        own, mark, number = run_id.partition("#")
+        return RunRef(
+            source=self.name,
+            project="",
+            run_id=run_id,
+            name="/".join(Path(own).with_suffix("").parts[-2:]) + (f" #{number}" if mark else ""),
+            state="",
+            location=str(path),
+            kind=self.kind,
+            parts=(str(path), *map(str, parts)),
+        )
+
+    def _ranked(self, logs: Sequence[Path]) -> tuple[list[Path], dict[str, list[Path]]]:
+        """The logs of one rank each that make one run: its id -> its files, lowest rank first."""
+        taken = {self.relative(path) for path in logs}
+        groups: dict[str, dict[int, Path]] = {}
+        for path in logs:
+            named = self._rank(path)
+            if named is not None and named[1] not in taken and self._sniff(path).dialect:
+                groups.setdefault(named[1], {})[named[0]] = path
+        found: dict[str, list[Path]] = {}
+        for run_id, ranks in sorted(groups.items()):
+            dialects = [self._sniff(path).dialect for path in ranks.values()]
+            alike = all(dialect is dialects[0] for dialect in dialects)
+            if len(ranks) > 1 and alike and all(map(self._is_one_run, ranks.values())):
+                found[run_id] = [path for _, path in sorted(ranks.items())]
+        merged = {path for paths in found.values() for path in paths}
+        return [path for path in logs if path not in merged], found
+
+    def _is_one_run(self, path: Path) -> bool:
+        dialect = self._sniff(path).dialect
+        try:
+            return dialect is not None and len(sections_of(path, dialect)) == 1
+        except OSError:
+            return False
+
+    def _rank(self, path: Path) -> tuple[int, str] | None:
+        return rank_of(PurePosixPath(self.relative(path)))
 
     def _beside(self, path: Path, dialect: Dialect, files: Sequence[str]) -> Iterator[str]:
         """Files that belong to a log: its options, its job's error stream if that has no rows."""
@@ -147,6 +178,8 @@ class TextLog(FileSource):
     def read(self, ref: RunRef) -> Run:
         path = Path(ref.location)
         try:
+            if path.exists() and not path.is_file():
+                raise SourceError(path, "is no regular file")
             dialect = sniff_text(path, self.dialects).dialect
             if dialect is None:
                 raise SourceError(path, "no line is of a dialect that is known")
@@ -155,17 +188,28 @@ class TextLog(FileSource):
             if number > len(sections):
                 raise SourceError(path, f"there is no run number {number} in this file any more")
             reading = Reading(dialect, Clock(self.zone))
+            if self._ranks(ref):
+                reading.rank, reading.sink.parted = next(iter(self._ranks(ref))), True
             reading.read(path, sections[number - 1])
             size = path.stat().st_size
         except OSError as error:
             raise SourceError(path, f"cannot be read: {error.strerror or error}") from error
         files = [(path.name, size)]
         warnings = list(_warnings(reading, path.name))
-        if number == len(sections):
+        ranks = self._ranks(ref)
+        if ranks:
+            _read_ranks(reading, ranks, files, warnings)
+        elif number == len(sections):
             _read_beside(reading, ref.parts[1:], files, warnings)
         if not reading.sink.rows and not reading.summary:
             raise SourceError(path, "no row of it can be used", place=next(iter(warnings), ""))
         return self._run(ref, reading, files=files, warnings=warnings)
+
+    def _ranks(self, ref: RunRef) -> dict[int, Path]:
+        """Rank -> its file, if each has one."""
+        named = ((self._rank(Path(part)), Path(part)) for part in ref.parts)
+        ranks = {own[0]: path for own, path in named if own is not None and own[1] == ref.run_id}
+        return ranks if len(ranks) == len(ref.parts) else {}
 
     def _run(
         self, ref: RunRef, reading: Reading, *, files: list[tuple[str, int]], warnings: list[str]
@@ -192,7 +236,6 @@ class TextLog(FileSource):
                 parameters=reading.whole_hint("parameters"),
                 context=reading.whole_hint("context"),
             ),
-            code=Code(),
             hardware=Hardware(
                 device=reading.hints.get("device", ""), devices=reading.whole_hint("devices")
             ),
@@ -229,6 +272,33 @@ class TextLog(FileSource):
 def _section_number(run_id: str) -> int:
     _, mark, number = run_id.rpartition("#")
     return int(number) if mark and number.isdecimal() else 1
+
+
+def _read_ranks(
+    reading: Reading,
+    ranks: Mapping[int, Path],
+    files: list[tuple[str, int]],
+    warnings: list[str],
+) -> None:
+    """The files of the other ranks; what is no figure is theirs only if it is an error."""
+    for rank, path in ranks.items():
+        if rank == reading.rank:
+            continue
+        other = Reading(reading.dialect, reading.clock, sink=reading.sink, rank=rank)
+        try:
+            other.read(path, Section())
+            files.append((path.name, path.stat().st_size))
+        except OSError as error:
+            warnings.append(f"{path.name}: cannot be read: {error.strerror}; left out")
+            continue
+        warnings += _warnings(other, path.name)
+        reading.events += other.events
+        if other.cut_line and not reading.cut_line:
+            reading.cut_line, reading.cut_name = other.cut_line, path.name
+        reading.cut_bytes += other.cut_bytes
+        reading.counts.add(other.counts)
+        for attempt, state in other.states.items():
+            reading.states.setdefault(attempt, state)
 
 
 def _read_beside(
@@ -286,7 +356,14 @@ def _incomplete(reading: Reading, location: str) -> tuple[str, ...]:
     told = []
     name = Path(location).name
     if reading.cut_line:
-        told.append(f"{name} ends in the middle of line {reading.cut_line}")
+        cut = reading.cut_name or name
+        told.append(f"{cut} ends in the middle of line {reading.cut_line}")
+    size = reading.whole_hint("world_size")
+    if reading.sink.parted:
+        gone = missing_ranks(dict.fromkeys(reading.sink.ranks), size)
+        told += [f"there is no log of rank {rank}" for rank in gone[:_MOST_TOLD]]
+        if len(gone) > _MOST_TOLD:
+            told.append(f"nor of {len(gone) - _MOST_TOLD:,} further ranks")
     if reading.counts.zeros:
         told.append(f"{name} has {reading.counts.zeros:,} zero bytes where text was to be")
     return tuple(told)
