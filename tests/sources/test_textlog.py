@@ -293,7 +293,7 @@ def test_the_console_is_the_last_64_kilobytes(tmp_path: Path) -> None:
     ("clock", "options", "seconds", "guessed"),
     [
         ("2026-03-01 10:00:00", {}, 1772359200.0, True),
-        ("2026-03-01 10:00:00", {"zone": "Europe/Berlin"}, 1772355600.0, False),
+        ("2026-03-01 10:00:00", {"time_zone": "Europe/Berlin"}, 1772355600.0, False),
         ("2026-03-01T10:00:00,500+02:00", {}, 1772352000.5, False),
         ("2026-03-01 10:00:00Z", {}, 1772359200.0, False),
     ],
@@ -321,12 +321,12 @@ def test_a_run_whose_zone_is_unknown_may_be_running_for_half_a_day_longer(tmp_pa
         text = megatron(1, 3.0, clock=clock) + megatron(2, 3.0, clock=clock)
         write(tmp_path, text)
         assert read(tmp_path).state == state
-        assert read(tmp_path, zone="UTC").state == "ended"
+        assert read(tmp_path, time_zone="UTC").state == "ended"
 
 
 def test_an_unknown_zone_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no time zone named 'Mars/Olympus'"):
-        TextLog(str(tmp_path), zone="Mars/Olympus")
+        TextLog(str(tmp_path), time_zone="Mars/Olympus")
 
 
 # --- disks and terminals -----------------------------------------------------------------------

@@ -150,8 +150,8 @@ def _location(settings: Settings, source: SourceSettings) -> str:
 
 def _own(settings: Settings, source: SourceSettings, kind: str) -> dict[str, object]:
     """Options that one kind of source alone has."""
-    if kind == TEXTLOG and settings.dialect:
-        return {"dialects": settings.dialect}
+    if kind == TEXTLOG:
+        return {"dialects": settings.dialect, "time_zone": source.time_zone}
     if kind == TELEMETRY:
         return {"time_zone": source.time_zone}
     return {}

@@ -41,7 +41,7 @@ class TextLog(FileSource):
     """Each text file with rows of a known dialect is a run; several where headers say so.
 
     `dialects` are tables of the fields that `dialects.toml` has; they are asked before the
-    built-in ones. `zone` is the time zone of clocks that name none, e.g. `Europe/Berlin`.
+    built-in ones. `time_zone` is that of clocks that name none, e.g. `Europe/Berlin`.
     """
 
     kind = "textlog"
@@ -54,14 +54,14 @@ class TextLog(FileSource):
         name: str = "",
         settle_minutes: float = SETTLE_MINUTES,
         dialects: Sequence[Mapping[str, object]] = (),
-        zone: str = "",
+        time_zone: str = "",
     ) -> None:
         super().__init__(location, name=name, settle_minutes=settle_minutes)
         self.dialects = (*load_all(dialects, DIALECTS), *DIALECTS)
         try:
-            self.zone = ZoneInfo(zone) if zone else None
+            self.zone = ZoneInfo(time_zone) if time_zone else None
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise UsageError(f"textlog: there is no time zone named {zone!r}") from error
+            raise UsageError(f"textlog: there is no time zone named {time_zone!r}") from error
         self._sniffed: dict[Path, Sniffed] = {}
 
     def claim(self, folder: Folder) -> Claim:  # type: ignore[override]  # a team's dialects are the instance's
@@ -391,7 +391,7 @@ def _lossy(reading: Reading, series: SeriesSet) -> tuple[str, ...]:
     if reading.clock.guessed:
         told.append(
             "its clock names no time zone and is read as UTC: durations are right, "
-            "dates may be off by some hours"
+            "dates may be off by some hours; set `time_zone`"
         )
     if not reading.sink.last and len(series):
         told.append("its rows have no clock")
