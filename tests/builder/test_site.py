@@ -258,3 +258,30 @@ def test_run_json_is_strict_json(tmp_path, logs):
         assert document["schema"] == "runpages.show/1"
         assert document["figures"]["usd"]["value"] is None
         assert document["figures"]["usd"]["why"]
+
+
+def test_dialects_of_the_team_reach_the_text_logs(tmp_path):
+    (tmp_path / "logs").mkdir()
+    lines = [f"@{step} loss~{5 / (1 + step):.4f} took~12ms\n" for step in range(40)]
+    (tmp_path / "logs" / "train.out").write_text("".join(["#### run 1\n", *lines]))
+    settings = """
+[[source]]
+kind = "auto"
+location = "logs"
+settle_minutes = 0
+
+[[dialect]]
+name = "ours"
+begin = ['#### run ']
+
+[[dialect.row]]
+mark = "@"
+line = '@(?P<step>\\d+) (?P<pairs>.*)'
+pairs = '(?P<name>\\w+)~(?P<value>{num})(?P<unit>ms)?'
+"""
+    (tmp_path / "runpages.toml").write_text(settings)
+    settings = load_settings(tmp_path / "runpages.toml")
+    (slug,) = builder.pull(settings, running=True).slugs("written")
+    run = Archive(settings.archive_path).get(slug)
+    assert run.series["loss"].step.tolist() == list(range(40))
+    assert run.series["took_ms"].value.tolist() == [12.0] * 40
