@@ -58,6 +58,10 @@ _BUILT_IN = {
         target="runpages.sources.megatron_golden:MegatronGolden",
         reads="Megatron-LM golden values: JSON of metrics by step",
     ),
+    "monitor": Row(
+        target="runpages.sources.rl_monitor:RlMonitor",
+        reads="Stable-Baselines3 and Gym: *.monitor.csv, one a worker",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
