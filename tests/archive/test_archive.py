@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from runpages.archive import Archive, locked
 from runpages.archive.record import decode, encode
 from runpages.errors import ArchiveError, LockedError, UnknownNameError
-from runpages.model import Attempt, Columns, Run, RunRef, Sample, SeriesSet
+from runpages.model import (
+    Attempt,
+    Columns,
+    Media,
+    Run,
+    RunRef,
+    Sample,
+    SeriesInfo,
+    SeriesSet,
+    rank_key,
+    statistic_key,
+)
 
 
 def make_run(run_id: str = "a/b", **changes) -> Run:
@@ -179,3 +190,49 @@ def _dicts(value):
     elif isinstance(value, list):
         for item in value:
             yield from _dicts(item)
+
+
+def test_media_come_back_as_they_were(tmp_path):
+    data = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    sample = Sample(kind="image", name="grid", step=3, media=Media.of("image/png", data))
+    run = make_run(samples=(sample, replace(sample, step=4)))
+    archive = Archive(tmp_path)
+    assert archive.put(run) is True
+    assert archive.put(run) is False
+    back = archive.get(run.slug)
+    assert back.samples == run.samples
+    assert [s.media.read() for s in back.samples] == [data, data]
+    (kept,) = tmp_path.glob("runs/*/samples/*")
+    assert kept.name == f"{sample.media.sha256[:12]}.png"
+    kept.write_bytes(data[:-1])
+    with pytest.raises(ArchiveError, match="not those that were written"):
+        back.samples[0].media.read()
+
+
+def test_ranks_keep_their_identity(tmp_path):
+    rows = Columns(np.arange(3), np.full(3, np.nan), np.ones(3), np.ones(3, dtype=np.int64))
+    infos = {
+        "loss": SeriesInfo(name="loss", points=3),
+        rank_key("loss", 1): SeriesInfo(name=rank_key("loss", 1), points=3, rank=1),
+        statistic_key("loss", "max"): SeriesInfo(
+            name=statistic_key("loss", "max"), points=3, statistic="max"
+        ),
+    }
+    run = make_run(series=SeriesSet(infos, lambda _: rows, {1: (0, 2)}))
+    archive = Archive(tmp_path)
+    archive.put(run)
+    series = archive.get(run.slug).series
+    assert series.ranks("loss") == {1: rank_key("loss", 1)}
+    assert [info.statistic for info in series.infos] == ["", "", "max"]
+    assert series.with_role("loss") == ("loss",)
+
+
+def test_a_long_series_takes_several_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr("runpages.archive.tables.GROUP_ROWS", 2)
+    archive = Archive(tmp_path)
+    run = make_run()
+    archive.put(run)
+    back = archive.get(run.slug)
+    for name in run.series:
+        for one, other in zip(run.series[name].recorded, back.series[name].recorded, strict=True):
+            np.testing.assert_array_equal(one, other)

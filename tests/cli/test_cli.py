@@ -94,6 +94,25 @@ def test_init_adds_itself_to_an_existing_site(tmp_path):
     assert (tmp_path / "mkdocs.yml").read_text() == text
 
 
+def test_doctor_names_every_file_that_is_not_read(previewed):
+    folder, _, _ = previewed
+    document = json.loads(runpages("doctor", "logs", "--json", cwd=folder).stdout)
+    assert document["schema"] == "runpages.doctor/1"
+    assert sorted(run["source"] for run in document["runs"]) == ["rundir", "tensorboard"]
+    assert document["skipped"] == [{"path": "readme.txt", "reason": "no source reads this file"}]
+    said = runpages("doctor", "logs", cwd=folder).stdout
+    assert "2 runs: rundir 1, tensorboard 1" in said
+    assert "  readme.txt: no source reads this file" in said
+    runpages("doctor", "nowhere", cwd=folder, code=2)
+
+
+def test_doctor_alone_tells_what_is_installed(tmp_path):
+    document = json.loads(runpages("doctor", "--json", cwd=tmp_path).stdout)
+    assert document["sources"]["tensorboard"] == "ready"
+    assert document["plotly_bundle"]["bytes"] > 1_000_000
+    assert "tensorboard" in runpages("doctor", cwd=tmp_path).stdout
+
+
 def test_sources_lists_what_can_be_read(tmp_path):
     document = json.loads(runpages("sources", "--json", cwd=tmp_path).stdout)
     assert {row["name"] for row in document["sources"]} >= {"wandb", "tensorboard", "rundir"}

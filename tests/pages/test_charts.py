@@ -13,8 +13,11 @@ import pytest
 
 from pages.factory import START, healthy, joined, make_run, rolled_back, rows
 from runpages import analyze
-from runpages.model import Event, SeriesSet
+from runpages.model import Event, Provenance, SeriesSet
+from runpages.pages import render
 from runpages.pages.charts import ChartSet, build_charts, event_chart
+from runpages.sources import Spool
+from runpages.sources._ranks import spool_ranks
 
 
 def built(columns, *, time_axis=(), baseline=None, **options) -> ChartSet:
@@ -292,3 +295,26 @@ def test_joined_attempts_share_one_trace():
     chart = stored(built({"train/loss": parts}))["loss"]
     assert [t["meta"] for t in chart["data"]] == ["run"]
     assert chart["data"][0]["y"][50] is None
+
+
+def test_ranks_are_one_curve_with_the_band_of_their_values():
+    spool = Spool()
+    ranks = {
+        rank: SeriesSet.of({"train/loss": rows(0, 50, lambda s, r=rank: line(s) + r / 10)})
+        for rank in range(4)
+    }
+    spool_ranks(spool, ranks)
+    run = dataclasses.replace(
+        make_run(start=START, provenance=Provenance(ranks_seen=(0, 1, 2, 3), ranks_expected=8)),
+        series=spool.finish(),
+    )
+    report = analyze(run)
+    assert list(report.metrics) == ["train/loss"]
+    charts = build_charts(report)
+    (chart,) = charts.charts
+    assert chart.legend == (("run", "mean of the ranks"), ("band", "min–max of the ranks"))
+    assert charts.left_out == 0
+    kept = traces(stored(charts)["loss"])
+    np.testing.assert_allclose(kept["run"]["y"], [line(s) + 0.15 for s in range(50)], rtol=1e-4)
+    assert min(kept["band"]["y"]) == pytest.approx(line(49), abs=0.02)
+    assert "4 of 8 wrote a log" in render(report).markdown.replace("&#32;", " ")

@@ -56,7 +56,7 @@ def test_every_kind_is_found_in_one_tree(tmp_path: Path) -> None:
     found = sniff(root)
     assert Counter(ref.kind for ref in found.runs) == {"wandb": 1, "tensorboard": 1, "rundir": 1}
     assert len({ref.slug for ref in found.runs}) == 3
-    assert ("plain/photo.png", "no source reads this file") in found.skipped
+    assert ("plain/photo.png", "no source reads an image that no run names") in found.skipped
     assert not [path for path, _ in found.skipped if path.startswith((".git", "board"))]
     for ref in found.runs:
         run = open_source(ref.kind, str(root)).read(ref)

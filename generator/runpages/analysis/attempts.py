@@ -91,7 +91,7 @@ def find_transitions(run: Run) -> tuple[Transition, ...]:
 
 def _spent(run: Run, attempt: Attempt, step: int) -> float | None:
     """Seconds that `attempt` ran from `step` on, by the metric with the most rows."""
-    names = [i.name for i in run.series.infos if i.axis == "step"]
+    names = [i.name for i in run.series.whole if i.axis == "step"]
     if not names or attempt.end is None:
         return None
     dense = max(names, key=lambda name: run.series.info(name).points)

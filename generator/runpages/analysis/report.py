@@ -38,7 +38,9 @@ def analyze(
     run = _roled(run, options)
     transitions = find_transitions(run)
     metrics = {
-        name: summary for name in run.series if (summary := summarize(run.series[name])) is not None
+        info.name: summary
+        for info in run.series.whole
+        if (summary := summarize(run.series[info.name])) is not None
     }
     primary = _primary(run)
     events = _events(run, transitions, options, primary or "")
@@ -78,7 +80,7 @@ def _events(
     run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
 ) -> tuple[Event, ...]:
     found: list[Event] = []
-    for info in run.series.infos:
+    for info in run.series.whole:
         if info.axis == "step":
             found += _events_of(run, info.name, options)
     told = [_with_rollback(run, event, found, transitions) for event in found]
@@ -123,7 +125,7 @@ def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
 
 
 def _judgements(run: Run) -> tuple[Judgement, ...]:
-    roles = {i.name: i.role for i in run.series.infos if i.axis == "step"}
+    roles = {i.name: i.role for i in run.series.whole if i.axis == "step"}
     table = {d.kind: d for d in DETECTORS}
     out = []
     for kind in KINDS:
@@ -145,7 +147,7 @@ def _steps(run: Run) -> Quantity:
         return Quantity.unknown("no row with a step was recorded", "steps")
     last = max(
         int(run.series[i.name].step[-1])
-        for i in run.series.infos
+        for i in run.series.whole
         if i.axis == "step" and len(run.series[i.name])
     )
     return Quantity(value=float(last), unit="steps", note="last recorded step")

@@ -42,7 +42,7 @@ def analyze_timing(run: Run) -> Timing:
 
 
 def _dense(run: Run) -> str | None:
-    names = [i.name for i in run.series.infos if i.axis == "step" and i.points > 1]
+    names = [i.name for i in run.series.whole if i.axis == "step" and i.points > 1]
     return max(names, key=lambda n: run.series.info(n).points) if names else None
 
 

@@ -7,11 +7,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
 
 from runpages.errors import LockedError
 
-__all__ = ["locked", "write_atomically"]
+__all__ = ["locked", "scratch_file", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -29,6 +30,20 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def scratch_file(folder: Path) -> Iterator[tuple[Path, BufferedRandom]]:
+    """A temporary file in `folder` to write and rename; gone afterwards if it was not renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=folder)
+    path = Path(name)
+    path.chmod(0o644)
+    try:
+        with os.fdopen(descriptor, "w+b") as stream:
+            yield path, stream
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from typing import Any
 
 from runpages.analysis.roles import role_of
 from runpages.errors import ArchiveError, UnknownNameError
-from runpages.model import Note, Run, Sample, SeriesSet
+from runpages.model import Media, Note, Run, Sample, SeriesSet
 
-from .files import write_atomically
+from .files import scratch_file, write_atomically
 from .record import decode, dump
 from .tables import StoredSeries, open_series, write_series
 
@@ -24,6 +25,7 @@ __all__ = ["Archive"]
 
 SCHEMA = "runpages.archive/1"
 _SWEEP_SECONDS = 86_400
+_MEDIA = "samples"
 _REBUILD = "restore it from a copy, or pull the run again with --run"
 
 
@@ -96,30 +98,41 @@ class Archive:
     def put(self, run: Run) -> bool:
         """Keep `run`; False if the very same run was there. It must be redacted already."""
         folder = self._folder(run.slug)
-        data, stored = write_series(run.series)
-        samples = dump(run.samples) if run.samples else b""
+        samples = dump(tuple(_kept(s) for s in run.samples)) if run.samples else b""
         plain = {
             f.name: getattr(run, f.name) for f in fields(run) if f.name not in {"series", "samples"}
         }
-        # where the log lay when it was read is no part of the run
-        plain["ref"] = replace(run.ref, location="", parts=())
-        record = _Record(
-            schema=SCHEMA,
-            run=plain,
-            spans={str(number): span for number, span in run.series.spans.items()},
-            series_file=_addressed("series", data, "parquet"),
-            series=stored,
-            samples_file=_addressed("samples", samples, "json"),
-        )
-        encoded = dump(record)
-        path = folder / "run.json"
-        if path.is_file() and path.read_bytes() == encoded:
-            return False
-        for name, content in ((record.series_file, data), (record.samples_file, samples)):
-            if name and not (folder / name).is_file():
-                write_atomically(folder / name, content)
+        # where the log lay when it was read, and what told that it changed, is no part of the run
+        plain["ref"] = replace(run.ref, location="", parts=(), telemetry=(), stamp="")
+        with scratch_file(folder) as (temporary, sink):
+            stored = write_series(run.series, sink) if run.series else ()
+            sink.seek(0)
+            series_file = _named("series", hashlib.file_digest(sink, "sha256"), "parquet")
+            record = _Record(
+                schema=SCHEMA,
+                run=plain,
+                spans={str(number): span for number, span in run.series.spans.items()},
+                series_file=series_file if stored else "",
+                series=stored,
+                samples_file=_addressed("samples", samples, "json"),
+            )
+            encoded = dump(record)
+            path = folder / "run.json"
+            if path.is_file() and path.read_bytes() == encoded:
+                return False
+            if stored and not (folder / series_file).is_file():
+                os.fsync(sink.fileno())
+                temporary.replace(folder / series_file)
+        if samples and not (folder / record.samples_file).is_file():
+            write_atomically(folder / record.samples_file, samples)
+        media = {_media_file(m): m for s in run.samples if (m := s.media) is not None}
+        for name, one in media.items():
+            if not (folder / _MEDIA / name).is_file():
+                write_atomically(folder / _MEDIA / name, one.read())
         write_atomically(path, encoded)
-        self._sweep(folder, {record.series_file, record.samples_file})
+        self._sweep(folder, {"run.json", "notes", _MEDIA, series_file, record.samples_file})
+        if (folder / _MEDIA).is_dir():
+            self._sweep(folder / _MEDIA, set(media))
         return True
 
     def get(self, slug: str) -> Run:
@@ -134,7 +147,10 @@ class Archive:
         samples: tuple[Sample, ...] = ()
         if record.samples_file:
             path = folder / record.samples_file
-            samples = decode(_RunFields, {"samples": json.loads(_intact(path))}).samples
+            samples = decode(
+                _RunFields, {"samples": json.loads(_intact(path).read_bytes())}
+            ).samples
+            samples = tuple(_loading(folder / _MEDIA, sample) for sample in samples)
         series = SeriesSet.of({})
         if record.series_file:
             intact = partial(_intact, folder / record.series_file)
@@ -170,7 +186,7 @@ class Archive:
         self._record(slug)
         folder = self._folder(slug)
         write_atomically(folder / "run.json", dump(_Record(schema=SCHEMA, withdrawn=reason)))
-        self._sweep(folder, set(), at_once=True)
+        self._sweep(folder, {"run.json"}, at_once=True)
 
     def discard(self, slug: str) -> None:
         """Forget a run that was never published; no tombstone."""
@@ -178,7 +194,7 @@ class Archive:
 
     def _sweep(self, folder: Path, keep: set[str], *, at_once: bool = False) -> None:
         for path in folder.iterdir():
-            if path.name in keep or path.name == "run.json":
+            if path.name in keep:
                 continue
             if path.is_dir():
                 if at_once:
@@ -188,16 +204,50 @@ class Archive:
 
 
 def _addressed(stem: str, data: bytes, extension: str) -> str:
-    return f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.{extension}" if data else ""
+    return _named(stem, hashlib.sha256(data), extension) if data else ""
 
 
-def _intact(path: Path) -> bytes:
-    """The bytes of a content-addressed file. Raises ArchiveError if they are not the named ones."""
+def _named(stem: str, digest: hashlib._Hash, extension: str) -> str:
+    return f"{stem}-{digest.hexdigest()[:12]}.{extension}"
+
+
+def _media_file(media: Media) -> str:
+    # `image/png` -> `png`: media types are our own words, not the log's
+    return f"{media.sha256[:12]}.{media.media_type.partition('/')[2]}"
+
+
+def _kept(sample: Sample) -> Sample:
+    """The sample as samples.json holds it: media by their digest only."""
+    if sample.media is None:
+        return sample
+    return replace(sample, media=replace(sample.media, load=None))
+
+
+def _loading(folder: Path, sample: Sample) -> Sample:
+    if sample.media is None:
+        return sample
+    load = partial(_bytes, folder / _media_file(sample.media), sample.media.sha256)
+    return replace(sample, media=replace(sample.media, load=load))
+
+
+def _bytes(path: Path, sha256: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD) from error
-    stem, _, rest = path.name.partition("-")
-    if _addressed(stem, data, rest.partition(".")[2]) != path.name:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
     return data
+
+
+def _intact(path: Path) -> Path:
+    """The content-addressed file itself. Raises ArchiveError if its bytes are not the named."""
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256")
+    except FileNotFoundError as error:
+        raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD) from error
+    stem, _, rest = path.name.partition("-")
+    if _named(stem, digest, rest.partition(".")[2]) != path.name:
+        raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
+    return path

@@ -1,4 +1,4 @@
-"""Series as Parquet: one row group a series, the axes they share stored once.
+"""Series as Parquet: a row group (of long ones several) a series, shared axes stored once.
 
 Columns step, time, attempt and value; a row group holds either an *axis* (step, time, attempt,
 value all null) or the *values* of one series (the others null). run.json says which row groups
@@ -9,16 +9,20 @@ where metrics share their axis. Same rows and pyarrow version, same bytes.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from runpages.model import Columns, SeriesInfo, SeriesSet
 
 __all__ = ["StoredSeries", "open_series", "write_series"]
+
+
+GROUP_ROWS = 1 << 20
+"""Rows a row group: what is in memory at once when a long series is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +32,12 @@ class StoredSeries:
     name: str
     points: int
     axis_group: int
+    """The first of them."""
     value_group: int
+    """The first of them."""
     axis: str = "step"
     rank: int | None = None
+    statistic: str = ""
 
 
 def _schema() -> Any:
@@ -59,13 +66,10 @@ def _table(size: int, columns: Mapping[str, Any]) -> Any:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def write_series(series: SeriesSet) -> tuple[bytes, tuple[StoredSeries, ...]]:
-    """The file's bytes and its directory; empty bytes for a run without series."""
+def write_series(series: SeriesSet, sink: BinaryIO) -> tuple[StoredSeries, ...]:
+    """Write the file, one series in memory at a time; its directory."""
     import pyarrow.parquet as pq
 
-    if not series:
-        return b"", ()
-    sink = io.BytesIO()
     groups = 0
     axes: dict[bytes, int] = {}
     stored = []
@@ -83,18 +87,16 @@ def write_series(series: SeriesSet) -> tuple[bytes, tuple[StoredSeries, ...]]:
         },
     ) as writer:
         for name in series:
-            rows = series[name].recorded
+            rows = series.rows(name)
             size = len(rows.step)
             digest = hashlib.blake2b(digest_size=16)
             for column in (rows.step, rows.time, rows.attempt):
-                digest.update(np.ascontiguousarray(column).tobytes())
+                digest.update(np.ascontiguousarray(column).data)
             key = digest.digest()
             if key not in axes:
                 axes[key] = groups
-                groups += 1
                 axis = {"step": rows.step, "time": rows.time, "attempt": rows.attempt}
-                writer.write_table(_table(size, axis), row_group_size=max(size, 1))
-            writer.write_table(_table(size, {"value": rows.value}), row_group_size=max(size, 1))
+                groups += _write(writer, size, axis)
             info = series.info(name)
             stored.append(
                 StoredSeries(
@@ -104,22 +106,33 @@ def write_series(series: SeriesSet) -> tuple[bytes, tuple[StoredSeries, ...]]:
                     value_group=groups,
                     axis=info.axis,
                     rank=info.rank,
+                    statistic=info.statistic,
                 )
             )
-            groups += 1
-    return sink.getvalue(), tuple(stored)
+            groups += _write(writer, size, {"value": rows.value})
+            del rows  # before the next series is loaded
+    return tuple(stored)
+
+
+def _write(writer: Any, size: int, columns: Mapping[str, Any]) -> int:
+    """Row groups of at most `GROUP_ROWS` rows; how many."""
+    starts = range(0, max(size, 1), GROUP_ROWS)
+    for start in starts:
+        own = slice(start, min(start + GROUP_ROWS, size))
+        part = {name: column[own] for name, column in columns.items()}
+        writer.write_table(_table(own.stop - own.start, part), row_group_size=GROUP_ROWS)
+    return len(starts)
 
 
 def open_series(
-    intact: Callable[[], bytes],
+    intact: Callable[[], Path],
     stored: tuple[StoredSeries, ...],
     spans: Mapping[int, tuple[int, int]],
 ) -> SeriesSet:
     """The series of an archived run; a row group is decoded when its series is asked for.
 
-    `intact` gives the file's bytes, checked, and is called once, when the first series is wanted.
+    `intact` gives the file, checked, and is called once, when the first series is wanted.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     directory = {entry.name: entry for entry in stored}
@@ -128,10 +141,13 @@ def open_series(
     def load(name: str) -> Columns:
         nonlocal file
         if file is None:
-            file = pq.ParquetFile(pa.BufferReader(intact()))
+            file = pq.ParquetFile(intact(), memory_map=True)
         entry = directory[name]
-        axis = file.read_row_group(entry.axis_group, columns=["step", "time", "attempt"])
-        value = file.read_row_group(entry.value_group, columns=["value"])
+        count = len(range(0, max(entry.points, 1), GROUP_ROWS))
+        axis_groups = range(entry.axis_group, entry.axis_group + count)
+        value_groups = range(entry.value_group, entry.value_group + count)
+        axis = file.read_row_groups(axis_groups, columns=["step", "time", "attempt"])
+        value = file.read_row_groups(value_groups, columns=["value"])
         return Columns(
             axis["step"].to_numpy(),
             axis["time"].to_numpy(),
@@ -141,7 +157,11 @@ def open_series(
 
     infos = {
         entry.name: SeriesInfo(
-            name=entry.name, points=entry.points, axis=entry.axis, rank=entry.rank
+            name=entry.name,
+            points=entry.points,
+            axis=entry.axis,
+            rank=entry.rank,
+            statistic=entry.statistic,
         )
         for entry in stored
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .assets import plotly_bundle
 from .make import Built, archive_state, build, report_of, rows
 from .project import add_to_project, write_project
 from .pull import Outcome, Pulled, find_runs, pull
@@ -15,6 +16,7 @@ __all__ = [
     "archive_state",
     "build",
     "find_runs",
+    "plotly_bundle",
     "pull",
     "read_generated",
     "report_of",

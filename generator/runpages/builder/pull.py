@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from runpages.archive import Archive, locked, write_atomically
 from runpages.config import Settings, SourceSettings
 from runpages.engine import open_engine, run_all
-from runpages.errors import RunpagesError
+from runpages.errors import RunpagesError, UnreachableError, UsageError
 from runpages.model import Run, RunRef
 from runpages.redact import redact
-from runpages.sources import UNREADABLE, open_source, sniff
+from runpages.sources import TELEMETRY, UNREADABLE, open_source, sniff
+from runpages.sources.telemetry import join
 
-__all__ = ["Outcome", "Pulled", "find_runs", "pull"]
+__all__ = ["FoundRuns", "Outcome", "Pulled", "find_runs", "pull"]
 
 SAME_START_SECONDS = 10.0
 """Two records of one run id that begin within this time are one run seen by two trackers."""
+
+TEXTLOG = "textlog"
+"""The kind of source that `[[dialect]]` is for."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -40,6 +45,8 @@ class Outcome:
     """Records that could not be read."""
     warnings: tuple[str, ...] = ()
     """What was met on reading, one sentence each."""
+    joined: tuple[str, ...] = ()
+    """Hardware logs that recorded something while the run ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,8 @@ class Pulled:
     outcomes: tuple[Outcome, ...]
     skipped: tuple[tuple[str, str], ...]
     """(path, reason) of what is no run."""
+    unreachable: tuple[str, ...] = ()
+    """One sentence for each tracker that did not answer."""
 
     def slugs(self, status: str) -> tuple[str, ...]:
         return tuple(o.ref.slug for o in self.outcomes if o.status == status)
@@ -63,45 +72,106 @@ class Pulled:
         return tuple(o for o in self.outcomes if o.status == status)
 
 
+class _Located(NamedTuple):
+    """A run that was found, and how its source is opened again in a worker."""
+
+    ref: RunRef
+    location: str
+    time_zone: str
+    options: Mapping[str, object]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
     """Runs that may be one and the same, read one after the other."""
 
-    located: tuple[tuple[RunRef, str, float], ...]
-    """(run, location of its source, settle minutes)."""
+    located: tuple[_Located, ...]
     archive: str
     since: float | None
     running: bool
     """Keep runs that are still running (a preview shows them; a pull waits)."""
 
 
-def find_runs(
-    settings: Settings,
-) -> tuple[list[tuple[RunRef, SourceSettings]], list[tuple[str, str]]]:
-    """Every run that the configured sources hold and that their `include` lets in."""
-    found: list[tuple[RunRef, SourceSettings]] = []
-    skipped: list[tuple[str, str]] = []
+@dataclass(slots=True, kw_only=True)
+class FoundRuns:
+    """What the configured sources hold and their `include` lets in."""
+
+    located: list[_Located] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
+
+
+def find_runs(settings: Settings) -> FoundRuns:
+    """Every run of every source; a tracker that does not answer does not stop the others."""
+    found = FoundRuns()
     for source in settings.source:
-        location = str(settings.folder / source.location)
-        if source.kind == "auto":
-            seen = sniff(location, name=source.name, settle_minutes=source.settle_minutes)
-            refs: Iterable[RunRef] = seen.runs
-            skipped += seen.skipped
-        else:
-            opened = open_source(
-                source.kind, location, name=source.name, settle_minutes=source.settle_minutes
-            )
-            refs = tuple(opened.discover())
-            skipped += opened.skipped
+        location = _location(settings, source)
+        try:
+            refs = _discover(settings, source, location, found.skipped)
+        except UnreachableError as error:
+            found.unreachable.append(str(error))
+            continue
         for ref in refs:
             names = (ref.run_id, ref.name, ref.project)
             if any(fnmatchcase(n, p) for n in names for p in source.include):
-                found.append((ref, source))
+                options = _options(settings, source, ref.kind) | {"name": ref.source}
+                found.located.append(_Located(ref, location, source.time_zone, options))
             else:
-                skipped.append(
+                found.skipped.append(
                     (ref.location, f"run {ref.run_id!r} is not in this source's include")
                 )
-    return found, skipped
+    return found
+
+
+def _discover(
+    settings: Settings, source: SourceSettings, location: str, skipped: list[tuple[str, str]]
+) -> Iterable[RunRef]:
+    if source.kind != "auto":
+        opened = open_source(source.kind, location, **_options(settings, source, source.kind))
+        refs = tuple(opened.discover())
+        skipped += opened.skipped
+        return refs
+    if "://" in location:
+        raise UsageError(f"location = {location!r}: name the `kind` of a tracker at an address")
+    seen = sniff(
+        location,
+        name=source.name,
+        settle_minutes=source.settle_minutes,
+        options={kind: _own(settings, source, kind) for kind in (TELEMETRY, TEXTLOG)},
+    )
+    skipped += seen.skipped
+    return seen.runs
+
+
+def _location(settings: Settings, source: SourceSettings) -> str:
+    """Relative folders start where runpages.toml lies; addresses stay."""
+    return source.location if "://" in source.location else str(settings.folder / source.location)
+
+
+def _own(settings: Settings, source: SourceSettings, kind: str) -> dict[str, object]:
+    """Options that one kind of source alone has."""
+    if kind == TEXTLOG and settings.dialect:
+        return {"dialects": settings.dialect}
+    if kind == TELEMETRY:
+        return {"time_zone": source.time_zone}
+    return {}
+
+
+def _options(settings: Settings, source: SourceSettings, kind: str) -> dict[str, object]:
+    """What `open_source` is told beside kind and location."""
+    options: dict[str, object] = {"name": source.name, "settle_minutes": source.settle_minutes}
+    if "://" in source.location:
+        options |= {
+            "project": source.project,
+            "filter": source.filter,
+            "run_seconds": 60 * source.run_minutes,
+        }
+        return options
+    options |= _own(settings, source, kind)
+    if source.project or source.filter:
+        wanted = "project" if source.project else "filter"
+        raise UsageError(f"source {source.location!r}: `{wanted}` is for trackers at an address")
+    return options
 
 
 def pull(
@@ -120,15 +190,16 @@ def pull(
     """
     archive = Archive(settings.archive_path)
     with locked(settings.cache_path):
-        found, skipped = find_runs(settings)
-        if only:
-            found = [(r, s) for r, s in found if only in {r.run_id, r.slug}]
+        found = find_runs(settings)
         fresh, outcomes = [], []
-        for ref, source in found:
+        for located in found.located:
+            ref = located.ref
+            if only and only not in {ref.run_id, ref.slug}:
+                continue
             if not again and ref.slug in archive and _seen(settings, ref) == _fingerprint(ref):
                 outcomes.append(Outcome(ref=ref, status="unchanged"))
             else:
-                fresh.append((ref, str(settings.folder / source.location), source.settle_minutes))
+                fresh.append(located)
         known = archive.slugs()
         tasks = [
             _Task(located=group, archive=str(archive.location), since=since, running=running)
@@ -138,25 +209,38 @@ def pull(
             for number, (task, future) in enumerate(run_all(executor, _pull, tasks), start=1):
                 outcomes += future.result()
                 if progress:
-                    progress(number, len(tasks), task.located[0][0].name)
+                    progress(number, len(tasks), task.located[0].ref.name)
         for outcome in outcomes:
             if outcome.status in {"written", "unchanged"}:
                 _remember(settings, outcome.ref)
     outcomes = list(_without_known(archive, known, outcomes))
     outcomes.sort(key=lambda o: (o.ref.source, o.ref.project, o.ref.run_id))
-    return Pulled(outcomes=tuple(outcomes), skipped=tuple(skipped))
+    return Pulled(
+        outcomes=tuple(outcomes),
+        skipped=(*found.skipped, *_unjoined(outcomes)),
+        unreachable=tuple(found.unreachable),
+    )
+
+
+def _unjoined(outcomes: list[Outcome]) -> Iterator[tuple[str, str]]:
+    """Hardware logs beside runs that were all read, none of which ran at their time."""
+    beside = defaultdict(list)
+    for outcome in outcomes:
+        for path in outcome.ref.telemetry:
+            beside[path].append(outcome)
+    for path, near in beside.items():
+        if all(o.status == "written" and path not in o.joined for o in near):
+            yield path, "hardware log: no run beside it ran at its time"
 
 
 def _tail(ref: RunRef) -> str:
     return ref.run_id.rpartition("/")[2]
 
 
-def _alike(
-    located: list[tuple[RunRef, str, float]],
-) -> Iterator[tuple[tuple[RunRef, str, float], ...]]:
-    groups: dict[str, list[tuple[RunRef, str, float]]] = defaultdict(list)
+def _alike(located: list[_Located]) -> Iterator[tuple[_Located, ...]]:
+    groups: dict[str, list[_Located]] = defaultdict(list)
     for item in located:
-        groups[_tail(item[0])].append(item)
+        groups[_tail(item.ref)].append(item)
     yield from (tuple(group) for group in groups.values())
 
 
@@ -165,10 +249,11 @@ def _pull(task: _Task) -> list[Outcome]:
     archive = Archive(task.archive)
     outcomes = []
     kept: dict[str, Run] = {}
-    for ref, location, settle_minutes in task.located:
+    for ref, location, time_zone, options in task.located:
         try:
-            source = open_source(ref.kind, location, name=ref.source, settle_minutes=settle_minutes)
-            run = redact(source.read(ref))
+            run = open_source(ref.kind, location, **options).read(ref)
+            run, joined = join(run, ref.telemetry, time_zone)
+            run = redact(run)
         except RunpagesError as error:
             outcomes.append(Outcome(ref=ref, status="failed", reason=str(error)))
             continue
@@ -179,14 +264,14 @@ def _pull(task: _Task) -> list[Outcome]:
             reason = _twin_sentence(run, twin)
         elif run.state == "running" and not task.running:
             reason = (
-                f"{ref.location}: still running (last record less than {settle_minutes:g} min ago);"
-                " pull again when it has ended, or lower settle_minutes"
+                f"{ref.location}: still running (less than {options['settle_minutes']:g} min since"
+                " its last record); pull again when it has ended, or lower settle_minutes"
             )
         elif task.since is not None and run.end is not None and run.end < task.since:
             reason = "ended before --since"
         else:
             kept[ref.slug] = run
-            outcomes.append(_keep(archive, run))
+            outcomes.append(replace(_keep(archive, run), ref=ref, joined=joined))
             continue
         outcomes.append(Outcome(ref=ref, status="skipped", reason=reason))
     return outcomes
@@ -251,8 +336,10 @@ def _cursor(settings: Settings, ref: RunRef) -> Path:
 
 def _fingerprint(ref: RunRef) -> str:
     """Sizes and times of the run's files: only to know that nothing has changed."""
-    digest = hashlib.sha256()
-    for part in ref.parts or (ref.location,):
+    digest = hashlib.sha256(ref.stamp.encode())
+    if ref.stamp:
+        return digest.hexdigest()
+    for part in (*(ref.parts or (ref.location,)), *ref.telemetry):
         path = Path(part)
         folder = path if path.is_dir() else path.parent
         for file in sorted(folder.rglob("*") if path.is_dir() else folder.glob("*")):

@@ -8,6 +8,7 @@ from runpages import __version__
 
 from .build import build
 from .demo import demo
+from .doctor import doctor
 from .init import init
 from .list import list_runs
 from .preview import preview
@@ -28,5 +29,5 @@ def main() -> None:
     """
 
 
-for _verb in (demo, preview, init, pull, build, list_runs, show, sources):
+for _verb in (demo, preview, init, pull, build, list_runs, show, sources, doctor):
     main.add_command(_verb)

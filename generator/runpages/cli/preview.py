@@ -100,7 +100,7 @@ def _document(pulled: Pulled, archive: Archive, site: Path) -> dict[str, object]
                     "name": run.name,
                     "path": outcome.ref.location,
                     "state": run.state,
-                    "points": sum(info.points for info in run.series.infos),
+                    "points": sum(info.points for info in run.series.whole),
                 }
             )
     skipped = [{"path": path, "reason": reason} for path, reason in pulled.skipped]

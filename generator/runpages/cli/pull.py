@@ -10,7 +10,8 @@ import click
 from runpages import builder
 from runpages.builder import Outcome, Pulled
 from runpages.config import load_settings
-from runpages.errors import StrictError, UnknownNameError, UsageError
+from runpages.errors import StrictError, UnknownNameError, UnreachableError, UsageError
+from runpages.sources import NOBODY_READS
 
 from .shell import PARTIAL, config_option, emit, json_option, progress_bar, quiet_option, say, warn
 
@@ -52,15 +53,18 @@ def pull(
             raise UnknownNameError("source", source, known)
         settings = replace(settings, source=(known[source],))
     if dry_run:
-        found, skipped = builder.find_runs(settings)
-        outcomes = tuple(Outcome(ref=ref, status="written") for ref, _ in found)
-        pulled = Pulled(outcomes=outcomes, skipped=tuple(skipped))
+        found = builder.find_runs(settings)
+        pulled = Pulled(
+            outcomes=tuple(Outcome(ref=run.ref, status="written") for run in found.located),
+            skipped=tuple(found.skipped),
+            unreachable=tuple(found.unreachable),
+        )
     else:
         with progress_bar("reading", quiet=quiet) as progress:
             pulled = builder.pull(
                 settings, again=again, only=only, since=_day(since), progress=progress
             )
-    if only and not pulled.outcomes:
+    if only and not pulled.outcomes and not pulled.unreachable:
         raise UsageError(f"no source has a run with the id or slug {only!r}")
     if as_json:
         emit("pull", _document(pulled))
@@ -71,12 +75,16 @@ def pull(
     redacted = sum(outcome.redacted for outcome in pulled.outcomes)
     if strict and redacted:
         raise StrictError(f"{redacted} secrets were found in the runs (redacted in the archive)")
+    if pulled.unreachable:
+        ctx.exit(UnreachableError.exit_code)
     if pulled.partial:
         ctx.exit(PARTIAL)
 
 
 def report_outcomes(pulled: Pulled, *, quiet: bool = False) -> None:
     """One sentence on stderr for everything that is not as it should be."""
+    for sentence in pulled.unreachable:
+        warn(sentence)
     for outcome in pulled.outcomes:
         if outcome.status == "failed" or (outcome.reason and not quiet):
             warn(f"{outcome.status}: {outcome.reason}")
@@ -85,7 +93,7 @@ def report_outcomes(pulled: Pulled, *, quiet: bool = False) -> None:
                 warn(f"{outcome.ref.slug}: {sentence}")
     if not quiet:
         for path, reason in pulled.skipped:
-            if reason != "no source reads this file":
+            if not reason.startswith(NOBODY_READS):
                 warn(f"not read: {path}: {reason}")
 
 
@@ -96,6 +104,7 @@ def _document(pulled: Pulled) -> dict[str, object]:
         "withdrawn": [],
         "skipped": [{"ref": o.ref.slug, "reason": o.reason} for o in pulled.of("skipped")],
         "failed": [{"ref": o.ref.slug, "reason": o.reason} for o in pulled.of("failed")],
+        "unreachable": list(pulled.unreachable),
     }
 
 

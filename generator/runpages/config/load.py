@@ -51,7 +51,9 @@ class _Reader:
             if table not in known:
                 raise self._unknown(table, "", known)
             hint = hints[table]
-            if get_origin(hint) is tuple:
+            if table == "dialect":
+                values[table] = self._tables(table, content)
+            elif get_origin(hint) is tuple:
                 values[table] = self._array(table, content, get_args(hint)[0])
             elif table == "metrics":
                 values[table] = self._metrics(content)
@@ -71,6 +73,13 @@ class _Reader:
         return tuple(
             self._table(table, item, cls, occurrence=number) for number, item in enumerate(content)
         )
+
+    def _tables(self, table: str, content: Any) -> tuple[dict[str, Any], ...]:
+        """Tables whose keys somebody else checks."""
+        if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+            problem = f"[{table}] must be written [[{table}]], once for each"
+            raise ConfigError(self.file, problem, line=self._line(None, table, 0))
+        return tuple(content)
 
     def _metrics(self, content: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(content, dict):

@@ -50,13 +50,21 @@ class SourceSettings:
     kind: str
     """`auto` (whatever is found), or a name that `runpages sources` lists."""
     location: str
-    """Folder or file of logs, relative to runpages.toml."""
+    """Folder or file of logs, relative to runpages.toml, or a tracker's address (`https://...`)."""
     name: str = ""
-    """Part of every run's identity and URL; default: the folder's own name."""
+    """Part of every run's identity and URL; default: the folder's own name, or the host."""
     include: tuple[str, ...] = ("*",)
     """Only runs whose id, name or project matches one of these patterns."""
     settle_minutes: float = 30.0
     """A log without an end marker counts as ended when its last record is older than this."""
+    time_zone: str = ""
+    """Of logs that name no time zone (nvidia-smi): a name like `Europe/Berlin`; default: UTC."""
+    project: str = ""
+    """Of a tracker at an address: only this project, as the tracker writes it (`team/llm`)."""
+    filter: str = ""
+    """Of a tracker at an address: a search in the tracker's own language."""
+    run_minutes: float = 10.0
+    """Of a tracker at an address: a run that takes longer to read is given up; others go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +135,9 @@ class Settings:
     price: tuple[PriceSettings, ...] = ()
     baseline: BaselineSettings = field(default_factory=BaselineSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    dialect: tuple[Mapping[str, object], ...] = ()
+    """`[[dialect]]`: further patterns of text logs; the source `textlog` says what may stand
+    there."""
 
     @property
     def docs_path(self) -> Path:

@@ -64,6 +64,8 @@ class RunRef:
     """Name of the reader in the table of sources."""
     parts: tuple[str, ...] = ()
     """Files or folders of all attempts, oldest first; empty where `location` says it all."""
+    telemetry: tuple[str, ...] = ()
+    """Hardware logs that stand beside the run: what they recorded while it ran belongs to it."""
     stamp: str = ""
     """For runs that are no files: a text that changes when the run does."""
 
@@ -111,7 +113,7 @@ class Media:
             load=load or (lambda: data),
         )
 
-    def bytes(self) -> bytes:
+    def read(self) -> bytes:
         """Raises ArchiveError or OSError if they are gone."""
         if self.load is None:
             raise ValueError("this media file has no bytes: only its digest is known")

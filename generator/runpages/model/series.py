@@ -53,6 +53,11 @@ class SeriesInfo:
     statistic: str = ""
     """`min` or `max` over the ranks at each step; empty for what was logged or its mean."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether it stands for the run: not one rank's own log, not a statistic over ranks."""
+        return self.rank is None and not self.statistic
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
@@ -179,6 +184,10 @@ class SeriesSet(Mapping[str, Series]):
             info=info, recorded=rows, superseded_rows=gone, effective=_effective(rows, gone)
         )
 
+    def rows(self, name: str) -> Columns:
+        """All recorded rows of one metric, without making its effective curve."""
+        return self._load(self._infos[name].name)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._infos)
 
@@ -192,6 +201,11 @@ class SeriesSet(Mapping[str, Series]):
     def infos(self) -> tuple[SeriesInfo, ...]:
         return tuple(self._infos.values())
 
+    @property
+    def whole(self) -> tuple[SeriesInfo, ...]:
+        """The run's own curves, without ranks' logs and statistics over ranks."""
+        return tuple(info for info in self.infos if info.whole)
+
     def ranks(self, name: str) -> dict[int, str]:
         """Rank -> the key of its own series of the metric `name`."""
         found = ((i.rank, rank_key(name, i.rank)) for i in self.infos if i.rank is not None)
@@ -203,10 +217,7 @@ class SeriesSet(Mapping[str, Series]):
 
     def roled(self, role_of: Callable[[str], str | None]) -> Self:
         """The same series with their roles given by `role_of(name)`."""
-        infos = {
-            n: i if i.rank is not None or i.statistic else replace(i, role=role_of(n))
-            for n, i in self._infos.items()
-        }
+        infos = {n: replace(i, role=role_of(n)) if i.whole else i for n, i in self._infos.items()}
         return type(self)(infos, self._load, self.spans)
 
     @classmethod

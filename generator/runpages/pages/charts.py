@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runpages import units
 from runpages.markup import Safe, json_bytes
-from runpages.model import Columns, Event, Report, Series, SeriesSet
+from runpages.model import Columns, Event, Report, Series, SeriesSet, statistic_key
 
 from .plots import STEPS, Axis, Drawing, elapsed, kept, stored
 from .svg import draw
@@ -87,7 +87,9 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
             data.append(made[1])
     drawn = {name for chart in charts for name in chart.metrics}
     files = {"charts.json": json_bytes({"schema": SCHEMA, "charts": data})} if charts else {}
-    return ChartSet(charts=tuple(charts), files=files, left_out=len(report.run.series) - len(drawn))
+    return ChartSet(
+        charts=tuple(charts), files=files, left_out=len(report.run.series.whole) - len(drawn)
+    )
 
 
 def _plans(report: Report) -> Iterator[_Plan]:
@@ -125,7 +127,7 @@ def _plans(report: Report) -> Iterator[_Plan]:
 
 def _plain_plans(series: SeriesSet) -> Iterator[_Plan]:
     """What plays no role and has something to see, in the order of the source."""
-    others = (i for i in series.infos if i.role in _OTHER_ROLES and i.axis == "step")
+    others = (i for i in series.whole if i.role in _OTHER_ROLES and i.axis == "step")
     number = 0
     for info in others:
         one = series[info.name] if info.points > 1 else None
@@ -209,7 +211,14 @@ def _add(
     """Draw a metric with its redone rows and its baseline; yields lines of the legend."""
     rows = series.effective
     keep = kept(rows.step, [e for e in events if e.metric == series.name])
-    if drawing.curve(rows, style, series.name, keep=keep):
+    ranks = _over_ranks(report, series.name)
+    if ranks is not None:
+        drawing.band(*ranks, style)
+        yield style, "mean of the ranks" if alone else series.name
+        drawing.curve(rows, style, series.name, keep=keep, banded=False)
+        if alone:
+            yield "band", "min–max of the ranks"
+    elif drawing.curve(rows, style, series.name, keep=keep):
         yield style, "mean" if alone else series.name
         if alone:
             yield "band", "min–max"
@@ -223,6 +232,15 @@ def _add(
         other = baseline.series[series.name].effective
         if drawing.line(other, "base", f"{series.name}, baseline", start=baseline.start):
             yield "base", "baseline"
+
+
+def _over_ranks(report: Report, name: str) -> tuple[Columns, Columns] | None:
+    """The smallest and the greatest value of the ranks at each step."""
+    series = report.run.series
+    keys = statistic_key(name, "min"), statistic_key(name, "max")
+    if not all(key in series for key in keys):
+        return None
+    return series[keys[0]].effective, series[keys[1]].effective
 
 
 def _unit(report: Report, names: Sequence[str]) -> str:

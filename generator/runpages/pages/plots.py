@@ -94,20 +94,33 @@ class Drawing:
     notes: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    def curve(self, rows: Columns, style: str, name: str, *, keep: Flags) -> bool:
-        """A mean line and, where a bucket holds several rows, the band from least to largest.
+    def curve(
+        self, rows: Columns, style: str, name: str, *, keep: Flags, banded: bool = True
+    ) -> bool:
+        """A mean line and, where a bucket holds several rows, the band from least to largest
+        (unless it is not to be `banded`).
 
         Returns whether there is a band. Non-finite rows become marks at the lower edge.
         """
         x = self.axis.of(rows, self.start)
         self._marks(x, rows.value)
         buckets = self._bucketed(x, rows, keep)
-        banded = buckets.width > 1
+        banded = banded and buckets.width > 1
         if banded:
             self.traces.append(_band(buckets, style))
         self._line(buckets, style, plotly_text(name), (buckets.low, buckets.high))
         self._reach(x)
         return banded
+
+    def band(self, low: Columns, high: Columns, style: str) -> None:
+        """The band between two curves that share their rows."""
+        x = self.axis.of(low, self.start)
+        both = np.isfinite(low.value) & np.isfinite(high.value)
+        floor = self._bucketed(x[both], low.take(both), None)
+        roof = self._bucketed(x[both], high.take(both), None)
+        if len(floor.x):
+            self.traces.append(_band(floor._replace(high=roof.high), style))
+            self.values += [v[np.isfinite(v)] for v in (floor.low, roof.high)]
 
     def line(self, rows: Columns, style: str, name: str, *, start: float | None = None) -> bool:
         """A line behind the curves: a baseline, or rows that were redone. False: no row is."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runpages import markup, units
 from runpages.analysis.summary import flatten
 from runpages.markup import Safe
-from runpages.model import Event, Quantity, Report
+from runpages.model import Event, Provenance, Quantity, Report
 
 from .charts import build_charts, event_chart
 from .document import run_json
@@ -66,8 +66,10 @@ def render(report: Report, *, section: str = "runs") -> Page:
     charts = build_charts(report)
     files = {f"{folder}/run.json": markup.json_bytes(run_json(report))}
     files |= {f"{folder}/{name}": data for name, data in charts.files.items()}
+    samples, media = sample_groups(run)
     if run.samples:
         files[f"{folder}/samples.json"] = samples_file(run)
+        files |= {f"{folder}/{name}": data for name, data in media.items()}
     counts = event_counts(report.events)
     findings = [_finding(report, event) for event in report.events]
     verdicts = [note for note in report.notes if note.outcome]
@@ -90,7 +92,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "left_out": charts.left_out,
         "data": f"../assets/runs/{run.slug}",
         "evaluations": _evaluations(report),
-        "samples": sample_groups(run),
+        "samples": samples,
         "sample_count": len(run.samples),
         "timing": _timing(report),
         "cost": _cost(report),
@@ -394,15 +396,24 @@ def _provenance(report: Report) -> list[Fact]:
     redacted = (
         ", ".join(f"{n} by rule {rule}" for rule, n in found.redactions.items()) or "none found"
     )
-    points = sum(info.points for info in report.run.series.infos)
+    whole = report.run.series.whole
+    points = sum(info.points for info in whole)
     return [
         fact("Reader", found.reader),
         fact("Records read", f"{units.count(found.records_read)}{expected}"),
         fact("Damaged records", damaged),
-        fact("Points", f"{units.count(points)} in {units.count(len(report.run.series))} metrics"),
+        fact("Points", f"{units.count(points)} in {units.count(len(whole))} metrics"),
+        *([fact("Ranks", _ranks(found))] if found.ranks_seen else []),
         fact("Step", found.step_source),
         fact("Secrets redacted", redacted),
     ]
+
+
+def _ranks(found: Provenance) -> str:
+    seen = units.count(len(found.ranks_seen))
+    if found.ranks_expected is None:
+        return f"{seen} logs, one a rank; world size not stated"
+    return f"{seen} of {units.count(found.ranks_expected)} wrote a log"
 
 
 def _sentences(report: Report) -> list[str]:
@@ -412,7 +423,7 @@ def _sentences(report: Report) -> list[str]:
 
 def _metrics(report: Report) -> list[tuple[str, ...]]:
     out = []
-    for info in report.run.series.infos:
+    for info in report.run.series.whole:
         summary = report.metrics.get(info.name)
         if summary is None:
             out.append((info.name, info.role or "none", units.count(info.points), *["n/a"] * 6))

@@ -11,12 +11,14 @@ from .contract import (
     Source,
     settled_state,
 )
-from .scan import Found, sniff
+from .scan import NOBODY_READS, TELEMETRY, Found, sniff
 from .spool import Spool
 from .table import SOURCES, Row, load_source, open_source
 
 __all__ = [
+    "NOBODY_READS",
     "SOURCES",
+    "TELEMETRY",
     "UNREADABLE",
     "Claim",
     "FileSource",

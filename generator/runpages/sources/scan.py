@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,9 +16,29 @@ from runpages.model import RunRef
 from .contract import SETTLE_MINUTES, UNREADABLE, FileSource, Folder
 from .table import SOURCES, load_source
 
-__all__ = ["Found", "find_logs", "sniff"]
+__all__ = ["NOBODY_READS", "TELEMETRY", "Found", "find_logs", "sniff"]
+
+NOBODY_READS = "no source reads"
+"""How the reason begins for a file that is no log of any source."""
+
+
+TELEMETRY = "telemetry"
+"""The kind of source whose logs belong to the runs beside them."""
 
 _PASSED_OVER = frozenset({".git", ".venv", "__pycache__", "node_modules", ".cache"})
+
+
+_FAMILIAR = {
+    "prose": frozenset({".md", ".rst", ".html", ".pdf", ".tex"}),
+    "source code": frozenset(
+        {".py", ".ipynb", ".sh", ".c", ".cu", ".cpp", ".h", ".diff", ".patch"}
+    ),
+    "an image that no run names": frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"}),
+    "weights or pickles: they are never opened": frozenset(
+        {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".safetensors", ".npz", ".npy", ".h5"}
+    ),
+    "settings that stand beside no run": frozenset({".yaml", ".yml", ".toml", ".ini", ".cfg"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +137,48 @@ def sniff(
                 owned.append(folder.path)
         if any(folder.path == top or top in folder.path.parents for top in owned):
             continue
-        skipped += [(str(folder.path / name), "no source reads this file") for name in sorted(left)]
+        skipped += [(str(folder.path / name), _unread(name)) for name in sorted(left)]
     runs: list[RunRef] = []
+    hardware = logs.pop(TELEMETRY, [])
     for source in sources:
-        runs += source.gather(logs[source.kind])
-        skipped += source.skipped
+        if source.kind != TELEMETRY:
+            runs += source.gather(logs[source.kind])
+            skipped += source.skipped
+    runs, alone = _beside(runs, hardware)
+    for source in sources:
+        if source.kind == TELEMETRY:
+            runs += source.gather(alone)
+            skipped += source.skipped
     return Found(runs=tuple(runs), skipped=tuple((_below(root, p), why) for p, why in skipped))
+
+
+def _beside(runs: Sequence[RunRef], hardware: Sequence[Path]) -> tuple[list[RunRef], list[Path]]:
+    """Runs with the hardware logs in their folder or above it, and the logs that have no run."""
+    alone = []
+    found: dict[int, list[str]] = defaultdict(list)
+    folders = [{Path(part).parent for part in ref.parts or (ref.location,)} for ref in runs]
+    for path in hardware:
+        near = [
+            number
+            for number, own in enumerate(folders)
+            if any(path.parent == folder or path.parent in folder.parents for folder in own)
+        ]
+        for number in near:
+            found[number].append(str(path))
+        if not near:
+            alone.append(path)
+    attached = [
+        replace(ref, telemetry=tuple(found[number])) if number in found else ref
+        for number, ref in enumerate(runs)
+    ]
+    return attached, alone
+
+
+def _unread(name: str) -> str:
+    """Why nobody claimed a file, as far as its name tells."""
+    suffix = f".{name.rpartition('.')[2].lower()}"
+    what = next((words for words, known in _FAMILIAR.items() if suffix in known), "this file")
+    return f"{NOBODY_READS} {what}"
 
 
 def _below(root: Path, path: str) -> str:

@@ -8,6 +8,7 @@ somebody asks for them.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, cast
@@ -151,7 +152,9 @@ class Spool:
         if self._held <= self._buffer_bytes // 2:
             return
         if self._file is None:
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="runpages-"))  # noqa: SIM115 - lives as long as its series
+            file = tempfile.TemporaryFile(prefix="runpages-")  # noqa: SIM115 - as long as its series
+            weakref.finalize(self, file.close)
+            self._file = cast("BinaryIO", file)
         offset = self._file.seek(0, 2)
         for metric in self._metrics.values():
             for number, block in enumerate(metric.blocks):
@@ -164,22 +167,25 @@ class Spool:
         self._held = 0
 
     def _load(self, name: str) -> Columns:
-        blocks = self._metrics[name].blocks
-        rows = [self._rows(block) for block in blocks]
-        return Columns(
-            np.concatenate([r[0] for r in rows]) if rows else np.empty(0, np.int64),
-            np.concatenate([r[1] for r in rows]) if rows else np.empty(0),
-            np.concatenate([r[2] for r in rows]) if rows else np.empty(0),
-            np.repeat(
-                np.array([b.attempt for b in blocks], dtype=np.int64), [b.rows for b in blocks]
-            ),
+        """Filled block by block, so that the rows are in memory once."""
+        metric = self._metrics[name]
+        rows = Columns(
+            np.empty(metric.points, dtype=np.int64),
+            np.empty(metric.points, dtype=np.float64),
+            np.empty(metric.points, dtype=np.float64),
+            np.empty(metric.points, dtype=np.int64),
         )
+        begin = 0
+        for block in metric.blocks:
+            own = slice(begin, begin + block.rows)
+            rows.step[own], rows.time[own], rows.value[own] = block.held or self._stored(block)
+            rows.attempt[own] = block.attempt
+            begin += block.rows
+        return rows
 
-    def _rows(
+    def _stored(
         self, block: _Block
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        if block.held is not None:
-            return block.held
         assert self._file is not None  # noqa: S101 - a block without rows in memory is in the file
         self._file.seek(block.offset)
         data = self._file.read(_ROW_BYTES * block.rows)

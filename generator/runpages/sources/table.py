@@ -62,6 +62,10 @@ _BUILT_IN = {
         target="runpages.sources.rl_monitor:RlMonitor",
         reads="Stable-Baselines3 and Gym: *.monitor.csv, one a worker",
     ),
+    "telemetry": Row(
+        target="runpages.sources.telemetry:Telemetry",
+        reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
+    ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
         reads="run directories: metrics.jsonl or .csv, config, samples, events (runpages.log)",
