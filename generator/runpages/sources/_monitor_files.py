@@ -20,6 +20,9 @@ __all__ = ["Episodes", "MonitorFile", "Rows", "read_monitor"]
 COLUMNS = ("r", "l", "t")
 """Reward, length in steps of the environment, seconds since the environment was made."""
 
+_MAX_LENGTH = 2**31
+"""No episode is longer; so no sum of lengths leaves 64 bits."""
+
 
 @dataclass(slots=True)
 class MonitorFile:
@@ -89,9 +92,8 @@ def _episode(
     ledger: Ledger, found: MonitorFile, place: str, cells: list[str], columns: list[str]
 ) -> None:
     row = dict(zip(columns, cells, strict=False))
-    length, elapsed = whole(row.get("l")), number(row.get("t"))
-    usable = length is not None and length >= 0 and elapsed is not None and math.isfinite(elapsed)
-    if len(cells) > len(columns) or not usable or length is None or elapsed is None:
+    length, elapsed = _length(row.get("l")), number(row.get("t"))
+    if len(cells) > len(columns) or length is None or elapsed is None or not math.isfinite(elapsed):
         name, _, line = place.rpartition(":")
         problem = "no length and time; the count of steps behind it lacks its steps"
         ledger.damage(name, int(line), len(",".join(cells)) + 1, problem)
@@ -107,6 +109,11 @@ def _episode(
             numbers[key] = value
     ledger.records += 1
     found.add(length, elapsed, numbers)
+
+
+def _length(cell: str | None) -> int | None:
+    found = whole(cell)
+    return found if found is not None and 0 <= found < _MAX_LENGTH else None
 
 
 class Rows(NamedTuple):
