@@ -59,13 +59,18 @@ def test_identity(tmp_path: Path) -> None:
     write(tmp_path / "logs" / "workers" / "eval.monitor.csv", 1.0e9, (1.0, 2, 3.0))
     refs = list(RlMonitor(str(tmp_path)).discover())
     assert [ref.run_id for ref in refs] == [
-        "logs/resumed/monitor.csv",
-        "logs/single/monitor.csv",
+        "logs/resumed",
+        "logs/single",
         "logs/workers",
         "logs/workers/eval.monitor.csv",
     ]
+    shutil.copy(FIXTURES / "single" / "monitor.csv", tmp_path / "logs" / "workers")
     below = RlMonitor(str(tmp_path / "logs" / "workers"))
-    assert [ref.run_id for ref in below.discover()] == ["eval.monitor.csv", "workers"]
+    assert [ref.run_id for ref in below.discover()] == [
+        "eval.monitor.csv",
+        "monitor.csv",
+        "workers",
+    ]
 
 
 def test_environments_are_merged_in_the_order_of_time() -> None:

@@ -36,7 +36,7 @@ APPENDED = (
 class RlMonitor(FileSource):
     """The numbered monitor files of a folder are the environments of one run.
 
-    A `monitor.csv` or one that is named otherwise is a run of its own.
+    A `monitor.csv` is a run, too; one that is named otherwise is a run of its own beside it.
     """
 
     kind = "monitor"
@@ -47,17 +47,19 @@ class RlMonitor(FileSource):
         return Claim(logs=tuple(found))
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
-        found: dict[str, list[Path]] = {}
+        usable = []
         for path in logs:
             reason = _unusable(path)
             if reason:
                 self.skipped.append((str(path), reason))
-                continue
-            run_id = self.relative(path)
-            if _WORKER.fullmatch(path.name):
-                below = self.relative(path.parent)
-                run_id = self.root.name if below == "." else below
-            found.setdefault(run_id, []).append(path)
+            else:
+                usable.append(path)
+        numbered = {path.parent for path in usable if _WORKER.fullmatch(path.name)}
+        found: dict[str, list[Path]] = {}
+        for path in usable:
+            alone = path.name == "monitor.csv" and path.parent not in numbered
+            whole = alone or _WORKER.fullmatch(path.name)
+            found.setdefault(self._id(path.parent if whole else path), []).append(path)
         for run_id, files in sorted(found.items()):
             files.sort(key=lambda path: _worker_of(path.name))
             yield RunRef(
@@ -70,6 +72,10 @@ class RlMonitor(FileSource):
                 kind=self.kind,
                 parts=tuple(str(path) for path in files),
             )
+
+    def _id(self, path: Path) -> str:
+        below = self.relative(path)
+        return self.root.name if below == "." else below
 
     def read(self, ref: RunRef) -> Run:
         ledger = Ledger(Path(ref.location))
