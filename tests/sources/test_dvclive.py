@@ -194,7 +194,7 @@ def test_images(tmp_path: Path) -> None:
     ]
     media = run.samples[0].media
     assert media is not None
-    assert media.bytes() == (images / "eval" / "0.png").read_bytes()
+    assert media.read() == (images / "eval" / "0.png").read_bytes()
     assert run.provenance.warnings == (
         "page (step not logged): its bytes are no image of a known format",
     )

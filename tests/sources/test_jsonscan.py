@@ -155,3 +155,10 @@ def test_a_file_that_is_too_large_is_a_sentence(
     monkeypatch.setattr(_jsonscan, "MAX_BYTES", 10)
     with pytest.raises(SourceError, match="has 11 bytes, more than 10"):
         scan('{"a": "bc"}', tmp_path)
+
+
+def test_of_a_document_that_is_all_damage_the_reader_gives_up(tmp_path: Path) -> None:
+    _, rows, ledger = scan('{"rows": [' + '{"a": 1x}, ' * 5_000 + '{"a": 1}]}', tmp_path)
+    assert rows == []
+    assert ledger.damaged == 1_001
+    assert ledger.bytes_damaged > 40_000

@@ -90,11 +90,9 @@ trackio.log({
 trackio.log_system({"gpu/0/utilization": 50.0, "word": "x"})
 trackio.alert(title="Bad", text="loss up", level=trackio.AlertLevel.WARN)
 data = trackio.Artifact(name="pile", type="dataset")
-open("/dev/null").close()
-import tempfile, os
-folder = tempfile.mkdtemp()
-path = os.path.join(folder, "x.txt")
-open(path, "w").write("abc")
+import os, pathlib
+path = pathlib.Path(os.environ["TRACKIO_DIR"], "media", "myproj", "x.txt")
+path.write_text("abc")
 data.add_file(path)
 trackio.log_artifact(data)
 model = trackio.Artifact(name="net", type="model", metadata={"step": 4})
@@ -160,7 +158,7 @@ def test_tables_and_media(rich: Path) -> None:
     assert image.media.media_type == "image/png"
     (sound,) = (sample for sample in run.samples if sample.kind == "audio")
     assert sound.media is not None
-    assert sound.media.bytes().startswith(b"RIFF")
+    assert sound.media.read().startswith(b"RIFF")
 
 
 def test_system_metrics_alerts_and_artifacts(rich: Path) -> None:
@@ -185,19 +183,33 @@ def test_what_is_not_read_is_told(rich: Path) -> None:
     }
 
 
-def test_a_resumed_run_is_a_further_attempt(tmp_path: Path) -> None:
-    logged(
-        tmp_path,
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that were resumed, whose steps fall, and that have two counts of steps."""
+    return logged(
+        tmp_path_factory.mktemp("lives"),
         """
 for attempt in range(2):
-    start("first", resume="allow", config={"lr": attempt})
+    start("resumed", resume="allow", config={"lr": attempt})
     for _ in range(3):
         trackio.log({"loss": float(attempt)})
     trackio.finish()
     time.sleep(0.01)
+start("fell")
+for number, step in enumerate([0, 1, 2, 1, 2, 3]):
+    trackio.log({"loss": number}, step=step)
+trackio.finish()
+start("two")
+for step in range(6):
+    trackio.log({"loss": 1}, step=step)
+    trackio.log({"eval": 1}, step=step // 2)
+trackio.finish()
 """,
     )
-    run = read(tmp_path)
+
+
+def test_a_resumed_run_is_a_further_attempt(lives: Path) -> None:
+    run = read(lives, "resumed")
     assert [(a.number, a.first_step, a.last_step) for a in run.attempts] == [(1, 0, 2), (2, 3, 5)]
     assert run.series["loss"].value.tolist() == [0, 0, 0, 1, 1, 1]
     assert run.config == {"lr": 1}
@@ -207,33 +219,14 @@ for attempt in range(2):
     assert first.end < second.start
 
 
-def test_steps_that_fall_are_a_further_attempt(tmp_path: Path) -> None:
-    logged(
-        tmp_path,
-        """
-start("first")
-for number, step in enumerate([0, 1, 2, 1, 2, 3]):
-    trackio.log({"loss": number}, step=step)
-trackio.finish()
-""",
-    )
-    run = read(tmp_path)
+def test_steps_that_fall_are_a_further_attempt(lives: Path) -> None:
+    run = read(lives, "fell")
     assert run.series["loss"].recorded.attempt.tolist() == [1, 1, 1, 2, 2, 2]
     assert run.series["loss"].value.tolist() == [0, 3, 4, 5]
 
 
-def test_a_metric_with_its_own_count_of_steps_begins_no_attempt(tmp_path: Path) -> None:
-    logged(
-        tmp_path,
-        """
-start("first")
-for step in range(6):
-    trackio.log({"loss": 1}, step=step)
-    trackio.log({"eval": 1}, step=step // 2)
-trackio.finish()
-""",
-    )
-    assert len(read(tmp_path).attempts) == 1
+def test_a_metric_with_its_own_count_of_steps_begins_no_attempt(lives: Path) -> None:
+    assert len(read(lives, "two").attempts) == 1
 
 
 def test_databases_without_run_ids(tmp_path: Path) -> None:
@@ -471,8 +464,9 @@ def test_all_files_of_an_export_are_known(exported: Path, layout: str) -> None:
     assert found.skipped == ()
 
 
-def test_a_database_is_read_and_not_its_export(damaged: Path) -> None:
-    logged(damaged, _EXPORT.format(folder=str(damaged.parent / "static")))
+def test_a_database_is_read_and_not_its_export(damaged: Path, exported: Path) -> None:
+    for path in (exported / "tables").glob("*.parquet"):
+        shutil.copy(path, damaged)
     source = Trackio(str(damaged))
     assert [Path(ref.location).name for ref in source.discover()] == ["myproj.db"] * 2
     assert sniff(damaged).skipped == ()

@@ -287,6 +287,19 @@ def test_a_text_among_the_values_is_told_once(tmp_path: Path) -> None:
     assert warning == "trainer_state.json:1: 'remaining' is no number; left out (3 rows)"
 
 
+def test_the_end_of_an_earlier_process_is_not_the_summary(tmp_path: Path) -> None:
+    rows = [
+        {"loss": 2, "step": 1},
+        {"train_runtime": 5, "train_loss": 2, "step": 1},
+        {"loss": 1, "step": 2},
+    ]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+    run = read(tmp_path)
+    assert run.summary == {}
+    assert [(a.number, a.state) for a in run.attempts] == [(1, "finished"), (2, "ended")]
+    assert run.state == "ended"
+
+
 def test_steps_that_fall_are_a_further_attempt(tmp_path: Path) -> None:
     rows = [{"loss": i, "step": step} for i, step in enumerate([1, 2, 3, 2, 3, 4])]
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))

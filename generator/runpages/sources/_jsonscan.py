@@ -16,6 +16,8 @@ __all__ = ["MAX_BYTES", "Damaged", "JsonScan", "Piece"]
 
 MAX_BYTES = 256_000_000
 """A larger document is not read."""
+_MAX_PLACES = 1_000
+"""Damaged places after which the rest is given up: each costs a walk over the text before it."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _UNDECODABLE = re.compile(r"[\udc80-\udcff]")
@@ -83,6 +85,7 @@ class JsonScan:
         self._decode = json.JSONDecoder().raw_decode
         self._kind = _OBJECT
         self._problem = ""
+        self._places = 0
         self._ended = False
 
     @classmethod
@@ -236,6 +239,10 @@ class JsonScan:
 
     def _told(self, start: int, end: int, problem: str) -> None:
         self._problem = ""
+        self._places += 1
+        if self._places > _MAX_PLACES:
+            self._ended, end = True, len(self._text)
+            problem = f"more than {_MAX_PLACES:,} damaged places; nothing behind is read"
         self._ledger.damage(self._name, self._line(start), self._size(start, end), problem)
 
     def _cut_off(self, start: int) -> None:

@@ -118,7 +118,7 @@ def segments(states: Sequence[State]) -> list[Segment]:
 def _scan(ledger: Ledger, name: str, facts: dict[str, Any]) -> Iterator[tuple[Line, str]]:
     document = JsonScan.of_file(ledger, name)
     for key in document.members():
-        if key != _HISTORY:
+        if key != _HISTORY or key in facts:
             try:
                 facts[key] = document.value().value
             except Damaged:

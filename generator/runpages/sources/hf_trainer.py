@@ -57,6 +57,8 @@ _COMPANIONS = re.compile(
 )
 _MAX_ENTRIES = 20_000
 _MAX_PLACES = 4
+_BEFORE = -(2**63)
+"""Before every step."""
 LOSSY = (
     "trainer_state.json has no clock: when a step was done and how long it took is not known",
     "by default the Trainer replaces a NaN or infinite loss: that none is there proves nothing",
@@ -146,7 +148,7 @@ class _Reading:
     ledger: Ledger
     spool: Spool = field(default_factory=Spool)
     attempt: int = 1
-    newest: int = -1
+    newest: int = _BEFORE
     """Last step of the attempt at hand."""
     ended: set[int] = field(default_factory=set)
     """Attempts whose training ended by itself."""
@@ -181,7 +183,8 @@ class _Reading:
 
     def _next(self) -> None:
         self.attempt += 1
-        self.newest = -1
+        self.newest = _BEFORE
+        self.end = {}
 
     def _place(self, step: int) -> None:
         """A process ends where steps fall, and where training goes on behind its end."""

@@ -70,6 +70,10 @@ _BUILT_IN = {
         target="runpages.sources.megatron_golden:MegatronGolden",
         reads="Megatron-LM golden values: JSON of metrics by step",
     ),
+    "monitor": Row(
+        target="runpages.sources.rl_monitor:RlMonitor",
+        reads="Stable-Baselines3 and Gym: *.monitor.csv, one a worker",
+    ),
     "telemetry": Row(
         target="runpages.sources.telemetry:Telemetry",
         reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
