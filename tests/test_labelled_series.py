@@ -72,8 +72,6 @@ def recorded(root: Path, refs: list[RunRef], series: Labelled) -> list[tuple[flo
             # a run of several files, one an attempt: the rows of this one
             columns = run.series[name].attempt(parts.index(root / series.file) + 1)
         good = np.isfinite(columns.value)
-        if ref.kind == "golden":  # a second file is the restarted half: the run's second attempt
-            good &= columns.attempt == 1 + ref.parts.index(str(root / series.file))
         # the labelled values are written with nine digits
         values = (float(f"{value:.9g}") for value in columns.value[good])
         rows += zip(columns.step[good].tolist(), values, strict=True)

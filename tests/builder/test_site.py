@@ -285,3 +285,13 @@ pairs = '(?P<name>\\w+)~(?P<value>{num})(?P<unit>ms)?'
     run = Archive(settings.archive_path).get(slug)
     assert run.series["loss"].step.tolist() == list(range(40))
     assert run.series["took_ms"].value.tolist() == [12.0] * 40
+
+
+def test_runs_of_a_sweep_that_started_together_are_all_kept(tmp_path):
+    for seed in range(3):
+        write_rundir(tmp_path / "logs" / f"seed{seed}" / "run", steps=5, seed=seed)
+    shutil.copytree(tmp_path / "logs" / "seed0", tmp_path / "logs" / "backup")
+    pulled = builder.pull(project(tmp_path), running=True)
+    assert len(pulled.slugs("written")) == 3
+    (copy,) = pulled.of("skipped")
+    assert "the same run as" in copy.reason
