@@ -408,6 +408,24 @@ def test_a_poisoned_run_does_not_spoil_the_others(served: Served, disturbed: Any
     assert source.read(ref_of(source, served.rich)).series["train/loss"].info.points == 10
 
 
+def test_one_metric_that_fails_ends_the_others(served: Served, disturbed: Any) -> None:
+    """Else the run would be waited for until its time is over."""
+    waiting = threading.Event()
+
+    def fault(handler: Any, number: int) -> bool:
+        if "metric_key=val" in handler.path:
+            handler.whole(429, b"", Retry_After="1")
+            waiting.set()
+        elif "metric_key=loss" in handler.path:
+            waiting.wait(30)
+            handler.whole(404, b"")
+        return "get-history" in handler.path
+
+    source = MlflowServer(disturbed(fault).url, run_seconds=3600)
+    with pytest.raises(SourceError, match="answers 404"):
+        source.read(ref_of(source, served.plain))
+
+
 def test_a_run_that_is_gone_is_an_error_of_its_own(served: Served) -> None:
     source = MlflowServer(served.url)
     ref = RunRef(source="x", project="p", run_id="0" * 32, name="n", state="", location="l")

@@ -30,8 +30,8 @@ _DEFAULTS = {"step": "0", "is_nan": "0"}
 """What MLflow's own migrations write for columns that an older version did not have."""
 _BATCH = 20_000
 _LOCK_SECONDS = 10.0
-_MAX_ROWS = 100_000
-"""Of parameters, tags, data sets, models or versions of one run."""
+_MAX_ROWS = 1_000_000
+"""Of a table other than the metrics': runs, parameters, tags..."""
 _MAX_VALUE_BYTES = 16_000_000
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -149,6 +149,8 @@ class Store:
                 found.append(row)  # noqa: PERF402 - what was read before the damage stays
         except sqlite3.DatabaseError as error:
             self._damaged(tally, table, error)
+        if len(found) == _MAX_ROWS:
+            tally.warn(f"{self.path.name}: more than {_MAX_ROWS:,} rows of {table} are not read")
         return found
 
     def _damaged(self, tally: Tally, table: str, error: sqlite3.DatabaseError) -> None:

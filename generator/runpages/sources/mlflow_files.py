@@ -88,7 +88,7 @@ class MlflowFiles(FileSource):
         tally = Tally()
         meta = mapping_of(run / META, META, tally)
         experiment = experiment_of(run, tally)
-        if meta.get("lifecycle_stage") == "deleted" or _TRASH in run.parts:
+        if meta.get("lifecycle_stage") == "deleted" or run.parents[1].name == _TRASH:
             self.skipped.append((str(run), "the run or its experiment is deleted"))
             return None
         status = meta.get("status")
