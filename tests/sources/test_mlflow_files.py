@@ -439,6 +439,11 @@ def test_values_of_absurd_size_or_no_text(folder: Path) -> None:
     )
 
 
+def test_line_ends_are_part_of_a_value(folder: Path) -> None:
+    (folder / "params" / "text").write_bytes(b"a\r\nb\n")
+    assert read(folder).config["text"] == "a\r\nb\n"
+
+
 def test_an_input_that_points_out_of_the_store_is_not_followed(folder: Path) -> None:
     (folder / "inputs" / "x").mkdir(parents=True)
     (folder / "inputs" / "x" / "meta.yaml").write_text(
@@ -569,6 +574,16 @@ def test_a_transaction_that_was_cut_off_is_not_read(store: Path) -> None:
     assert listing(store.parent) == before
     assert run.config == {"lr": "0.1"}
     assert run.series["loss"].value[:3].tolist() == [0.0, 1 / 3, 2 / 3]
+
+
+def test_a_writer_at_work_is_no_obstacle(store: Path) -> None:
+    writer = sqlite3.connect(store)
+    writer.execute("UPDATE params SET value = 'new'")
+    assert store.with_name("mlflow.db-journal").stat().st_size > 0
+    assert read(store).config == {"lr": "0.1"}
+    writer.commit()
+    writer.close()
+    assert read(store).config == {"lr": "new"}
 
 
 def test_a_locked_store_is_a_sentence(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
