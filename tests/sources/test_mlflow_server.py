@@ -157,7 +157,8 @@ def test_media_are_loaded_when_asked_for(served: Served) -> None:
     run = source.read(ref_of(source, served.rich))
     (image,) = (sample for sample in run.samples if sample.name == "dogs/a")
     assert image.media is not None
-    assert image.media.bytes().startswith(b"\x89PNG")
+    assert image.media.load is not None
+    assert image.media.load().startswith(b"\x89PNG")
 
 
 def test_what_is_deleted_is_skipped_and_said(served: Served) -> None:
