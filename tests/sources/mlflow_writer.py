@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import shutil
@@ -37,6 +38,7 @@ def client_at(uri: str) -> Any:
 def _template() -> Path:
     """An empty store: making its tables takes MLflow several seconds."""
     folder = Path(tempfile.mkdtemp(prefix="runpages-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client_at(f"sqlite:///{folder}/empty.db").search_experiments()

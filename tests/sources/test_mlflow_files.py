@@ -176,7 +176,8 @@ def test_stored_files_are_samples(rich: Path) -> None:
     image = samples["dogs/a"]
     assert (image.kind, image.step, image.time) == ("image", 3, (BEGIN + 3000) / 1000)
     assert image.media is not None
-    assert image.media.bytes().startswith(b"\x89PNG")
+    assert image.media.load is not None
+    assert image.media.load().startswith(b"\x89PNG")
     assert samples["plain.png"].step is None
     sound = samples["audio/tone.wav"]
     assert sound.media is not None
@@ -439,6 +440,11 @@ def test_values_of_absurd_size_or_no_text(folder: Path) -> None:
     )
 
 
+def test_line_ends_are_part_of_a_value(folder: Path) -> None:
+    (folder / "params" / "text").write_bytes(b"a\r\nb\n")
+    assert read(folder).config["text"] == "a\r\nb\n"
+
+
 def test_an_input_that_points_out_of_the_store_is_not_followed(folder: Path) -> None:
     (folder / "inputs" / "x").mkdir(parents=True)
     (folder / "inputs" / "x" / "meta.yaml").write_text(
@@ -477,7 +483,9 @@ def test_any_folder_above_a_run_finds_it(folder: Path, depth: int) -> None:
 
 def test_anothers_meta_yaml_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "meta.yaml").write_text("package:\n  name: x\nsource:\n  git: y\n")
-    assert sniff(tmp_path).skipped == (("meta.yaml", "no source reads this file"),)
+    ((path, why),) = sniff(tmp_path).skipped
+    assert path == "meta.yaml"
+    assert why.startswith("no source reads")
 
 
 # --- the SQLite store -------------------------------------------------------------------------
@@ -571,6 +579,16 @@ def test_a_transaction_that_was_cut_off_is_not_read(store: Path) -> None:
     assert run.series["loss"].value[:3].tolist() == [0.0, 1 / 3, 2 / 3]
 
 
+def test_a_writer_at_work_is_no_obstacle(store: Path) -> None:
+    writer = sqlite3.connect(store)
+    writer.execute("UPDATE params SET value = 'new'")
+    assert store.with_name("mlflow.db-journal").stat().st_size > 0
+    assert read(store).config == {"lr": "0.1"}
+    writer.commit()
+    writer.close()
+    assert read(store).config == {"lr": "new"}
+
+
 def test_a_locked_store_is_a_sentence(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runpages.sources._mlflow_sqlite._LOCK_SECONDS", 0.05)
     source = MlflowFiles(str(store))
@@ -637,7 +655,7 @@ def test_a_store_by_any_name_and_others_files(store: Path) -> None:
     other.close()
     found = sniff(store.parent)
     assert [ref.project for ref in found.runs] == ["lm"]
-    assert found.skipped == (("cache.db", "no source reads this file"),)
+    assert [path for path, _ in found.skipped] == ["cache.db"]
 
 
 def test_an_empty_store_says_so(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ def test_media_are_loaded_when_asked_for(served: Served) -> None:
     run = source.read(ref_of(source, served.rich))
     (image,) = (sample for sample in run.samples if sample.name == "dogs/a")
     assert image.media is not None
-    assert image.media.bytes().startswith(b"\x89PNG")
+    assert image.media.load is not None
+    assert image.media.load().startswith(b"\x89PNG")
 
 
 def test_what_is_deleted_is_skipped_and_said(served: Served) -> None:
@@ -406,6 +407,24 @@ def test_a_poisoned_run_does_not_spoil_the_others(served: Served, disturbed: Any
         source.read(ref_of(source, served.plain))
     assert not isinstance(caught.value, UnreachableError)
     assert source.read(ref_of(source, served.rich)).series["train/loss"].info.points == 10
+
+
+def test_one_metric_that_fails_ends_the_others(served: Served, disturbed: Any) -> None:
+    """Else the run would be waited for until its time is over."""
+    waiting = threading.Event()
+
+    def fault(handler: Any, number: int) -> bool:
+        if "metric_key=val" in handler.path:
+            handler.whole(429, b"", Retry_After="1")
+            waiting.set()
+        elif "metric_key=loss" in handler.path:
+            waiting.wait(30)
+            handler.whole(404, b"")
+        return "get-history" in handler.path
+
+    source = MlflowServer(disturbed(fault).url, run_seconds=3600)
+    with pytest.raises(SourceError, match="answers 404"):
+        source.read(ref_of(source, served.plain))
 
 
 def test_a_run_that_is_gone_is_an_error_of_its_own(served: Served) -> None:

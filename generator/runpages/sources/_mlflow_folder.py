@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,7 +18,14 @@ from ._mlflow_meta import META, mapping_of, text_of
 from ._textfiles import text, whole
 from .spool import Spool
 
-__all__ = ["PARTS", "artifacts_of_folder", "experiment_of", "facts_of_folder", "read_metrics"]
+__all__ = [
+    "PARTS",
+    "artifacts_of_folder",
+    "experiment_of",
+    "facts_of_folder",
+    "read_metrics",
+    "status_of",
+]
 
 PARTS = ("metrics", "params", "tags")
 """Folders that a run folder holds."""
@@ -36,11 +44,16 @@ def experiment_of(run: Path, tally: Tally) -> str:
     return text(found.get("name")) or run.parent.name
 
 
+def status_of(meta: dict[str, object]) -> str:
+    """MLflow's name for the state; a file store keeps its number."""
+    status = meta.get("status")
+    return _STATUS.get(status, "") if isinstance(status, int) else text(status)
+
+
 def facts_of_folder(run: Path, meta: dict[str, object], tally: Tally) -> Facts:
     """Everything but rows and artifacts. `meta` is the run's own meta.yaml."""
-    status = meta.get("status")
     return Facts(
-        status=_STATUS.get(status, "") if isinstance(status, int) else text(status),
+        status=status_of(meta),
         start=seconds_of(meta.get("start_time")),
         end=seconds_of(meta.get("end_time")),
         user=text(meta.get("user_id")),
@@ -143,10 +156,10 @@ def _rows(path: Path, name: str, tally: Tally) -> Iterator[tuple[int, float, flo
         tally.warn(f"{name}: empty, no row was written")
 
 
-def _skip_line(stream: object) -> int:
+def _skip_line(stream: BinaryIO) -> int:
     """Bytes up to the end of the line."""
     size = 0
-    while part := stream.readline(_LINE_BYTES):  # type: ignore[attr-defined]
+    while part := stream.readline(_LINE_BYTES):
         size += len(part)
         if part.endswith(b"\n"):
             break
@@ -174,7 +187,8 @@ def _datasets(run: Path, tally: Tally) -> Iterator[Dataset]:
         source = text(found.get("source_id"))
         if found.get("source_type") != "DATASET" or not RUN_ID.fullmatch(source):
             continue
-        data = mapping_of(run.parent / "datasets" / source / META, f"datasets/{source}", tally)
+        kept = run.parent / "datasets" / source
+        data = {} if kept.is_symlink() else mapping_of(kept / META, f"datasets/{source}", tally)
         tags = found.get("tags")
         split = tags.get("mlflow.data.context") if isinstance(tags, dict) else ""
         if data:
@@ -192,7 +206,8 @@ def _models(run: Path, tally: Tally) -> Iterator[LoggedModel]:
         folder = run.parent / "models" / model_id
         meta = mapping_of(folder / META, f"models/{model_id}", tally)
         spool = Spool()
-        read_metrics(folder, spool, Tally())
+        if not folder.is_symlink():
+            read_metrics(folder, spool, Tally())
         linked = spool.finish()
         recorded = [(name, linked[name].recorded) for name in linked]
         yield LoggedModel(

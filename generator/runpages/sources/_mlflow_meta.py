@@ -44,7 +44,7 @@ def mapping_of(path: Path, name: str, tally: Tally, *, only_with: str = "") -> d
     A file in which `only_with` does not occur is not parsed: most of a registry is of other runs.
     """
     try:
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             return {}
         size = path.stat().st_size
         if size > _META_BYTES:
@@ -70,7 +70,7 @@ def text_of(path: Path, name: str, tally: Tally) -> str | None:
         if size > _TEXT_BYTES:
             tally.damage(name, f"{size:,} bytes are too many for one value", size=size)
             return None
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # `\r` is part of a value
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else "") or "is no UTF-8 text"
         tally.damage(name, f"cannot be read ({reason})")

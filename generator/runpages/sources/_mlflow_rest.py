@@ -157,11 +157,11 @@ class Client:
         **values: Any,
     ) -> _Answer:
         """Ask until there is a whole answer, of at most `limit` bytes, that is `understood`."""
-        deadline = self.deadline or time.monotonic() + self.seconds
+        own = time.monotonic() + self.seconds
         problem: SourceError | None = None
         tries = 0
         while True:
-            left = deadline - time.monotonic()
+            left = (own if self.deadline is None else self.deadline) - time.monotonic()
             if left <= 0:
                 raise self._late(problem)
             answer, problem, wait = self._once(
@@ -169,9 +169,11 @@ class Client:
             )
             if answer is not None:
                 return answer
-            if wait is None:  # a server that names the time to wait is working: that is no failure
+            if wait is None:
                 wait = min(_FIRST_WAIT_SECONDS * 2**tries, _LONGEST_WAIT_SECONDS)
                 tries += 1
+            else:  # a server that names the time to wait is working: that is no failure
+                wait = max(wait, _FIRST_WAIT_SECONDS)
             if tries >= _TRIES:
                 raise problem
             if wait >= left:
@@ -203,7 +205,7 @@ class Client:
         except _CUT as error:
             return None, UnreachableError(self.base, f"does not answer ({_reason(error)})"), None
         if response.status_code == 200:
-            foreign = UnreachableError(self.base, "does not answer as MLflow does")
+            foreign = Refused(self.base, "does not answer as MLflow does")
             return understood(data), foreign, None
         problem = self._refusal(response, data)
         if response.status_code not in _PASSING:

@@ -26,12 +26,13 @@ HEADER = b"SQLite format 3\x00"
 _OWN_NAMES = frozenset({"mlflow.db", "mlruns.db"})
 _TABLES = frozenset({"runs", "metrics", "params", "tags", "experiments"})
 _METRIC = ("key", "step", "timestamp", "value", "is_nan")
-_DEFAULTS = {"step": "0", "is_nan": "0"}
-"""What MLflow's own migrations write for columns that an older version did not have."""
+_DEFAULTS = {"step": "0", "is_nan": "0", "rowid": "rowid"}
+"""What MLflow's migrations write for columns that an older version did not have."""
 _BATCH = 20_000
 _LOCK_SECONDS = 10.0
-_MAX_ROWS = 100_000
-"""Of parameters, tags, data sets, models or versions of one run."""
+_COPIES = 3
+_MAX_ROWS = 1_000_000
+"""Of a table other than the metrics': runs, parameters, tags..."""
 _MAX_VALUE_BYTES = 16_000_000
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -78,15 +79,42 @@ def opened(path: Path) -> Iterator[Store]:
 def _address(path: Path, private: Path) -> str:
     with path.open("rb") as stream:
         uses_log = stream.read(20)[18:20] == b"\x02\x02"
-    left = [path.with_name(f"{path.name}{end}") for end in ("-wal", "-journal")]
-    left = [other for other in left if other.is_file() and other.stat().st_size]
-    if left:
-        copy = private / "store.db"
-        for other in (path, *left):
-            shutil.copyfile(other, copy.with_name(copy.name + other.name[len(path.name) :]))
-        return copy.absolute().as_uri()
+    if _left_behind(path, "-wal"):
+        return _copied(path, private, "-wal")
     # a log that is not there would be made anew, unless SQLite may take the file as it is
-    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if uses_log else ''}"
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if uses_log else ''}"
+    if _left_behind(path, "-journal") and not _readable(uri):
+        return _copied(path, private, "-journal")
+    return uri
+
+
+def _left_behind(path: Path, end: str) -> bool:
+    beside = path.with_name(path.name + end)
+    return beside.is_file() and beside.stat().st_size > 0
+
+
+def _readable(uri: str) -> bool:
+    """Whether the journal is that of a writer at work, and not of one that died."""
+    connection = _connected(uri)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF in _BUSY
+    finally:
+        connection.close()
+    return True
+
+
+def _copied(path: Path, private: Path, end: str) -> str:
+    """Address of a copy; taken again if a writer changed the files meanwhile."""
+    copy, beside = private / "store.db", path.with_name(path.name + end)
+    for _ in range(_COPIES):
+        before = [(p.stat().st_size, p.stat().st_mtime_ns) for p in (path, beside)]
+        shutil.copyfile(path, copy)
+        shutil.copyfile(beside, private / f"store.db{end}")
+        if before == [(p.stat().st_size, p.stat().st_mtime_ns) for p in (path, beside)]:
+            break
+    return copy.absolute().as_uri()
 
 
 def _connected(uri: str) -> sqlite3.Connection:
@@ -149,6 +177,8 @@ class Store:
                 found.append(row)  # noqa: PERF402 - what was read before the damage stays
         except sqlite3.DatabaseError as error:
             self._damaged(tally, table, error)
+        if len(found) == _MAX_ROWS:
+            tally.warn(f"{self.path.name}: more than {_MAX_ROWS:,} rows of {table} are not read")
         return found
 
     def _damaged(self, tally: Tally, table: str, error: sqlite3.DatabaseError) -> None:
@@ -187,24 +217,24 @@ class Store:
 
     def _salvage(self, run_id: str, reading: _Rows) -> None:
         """Rows before and after what is damaged; no index is trusted."""
-        last, after = None, []
+        last: object = None
         for order in ("ASC", "DESC"):
+            batch: list[_Row] = []
             try:
                 rest = f"NOT INDEXED WHERE run_uuid = ? ORDER BY rowid {order}"
-                query = self.select("metrics", ("rowid", *_METRIC), rest)
-                query = query.replace("NULL", "rowid", 1)  # no table lists it as a column
-                for row in self._connection.execute(query, (run_id,)):
-                    if order == "ASC":
-                        last = row[0]
-                        reading.take([row[1:]])
-                    elif last is not None and row[0] <= last:
+                query = self.select("metrics", (*_METRIC, "rowid"), rest)
+                for *row, rowid in self._connection.execute(query, (run_id,)):
+                    if order == "DESC" and rowid == last:
                         break
-                    else:
-                        after.append(row[1:])
+                    batch.append(tuple(row))
+                    last = rowid if order == "ASC" else last
+                    if len(batch) == _BATCH:
+                        reading.take(batch)
+                        batch = []
             except sqlite3.DatabaseError:
-                continue
-        if after:
-            reading.take(after[::-1])
+                pass
+            if batch:
+                reading.take(batch)
 
 
 class _Rows:

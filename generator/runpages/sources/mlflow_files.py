@@ -18,6 +18,7 @@ from ._mlflow_folder import (
     experiment_of,
     facts_of_folder,
     read_metrics,
+    status_of,
 )
 from ._mlflow_meta import META, kind_of, mapping_of
 from ._mlflow_sqlite import Store, holds_runs, opened
@@ -52,6 +53,8 @@ class MlflowFiles(FileSource):
             kind = kind_of(folder.path / META)
             if kind:
                 return Claim(companions=(META,), whole_tree=kind == "experiment")
+        if _is_run(folder.path.parent):
+            return Claim()  # values, one a file: none of them is a store
         stores = [
             name
             for name in folder.files
@@ -88,18 +91,15 @@ class MlflowFiles(FileSource):
         tally = Tally()
         meta = mapping_of(run / META, META, tally)
         experiment = experiment_of(run, tally)
-        if meta.get("lifecycle_stage") == "deleted" or _TRASH in run.parts:
+        if meta.get("lifecycle_stage") == "deleted" or run.parents[1].name == _TRASH:
             self.skipped.append((str(run), "the run or its experiment is deleted"))
             return None
-        status = meta.get("status")
         return RunRef(
             source=self.name,
             project=experiment,
             run_id=_id_of(run, meta),
             name=text(meta.get("run_name")) or text(meta.get("name")) or run.name,
-            state={3: "finished", 4: "failed", 5: "killed"}.get(status, "")
-            if isinstance(status, int)
-            else "",
+            state=STATUS.get(status_of(meta), ""),
             location=str(run),
             kind=self.kind,
             parts=(str(run),),

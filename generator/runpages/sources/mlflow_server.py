@@ -48,13 +48,15 @@ class MlflowServer(ServerSource):
     def discover(self) -> Iterator[RunRef]:
         client = Client(self.location, self.run_seconds)
         try:
-            yield from sorted(self._found(client), key=lambda ref: (ref.run_id, ref.project))
+            with client.session:
+                found = sorted(self._found(client), key=lambda ref: (ref.run_id, ref.project))
         except UnreachableError:
             raise
         except SourceError as error:
             if isinstance(error, Refused) and error.status == 400:
                 raise UsageError(f"{self.kind}: {error}; see `filter` and `project`") from error
             raise UnreachableError(error.path, error.problem, remedy=error.remedy) from error
+        yield from found
 
     def _found(self, client: Client) -> Iterator[RunRef]:
         names = self._experiments(client)
@@ -151,9 +153,9 @@ def _read_metrics(client: Client, run_id: str, names: Iterable[str], tally: Tall
         return found
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        asked = [pool.submit(read, name) for name in sorted(names)]
+        reads = [pool.submit(read, name) for name in sorted(names)]
         try:
-            for future in asked:
+            for future in reads:
                 infinite += future.result()
         except SourceError:
             client.stop()
