@@ -110,29 +110,31 @@ class _Reading:
         self.rows = RunReading()
         self.summary: dict[str, object] = {}
         self.sessions: list[EventFile] = []
-        """Files of `add_hparams` in folders of their own."""
+        """Files that `add_hparams` wrote beside the run's own or in folders below it."""
         self.seen: tuple[int, ...] = ()
 
     def files(self) -> None:
         """Read them all, the files of each folder oldest first."""
-        seats: list[tuple[Path, Seat]] = []
-        for part in self.ref.parts:
-            path = Path(part)
-            seats.append((path, seat_of(PurePosixPath(self.source.relative(path)).parent)))
-        # whatever lies deeper than the run's own folders is a session of its
-        run = min((seat.run for _, seat in seats), key=lambda folder: len(folder.parts))
-        own = [(path, seat) for path, seat in seats if seat.run == run]
-        self.seen = tuple(sorted({seat.rank for _, seat in own if seat.rank is not None}))
-        ordered = sorted(own, key=lambda f: (f[1].rank or 0, f[1].prefix, look(f[0]).began, f[0]))
-        for path, seat in ordered:
-            rank = seat.rank if len(self.seen) > 1 else None
-            self.rows.read(path, Stream(rank, seat.prefix))
-        for path, seat in seats:
-            if seat.run != run:
+        heads = {Path(part): look(Path(part)) for part in self.ref.parts}
+        own = [path for path, head in heads.items() if not head.session] or list(heads)
+        seats = {path: self._seat(path) for path in own}
+        self.seen = tuple(sorted({s.rank for s in seats.values() if s.rank is not None}))
+
+        def age(path: Path) -> tuple[int, str, float, Path]:
+            return seats[path].rank or 0, seats[path].prefix, heads[path].began, path
+
+        for path in sorted(own, key=age):
+            rank = seats[path].rank if len(self.seen) > 1 else None
+            self.rows.read(path, Stream(rank, seats[path].prefix))
+        for path in heads:
+            if path not in seats:
                 self._session(path)
 
+    def _seat(self, path: Path) -> Seat:
+        return seat_of(PurePosixPath(self.source.relative(path)).parent)
+
     def _session(self, path: Path) -> None:
-        """A folder that `add_hparams` wrote: its metrics have one value each, the result."""
+        """A file that `add_hparams` wrote: its metrics have one value each, the result."""
         file = EventFile(path, Stream(), 0, size=path.stat().st_size)
         for window in windows(path, file.damage):
             for start, end in zip(window.start.tolist(), window.end.tolist(), strict=True):
