@@ -368,6 +368,15 @@ def test_a_success_that_was_told_before_the_training_is_no_end(tmp_path: Path) -
     assert run.state == "finished"  # now it is the last thing that was logged
 
 
+def test_a_run_that_died_right_after_its_settings_is_not_finished(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path / "run")) as writer:
+        writer.add_text("args", "{}", 0)
+        writer.add_hparams(HPARAMS, {})
+    run = read(tmp_path)
+    assert run.config == STORED | {"args": {}}
+    assert run.state == "running"
+
+
 def later(path: Path, seconds: float) -> None:
     """The same records, each of its events that much later."""
     from sources.test_tf_frames import framed, plain

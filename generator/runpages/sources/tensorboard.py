@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from os.path import commonpath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,9 +59,10 @@ class TensorBoard(FileSource):
             self.skipped.append((str(self.root / found.path), why))
         for group in sorted(groups, key=lambda g: g.run_id.as_posix()):
             run_id = group.run_id.as_posix()
+            paths = sorted(self.root / found.path for found in group.files)
             location = self.root / group.run_id
-            if not location.is_dir():
-                location = location.parent
+            if not all(location in path.parents for path in paths):
+                location = Path(commonpath([path.parent for path in paths]))
             yield RunRef(
                 source=self.name,
                 project="",
@@ -69,7 +71,7 @@ class TensorBoard(FileSource):
                 state="",
                 location=str(location),
                 kind=self.kind,
-                parts=tuple(sorted(str(self.root / found.path) for found in group.files)),
+                parts=tuple(str(path) for path in paths),
             )
 
     def read(self, ref: RunRef) -> Run:
