@@ -123,3 +123,26 @@ def test_a_folder_with_its_own_events_and_ranks_below_is_two_runs(tmp_path: Path
     assert runs["run"].series["loss"].value.tolist() == [5.0]
     assert runs["run/worker_0"].provenance.ranks_seen == (0, 1)
     assert len({run.ref.slug for run in runs.values()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("ranks", "runs"),
+    [
+        ((8, 16, 32), ["lora_rank_16", "lora_rank_32", "lora_rank_8"]),
+        ((8,), ["lora_rank_8"]),
+        ((1, 2), ["lora_rank_1", "lora_rank_2"]),
+        ((1, 2, 3), ["lora"]),
+        ((0, 8), ["lora"]),
+    ],
+)
+def test_a_search_over_settings_is_no_set_of_ranks(
+    tmp_path: Path, ranks: tuple[int, ...], runs: list[str]
+) -> None:
+    for rank in ranks:
+        write(tmp_path / f"lora_rank_{rank}" / "train", {1: 1.0})
+        write(tmp_path / f"lora_rank_{rank}" / "val", {1: 1.0})
+    found = read_all(TensorBoard(str(tmp_path)))
+    assert [run.ref.run_id for run in found] == runs
+    for run in found:
+        assert run.provenance.ranks_seen == (ranks if runs == ["lora"] else ())
+        assert {"train/loss", "val/loss"} <= set(run.series)

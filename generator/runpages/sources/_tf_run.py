@@ -26,6 +26,7 @@ from .spool import Spool
 __all__ = ["Attempts", "EventFile", "Finished", "Message", "RunReading", "Stream"]
 
 _BATCH_ROWS = 1 << 19
+_TAG_ROWS = 16
 _SEPARATOR = "\x1f"
 _CONFIG_TEXTS = frozenset({"args", "model_config"})
 """What Hugging Face's trainer logs as text at its start: JSON objects."""
@@ -112,7 +113,8 @@ class RunReading:
             self.unread[GRAPHS] += found.graphs
             waiting.append(found)
             rows += len(found.tag)
-            if rows >= _BATCH_ROWS:
+            # many tags make small blocks, and each block costs memory
+            if rows >= max(_BATCH_ROWS, _TAG_ROWS * len(self.book.tags.known)):
                 self._keep(file, waiting)
                 waiting, rows = [], 0
         self._keep(file, waiting)

@@ -40,7 +40,7 @@ _BUILT_IN = {
     ),
     "tensorboard": Row(
         target="runpages.sources.tensorboard:TensorBoard",
-        reads="TensorBoard event files: scalars in both encodings, text",
+        reads="TensorBoard event files: scalars, text, images, sounds, histograms, settings",
     ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",

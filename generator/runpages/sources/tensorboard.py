@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os.path import commonpath
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +19,7 @@ from ._tf_frames import windows
 from ._tf_head import Head, look
 from ._tf_hparams import Session, seed_of, session_of
 from ._tf_run import EventFile, Finished, Message, RunReading, Stream
-from ._tf_seats import Found, Seat, grouped, seat_of
+from ._tf_seats import Found, grouped, seats_of
 from ._tf_values import Settings, decoded
 from ._tfevents import Damage
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
@@ -87,13 +88,13 @@ class TensorBoard(FileSource):
 
 
 def _is_profile(folder: Path) -> bool:
-    parts = folder.parts
-    return any(pair == _PROFILER for pair in zip(parts, parts[1:], strict=False))
+    """`plugins/profile`, or a folder of one session in it."""
+    return _PROFILER in {folder.parts[-2:], folder.parts[-3:-1]}
 
 
 def _head(path: Path) -> Head:
     """The begin of a file, or why nothing can be read of it."""
-    if _is_profile(path.parent):
+    if _is_profile(path.parent) and not _NAME.search(path.name):
         return Head(reason="is a profile of the program; profiles are not read")
     try:
         if not path.is_file():
@@ -119,7 +120,9 @@ class _Reading:
         """Read them all, the files of each folder oldest first."""
         heads = {Path(part): look(Path(part)) for part in self.ref.parts}
         own = [path for path, head in heads.items() if not head.session] or list(heads)
-        seats = {path: self._seat(path) for path in own}
+        folders = {path: PurePosixPath(self.source.relative(path.parent)) for path in own}
+        known = seats_of(folders.values())
+        seats = {path: known[folder] for path, folder in folders.items()}
         self.seen = tuple(sorted({s.rank for s in seats.values() if s.rank is not None}))
 
         def age(path: Path) -> tuple[int, str, float, Path]:
@@ -131,9 +134,6 @@ class _Reading:
         for path in heads:
             if path not in seats:
                 self._session(path)
-
-    def _seat(self, path: Path) -> Seat:
-        return seat_of(PurePosixPath(self.source.relative(path)).parent)
 
     def _session(self, path: Path) -> None:
         """A file that `add_hparams` wrote: its metrics have one value each, the result."""
@@ -166,14 +166,18 @@ class _Reading:
         first, last = min(starts, default=math.inf), max(ends, default=-math.inf)
         state = session.end_state(first, last, results=bool(self.summary))
         end = max(ends, default=None)
+        settled = state or settled_state(end, self.source.settle_minutes)
         return Run(
             ref=ref,
             name=ref.name,
-            state=state or settled_state(end, self.source.settle_minutes),
+            state=settled,
             incomplete=self._incomplete(files),
             start=min(starts, default=None),
             end=end,
-            attempts=finished.attempts,
+            attempts=(
+                *finished.attempts[:-1],
+                *(replace(attempt, state=settled) for attempt in finished.attempts[-1:]),
+            ),
             series=finished.series,
             config=config,
             summary=self.summary,
