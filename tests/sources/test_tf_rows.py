@@ -96,7 +96,9 @@ def tensors(draw: st.DrawFn) -> tensor_pb2.TensorProto:
     if shape is not None:
         dims = [tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in shape]
         out.tensor_shape.CopyFrom(tensor_shape_pb2.TensorShapeProto(dim=dims))
-    kind = draw(st.sampled_from(["float", "double", "content", "wide", "int", "half", "text", "no"]))
+    kind = draw(
+        st.sampled_from(["float", "double", "content", "wide", "int", "half", "text", "no"])
+    )
     if kind == "float":
         out.dtype = 1
         out.float_val.extend([number] * draw(st.sampled_from([1, 1, 1, 2])))

@@ -62,10 +62,15 @@ class FileLives:
     session_first: bool = False
     """Whether a session begins before the first row."""
 
-    def place(self, tag: Ints, step: Ints, time: Floats, sessions: Sequence[int] = ()) -> Ints:
-        """The life of each row, from 0. `sessions`: the rows before which a session begins."""
+    def place(
+        self, tag: Ints, step: Ints, time: Floats, sessions: Sequence[int] = ()
+    ) -> tuple[Ints, Ints]:
+        """The life of each row, from 0, and the order of the rows tag by tag.
+
+        `sessions`: the rows before which a session begins.
+        """
         if not len(tag):
-            return np.empty(0, dtype=np.int64)
+            return tag, tag
         order = np.argsort(tag.astype(np.int16) if tag.max() < 1 << 15 else tag, kind="stable")
         own = tag[order]
         heads = np.flatnonzero(np.append(True, own[1:] != own[:-1]))
@@ -89,7 +94,7 @@ class FileLives:
         life = np.full(len(tag), len(self.spans) - 1 - len(cuts), dtype=np.int64)
         if cuts:
             life += np.searchsorted(np.array(cuts), np.arange(len(tag)), side="right")
-        return life
+        return life, order
 
     def _cuts(
         self, order: Ints, heads: Ints, tag: Ints, step: Ints, sessions: Sequence[int]
@@ -173,7 +178,7 @@ def numbered(files: Sequence[tuple[Sequence[Place], frozenset[int]]]) -> list[li
         step = np.array([p.step for p in places], dtype=np.int64)
         time = np.array([p.time for p in places], dtype=np.float64)
         lives.append(FileLives())
-        rows.append(lives[-1].place(tag, step, time, sorted(sessions)))
+        rows.append(lives[-1].place(tag, step, time, sorted(sessions))[0])
     attempts = joined(lives)
     return [[own[life] for life in row] for own, row in zip(attempts, rows, strict=True)]
 

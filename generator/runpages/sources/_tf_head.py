@@ -58,11 +58,12 @@ class _Seen:
     began: float = math.inf
     values: int = 0
     tags: set[str] = field(default_factory=set)
+    step: int | None = None
     started: bool = False
     ended: bool = False
     settings: bool = False
     plain: bool = True
-    """Whether all values are numbers, each of another tag."""
+    """Whether all values are numbers of one step, each of another tag."""
 
     @property
     def enough(self) -> bool:
@@ -79,8 +80,10 @@ class _Seen:
                 self._setting(content.content)
             elif not isinstance(content, Unread) or not (content.apart or content.what == GRAPHS):
                 self.values += 1
-                self.plain = self.plain and isinstance(content, float) and tag not in self.tags
+                alike = tag not in self.tags and self.step in {None, event.step}
+                self.plain = self.plain and alike and isinstance(content, float)
                 self.tags.add(tag)
+                self.step = event.step
 
     def _setting(self, content: bytes) -> None:
         self.settings = True

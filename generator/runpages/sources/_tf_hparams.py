@@ -18,6 +18,7 @@ _STATUS = {1: "finished", 2: "failed"}
 """success, failure; 0 and 3 stand for unknown and running."""
 _MAX_DEPTH = 32
 _TOGETHER_SECONDS = 1.0
+"""What is written in one go takes less than this."""
 _LATE_SECONDS = 1.0
 
 
@@ -42,11 +43,11 @@ class Session:
 
         PyTorch, tensorboardX and Lightning write settings and `success` in one go, often before
         the training begins. So it only counts when nothing was logged later, and if it was told
-        together with the settings only when something was logged before, or results with it.
+        together with the settings only when something was logged well before, or results with it.
         `first`, `last`: times of the run's own rows.
         """
         together = not self.ended - self.started > _TOGETHER_SECONDS
-        before = first <= self.started
+        before = self.started - first > _TOGETHER_SECONDS
         later = last > self.ended + _LATE_SECONDS
         if later or (together and not before and not results):
             return ""

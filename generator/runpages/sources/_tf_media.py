@@ -99,15 +99,17 @@ class Samples:
         self, attempt_of: Callable[[int, float], int]
     ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
         """The samples in the order of the files, media last, and what was left out."""
-        told = [
-            f"{name}: every {row.stride}th of its {row.count:,} {kind} samples is looked at"
-            for (kind, name), row in self._rows.items()
-            if row.stride > 1
-        ]
+        told: list[str] = []
         texts: list[Sample] = []
         gallery = Gallery()
         size = excess = 0
-        chosen = [draft for row in self._rows.values() for draft in row.chosen()]
+        chosen: list[_Draft] = []
+        for (kind, name), row in self._rows.items():
+            own = row.chosen()
+            chosen += own
+            if len(own) < row.count:
+                of = f"{len(own)} of its {row.count:,} {kind} samples"
+                told.append(f"{name}: {of} are kept, evenly spaced and the last")
         for draft in sorted(chosen, key=lambda draft: draft.order):
             life, step, time = draft.moment
             sample = replace(

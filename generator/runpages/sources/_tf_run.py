@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runpages.model import Attempt, Sample, SeriesInfo, SeriesSet, rank_key
 
@@ -27,6 +26,7 @@ from .spool import Spool
 __all__ = ["Attempts", "EventFile", "Finished", "Message", "RunReading", "Stream"]
 
 _BATCH_ROWS = 1 << 19
+_TAG_ROWS = 16
 _SEPARATOR = "\x1f"
 _CONFIG_TEXTS = frozenset({"args", "model_config"})
 """What Hugging Face's trainer logs as text at its start: JSON objects."""
@@ -113,7 +113,8 @@ class RunReading:
             self.unread[GRAPHS] += found.graphs
             waiting.append(found)
             rows += len(found.tag)
-            if rows >= _BATCH_ROWS:
+            # many tags make small blocks, and each block costs memory
+            if rows >= max(_BATCH_ROWS, _TAG_ROWS * len(self.book.tags.known)):
                 self._keep(file, waiting)
                 waiting, rows = [], 0
         self._keep(file, waiting)
@@ -133,38 +134,22 @@ class RunReading:
         sessions += [start + row for start, rows in placed for row in rows.sessions]
         file.session = len(tag) in sessions
         own = [row for row in sessions if row < len(tag)]
-        life = file.first_life + file.lives.place(tag, step, time, own)
-        if scalar.all():
-            self._spooled(file.stream, tag, step, time, value, life)
-        else:
-            plain = (column[scalar] for column in (tag, step, time, value, life))
-            self._spooled(file.stream, *plain)
+        life, order = file.lives.place(tag, step, time, own)
+        life = life + file.first_life
+        order = order if scalar.all() else order[scalar[order]]
+        tags, lives = tag[order], life[order]
+        heads = np.flatnonzero(np.append(True, (tags[1:] != tags[:-1]) | (lives[1:] != lives[:-1])))
+        blocks = np.split(order, heads[1:])
+        # names in the order in which the file has them
+        for block in sorted(blocks, key=lambda block: block[:1].tolist()):
+            if len(block):
+                key = _key(file.stream, self.book.name(int(tag[block[0]])))
+                attempt = int(life[block[0]])
+                self._spool.extend(key, step[block], time[block], value[block], attempt=attempt)
         for start, rows in placed:
             for other in rows.others:
                 at = int(life[start + other.row]) if other.row >= 0 else file.first_life
                 self._other(file, other, at)
-
-    def _spooled(
-        self,
-        stream: Stream,
-        tag: NDArray[np.int64],
-        step: NDArray[np.int64],
-        time: NDArray[np.float64],
-        value: NDArray[np.float64],
-        life: NDArray[np.int64],
-    ) -> None:
-        if not len(tag):
-            return
-        order = np.argsort(tag.astype(np.int16) if tag.max() < 1 << 15 else tag, kind="stable")
-        tags, lives = tag[order], life[order]
-        heads = np.flatnonzero(np.append(True, (tags[1:] != tags[:-1]) | (lives[1:] != lives[:-1])))
-        ends = np.append(heads[1:], len(order))
-        # names in the order in which the file has them
-        for number in np.argsort(order[heads], kind="stable").tolist():
-            low = heads[number]
-            rows = order[low : ends[number]]
-            key = _key(stream, self.book.name(int(tags[low])))
-            self._spool.extend(key, step[rows], time[rows], value[rows], attempt=int(lives[low]))
 
     def _other(self, file: EventFile, other: Other, life: int) -> None:
         """Something that is no scalar."""

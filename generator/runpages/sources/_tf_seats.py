@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -12,9 +12,10 @@ from typing import NamedTuple
 from ._ranks import rank_of
 from ._tf_head import Head
 
-__all__ = ["Found", "Group", "Seat", "grouped", "seat_of"]
+__all__ = ["Found", "Group", "Seat", "grouped", "seat_of", "seats_of"]
 
 _PAIRED = frozenset({"train", "training", "val", "valid", "validation", "eval", "test"})
+_FROM_ONE = 3
 _CLOCK = re.compile(r"\d{9,}(\.\d+)?")
 """The name that `add_hparams` gives its folder: the time."""
 
@@ -29,16 +30,42 @@ class Seat(NamedTuple):
     """`train/`, `validation/`... before the names of its series."""
 
 
-def seat_of(folder: PurePosixPath) -> Seat:
+def seat_of(folder: PurePosixPath, *, ranked: bool = True) -> Seat:
     """By name alone: `run/train`, `run/rank_3`, `run/rank_3/train` and `run/train/rank_3`."""
     seat = Seat(folder)
     for _ in range(2):
         folder = seat.run
         if not seat.prefix and folder.name.lower() in _PAIRED:
             seat = seat._replace(run=folder.parent, prefix=f"{folder.name}/")
-        elif seat.rank is None and folder.name and (found := rank_of(folder)) is not None:
+        elif ranked and seat.rank is None and (found := rank_of(folder)) is not None:
             seat = seat._replace(run=PurePosixPath(found[1]), rank=found[0])
     return seat
+
+
+def are_ranks(numbers: Collection[int]) -> bool:
+    """Whether these are the ranks of one run.
+
+    `lora_rank_8` beside `lora_rank_16` is a search over settings, not two processes: ranks begin
+    with 0, or are complete from 1 on (the log of rank 0 is lost, or workers count from 1).
+    """
+    return 0 in numbers or (
+        len(numbers) >= _FROM_ONE and set(numbers) == {*range(1, len(numbers) + 1)}
+    )
+
+
+def seats_of(folders: Iterable[PurePosixPath]) -> dict[PurePosixPath, Seat]:
+    """The seat of each folder; what only looks like ranks is none."""
+    seats = {folder: seat_of(folder) for folder in folders}
+    ranks: dict[PurePosixPath, set[int]] = defaultdict(set)
+    for seat in seats.values():
+        if seat.rank is not None:
+            ranks[seat.run].add(seat.rank)
+    return {
+        folder: seat
+        if seat.rank is None or are_ranks(ranks[seat.run])
+        else seat_of(folder, ranked=False)
+        for folder, seat in seats.items()
+    }
 
 
 class Found(NamedTuple):
@@ -62,14 +89,15 @@ def grouped(files: Sequence[Found]) -> tuple[list[Group], list[Found]]:
     folders: dict[PurePosixPath, list[Found]] = defaultdict(list)
     for found in files:
         folders[found.path.parent].append(found)
-    runs = _by_seat({f: own for f, own in folders.items() if not _is_session(own)})
+    seats = seats_of(folder for folder, own in folders.items() if not _is_session(own))
+    runs = _by_seat({folder: (seats[folder], folders[folder]) for folder in sorted(seats)})
     below: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     for folder, own in folders.items():
         if _is_session(own):
             below[folder.parent].append(folder)
     for parent, sessions in below.items():
-        seat = seat_of(parent)
-        group = runs.get((seat.run, seat.rank is not None))
+        seat = seats.get(parent)
+        group = None if seat is None else runs[seat.run, seat.rank is not None]
         for folder in sessions:
             alike = len(sessions) == 1 or _CLOCK.fullmatch(folder.name) is not None
             if group is None or folder == parent or not (alike and _has_values(group.files)):
@@ -89,12 +117,11 @@ def _has_values(files: Sequence[Found]) -> bool:
 
 
 def _by_seat(
-    folders: Mapping[PurePosixPath, Sequence[Found]],
+    folders: Mapping[PurePosixPath, tuple[Seat, Sequence[Found]]],
 ) -> dict[tuple[PurePosixPath, bool], Group]:
     """One group for all ranks and all of train, validation... of a run."""
     runs: dict[tuple[PurePosixPath, bool], Group] = {}
-    for folder, files in sorted(folders.items()):
-        seat = seat_of(folder)
+    for seat, files in folders.values():
         key = (seat.run, seat.rank is not None)
         runs.setdefault(key, Group(seat.run)).files += files
     for (run, ranked), group in runs.items():

@@ -6,6 +6,8 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from os.path import commonpath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +19,7 @@ from ._tf_frames import windows
 from ._tf_head import Head, look
 from ._tf_hparams import Session, seed_of, session_of
 from ._tf_run import EventFile, Finished, Message, RunReading, Stream
-from ._tf_seats import Found, Seat, grouped, seat_of
+from ._tf_seats import Found, grouped, seats_of
 from ._tf_values import Settings, decoded
 from ._tfevents import Damage
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
@@ -58,9 +60,10 @@ class TensorBoard(FileSource):
             self.skipped.append((str(self.root / found.path), why))
         for group in sorted(groups, key=lambda g: g.run_id.as_posix()):
             run_id = group.run_id.as_posix()
+            paths = sorted(self.root / found.path for found in group.files)
             location = self.root / group.run_id
-            if not location.is_dir():
-                location = location.parent
+            if not all(location in path.parents for path in paths):
+                location = Path(commonpath([path.parent for path in paths]))
             yield RunRef(
                 source=self.name,
                 project="",
@@ -69,7 +72,7 @@ class TensorBoard(FileSource):
                 state="",
                 location=str(location),
                 kind=self.kind,
-                parts=tuple(sorted(str(self.root / found.path) for found in group.files)),
+                parts=tuple(str(path) for path in paths),
             )
 
     def read(self, ref: RunRef) -> Run:
@@ -85,13 +88,13 @@ class TensorBoard(FileSource):
 
 
 def _is_profile(folder: Path) -> bool:
-    parts = folder.parts
-    return any(pair == _PROFILER for pair in zip(parts, parts[1:], strict=False))
+    """`plugins/profile`, or a folder of one session in it."""
+    return _PROFILER in {folder.parts[-2:], folder.parts[-3:-1]}
 
 
 def _head(path: Path) -> Head:
     """The begin of a file, or why nothing can be read of it."""
-    if _is_profile(path.parent):
+    if _is_profile(path.parent) and not _NAME.search(path.name):
         return Head(reason="is a profile of the program; profiles are not read")
     try:
         if not path.is_file():
@@ -110,29 +113,30 @@ class _Reading:
         self.rows = RunReading()
         self.summary: dict[str, object] = {}
         self.sessions: list[EventFile] = []
-        """Files of `add_hparams` in folders of their own."""
+        """Files that `add_hparams` wrote beside the run's own or in folders below it."""
         self.seen: tuple[int, ...] = ()
 
     def files(self) -> None:
         """Read them all, the files of each folder oldest first."""
-        seats: list[tuple[Path, Seat]] = []
-        for part in self.ref.parts:
-            path = Path(part)
-            seats.append((path, seat_of(PurePosixPath(self.source.relative(path)).parent)))
-        # whatever lies deeper than the run's own folders is a session of its
-        run = min((seat.run for _, seat in seats), key=lambda folder: len(folder.parts))
-        own = [(path, seat) for path, seat in seats if seat.run == run]
-        self.seen = tuple(sorted({seat.rank for _, seat in own if seat.rank is not None}))
-        ordered = sorted(own, key=lambda f: (f[1].rank or 0, f[1].prefix, look(f[0]).began, f[0]))
-        for path, seat in ordered:
-            rank = seat.rank if len(self.seen) > 1 else None
-            self.rows.read(path, Stream(rank, seat.prefix))
-        for path, seat in seats:
-            if seat.run != run:
+        heads = {Path(part): look(Path(part)) for part in self.ref.parts}
+        own = [path for path, head in heads.items() if not head.session] or list(heads)
+        folders = {path: PurePosixPath(self.source.relative(path.parent)) for path in own}
+        known = seats_of(folders.values())
+        seats = {path: known[folder] for path, folder in folders.items()}
+        self.seen = tuple(sorted({s.rank for s in seats.values() if s.rank is not None}))
+
+        def age(path: Path) -> tuple[int, str, float, Path]:
+            return seats[path].rank or 0, seats[path].prefix, heads[path].began, path
+
+        for path in sorted(own, key=age):
+            rank = seats[path].rank if len(self.seen) > 1 else None
+            self.rows.read(path, Stream(rank, seats[path].prefix))
+        for path in heads:
+            if path not in seats:
                 self._session(path)
 
     def _session(self, path: Path) -> None:
-        """A folder that `add_hparams` wrote: its metrics have one value each, the result."""
+        """A file that `add_hparams` wrote: its metrics have one value each, the result."""
         file = EventFile(path, Stream(), 0, size=path.stat().st_size)
         for window in windows(path, file.damage):
             for start, end in zip(window.start.tolist(), window.end.tolist(), strict=True):
@@ -162,14 +166,18 @@ class _Reading:
         first, last = min(starts, default=math.inf), max(ends, default=-math.inf)
         state = session.end_state(first, last, results=bool(self.summary))
         end = max(ends, default=None)
+        settled = state or settled_state(end, self.source.settle_minutes)
         return Run(
             ref=ref,
             name=ref.name,
-            state=state or settled_state(end, self.source.settle_minutes),
+            state=settled,
             incomplete=self._incomplete(files),
             start=min(starts, default=None),
             end=end,
-            attempts=finished.attempts,
+            attempts=(
+                *finished.attempts[:-1],
+                *(replace(attempt, state=settled) for attempt in finished.attempts[-1:]),
+            ),
             series=finished.series,
             config=config,
             summary=self.summary,
