@@ -76,7 +76,7 @@ def main() -> None:
         for suffix, path in paths.items():
             kind = "json" if suffix == "jsonl" else suffix
             readers = {f"pyarrow.{kind}": (PYARROW[0], PYARROW[1].format(kind=kind))} | {
-                source: (OURS[0].format(source=source), OURS[1]) for source in ("rundir",)
+                source: (OURS[0].format(source=source), OURS[1]) for source in ("rundir", "tabular")
             }
             spent: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
             for _ in range(options.repeats):

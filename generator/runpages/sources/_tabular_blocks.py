@@ -30,6 +30,7 @@ BLOCK_BYTES = 2 << 20
 _MAX_DEPTH = 16
 _LONGEST = (1 << 31) - 2
 _ZERO = re.compile(rb"-0[\s,}\]]")
+_NOT_FINITE = re.compile(rb"-NaN|Inf(?!inity)|\d{300}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,8 @@ class Cells(NamedTuple):
 
     rows: NDArray[np.int64]
     """Rows that have a value, rising."""
-    values: NDArray[np.float64] | NDArray[np.int64] | None
-    """Their numbers; None for what is no number: texts, lists."""
+    values: NDArray[Any] | None
+    """Their numbers (float64, int64 or truth values); None for what is no number: texts, lists."""
     words: list[str] | None = None
     """Their texts."""
 
@@ -188,6 +189,8 @@ class Table:
         columns = self._columns(found)
         if columns is None or not (self.form.delimiter or _same_numbers(text.data, columns)):
             return None
+        if self.form.foreign:
+            columns.pop("", None)
         return Block(table=self, text=text, rows=found.num_rows, columns=columns)
 
     def _csv_table(self, text: Lines) -> pa.Table | None:
@@ -260,8 +263,6 @@ class Table:
             return None
         columns = {}
         for name, chunked in zip(table.column_names, table.columns, strict=True):
-            if self.form.foreign and not name:
-                continue
             column = chunked.combine_chunks()
             if column.offset:
                 return None
@@ -311,7 +312,7 @@ def _plain_values(column: pa.Array) -> NDArray[Any]:
     pyarrow's own way to numpy imports pandas where that is installed.
     """
     if pa.types.is_boolean(column.type):
-        return _bits(column.buffers()[1], len(column)).astype(np.float64)
+        return _bits(column.buffers()[1], len(column)).astype(np.bool_)
     dtype = np.dtype(str(column.type).replace("double", "float64"))
     return np.frombuffer(column.buffers()[1], dtype, len(column))
 
@@ -332,23 +333,19 @@ def _same_numbers(data: bytes, columns: dict[str, Cells]) -> bool:
     It knows `Inf` and `-NaN`, reads integers beyond the greatest float as infinite, and `-0` in a
     column of floats as -0.0.
     """
-    nans = infinities = 0
     for cells in columns.values():
-        if cells.values is None or cells.values.dtype != np.float64:
-            continue
         values = cells.values
-        if not np.isfinite(values).all():
-            nans += int(np.isnan(values).sum())
-            infinities += int(np.isinf(values).sum())
+        if values is None:
+            if cells.words is None and _NOT_FINITE.search(data):
+                return False  # a list
+            continue
+        if values.dtype != np.float64:
+            continue
+        if not np.isfinite(values).all() and _NOT_FINITE.search(data):
+            return False
         if not values.all() and np.signbit(values[values == 0]).any() and _ZERO.search(data):
             return False
-    if not nans and not infinities:
-        return True
-    return (
-        data.count(b"NaN") == nans
-        and b"-NaN" not in data
-        and data.count(b"Inf") == data.count(b"Infinity") == infinities
-    )
+    return True
 
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:

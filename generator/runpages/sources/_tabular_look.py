@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from runpages.analysis.roles import role_of
 
@@ -45,6 +44,7 @@ _SAMPLE_ROWS = 400
 _LONG_TEXT = 100
 _MOST_EPOCHS = 10_000_000
 _MOST_TEXTS = 3
+_JOINED = str.maketrans(" -", "__")
 _YEARS = (1e9, 4e9)
 """Seconds since 1970 of the years 2001 to 2096: smaller numbers are durations."""
 
@@ -108,114 +108,113 @@ def _judged(path: Path, form: Form, head: bytes, *, least: int) -> Look | None:
     table = Table(Ledger(path.parent), path.name, form)
     lines = Lines(1, head)
     sample = list(islice(table.lines(lines), _SAMPLE_ROWS))
-    rows = [line.row for line in sample]
     told = sum(1 for _ in islice(lines.each(), _SAMPLE_ROWS))
-    if not form.delimiter and (len(rows) < least or len(rows) * 5 < told * 4):
+    if not form.delimiter and (len(sample) < least or len(sample) * 5 < told * 4):
         return None
-    columns = tuple(table.header) or tuple(dict.fromkeys(key for row in rows for key in row))
-    if not rows:
-        known = any(_plain(name) in STEP_NAMES for name in columns)
+    head_rows = _Head.of(table.header, [line.row for line in sample])
+    if not sample:
+        known = not head_rows.plain.keys().isdisjoint(STEP_NAMES)
         return Look(reason="holds a header and no row") if known else None
-    step = _step_column(rows)
-    numeric = _numeric(rows, columns, step)
-    if not numeric or _tells_texts(rows, columns, numeric):
+    step = _step_column(head_rows)
+    clock, unit = _clock(head_rows, step)
+    numeric = _numeric(head_rows) - {step, clock}
+    if not numeric or _tells_texts(head_rows, numeric):
         return None
     if not step:
-        if not any(role_of(name) in _TOLD for name in numeric):
-            return None
-        return Look(reason=_no_step(columns))
-    clock, unit = _clock(rows, columns, step)
+        told_of = any(role_of(name) in _TOLD for name in sorted(numeric)[:_SAMPLE_ROWS])
+        return Look(reason=_no_step(head_rows.names)) if told_of else None
     meaning = Meaning(
         step=step,
         time=clock,
         time_unit=unit,
         by_metric=True,
         most_metrics=MOST_METRICS,
-        epoch=_epoch(rows, columns, step),
+        epoch=_epoch(head_rows, step),
     )
-    if numeric <= {clock}:
-        return None
     reason = _several_runs(sample, meaning)
-    return Look(form=form, columns=columns, meaning=meaning, reason=reason)
+    return Look(form=form, columns=head_rows.names, meaning=meaning, reason=reason)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[ \-]", "_", name.strip().lower())
+class _Head(NamedTuple):
+    """The first rows."""
+
+    rows: list[dict[str, Any]]
+    names: tuple[str, ...]
+    plain: dict[str, str]
+    """Column by its name in lower case, with "_" for spaces and hyphens."""
+
+    @classmethod
+    def of(cls, header: Sequence[str], rows: list[dict[str, Any]]) -> _Head:
+        names = tuple(dict.fromkeys([*header, *(key for row in rows for key in row)]))
+        plain = {name.strip().lower().translate(_JOINED): name for name in reversed(names)}
+        return cls(rows, names, plain)
+
+    def values(self, name: str) -> list[Any]:
+        return [row[name] for row in self.rows if name in row]
 
 
-def _values(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    return [row[name] for row in rows if name in row]
-
-
-def _step_column(rows: Sequence[dict[str, Any]]) -> str:
+def _step_column(head: _Head) -> str:
     """The best column that counts steps and stands in at least half of the rows."""
-    names = dict.fromkeys(key for row in rows for key in row)
     for wanted in STEP_NAMES:
-        for name in names:
-            if _plain(name) == wanted:
-                values = _values(rows, name)
-                good = [found for value in values if (found := whole(value)) is not None]
-                most = _MOST_EPOCHS if wanted == "epoch" else 2**63
-                if len(values) * 2 >= len(rows) and len(good) * 10 >= len(values) * 9:
-                    if all(abs(value) < most for value in good):
-                        return name
+        if wanted not in head.plain:
+            continue
+        values = head.values(head.plain[wanted])
+        good = [found for value in values if (found := whole(value)) is not None]
+        most = _MOST_EPOCHS if wanted == "epoch" else 2**63
+        often = len(values) * 2 >= len(head.rows) and len(good) * 10 >= len(values) * 9
+        if values and often and all(abs(value) < most for value in good):
+            return head.plain[wanted]
     return ""
 
 
-def _numeric(rows: Sequence[dict[str, Any]], columns: Sequence[str], step: str) -> set[str]:
+def _numeric(head: _Head) -> set[str]:
     """Columns with a number that is no count of steps."""
-    return {
+    steps = {name for plain, name in head.plain.items() if plain in STEP_NAMES}
+    found = {
         name
-        for name in columns
-        if name and name != step and _plain(name) not in STEP_NAMES
-        and any(number(value) is not None for value in _values(rows, name))
-    }  # fmt: skip
-
-
-def _tells_texts(
-    rows: Sequence[dict[str, Any]], columns: Sequence[str], numeric: set[str]
-) -> bool:
-    """Whether the rows are samples, events or records of data rather than metrics."""
-    texts = {
-        name: [value for value in values if isinstance(value, str)]
-        for name in columns
-        if name not in numeric
-        and (values := _values(rows, name))
-        and any(number(value) is None for value in values)
+        for row in head.rows
+        for name, value in row.items()
+        if name not in steps and number(value) is not None
     }
-    if len(texts.get("event", ())) * 2 > len(rows):
+    return found - {""}
+
+
+def _tells_texts(head: _Head, numeric: set[str]) -> bool:
+    """Whether the rows are samples, events or records of data rather than metrics."""
+    texts: dict[str, list[str]] = {}
+    for row in head.rows:
+        for name, value in row.items():
+            if isinstance(value, str) and name not in numeric and number(value) is None:
+                texts.setdefault(name, []).append(value)
+    if len(texts.get("event", ())) * 2 > len(head.rows):
         return True
-    if any(found and median(map(len, found)) > _LONG_TEXT for found in texts.values()):
+    if any(median(map(len, found)) > _LONG_TEXT for found in texts.values()):
         return True
     return len(texts) > max(_MOST_TEXTS, len(numeric))
 
 
-def _clock(rows: Sequence[dict[str, Any]], columns: Sequence[str], step: str) -> tuple[str, float]:
+def _clock(head: _Head, step: str) -> tuple[str, float]:
     """(column, seconds in one unit) of the times, or nothing."""
     for wanted in CLOCK_NAMES:
-        for name in columns:
-            values = _values(rows, name) if _plain(name) == wanted and name != step else []
-            if not values:
-                continue
-            numbers = [number(value) for value in values]
-            if None in numbers:
-                if all(isinstance(v, str) and seconds(v) is not None for v in values):
-                    return name, 1.0
-                continue
-            for unit in (1.0, 1e-3):
-                if all(_YEARS[0] <= n * unit < _YEARS[1] for n in numbers if n is not None):
-                    return name, unit
+        name = head.plain.get(wanted, step)
+        values = head.values(name) if name != step else []
+        numbers = [found for value in values if (found := number(value)) is not None]
+        if not values:
+            continue
+        if not numbers and all(isinstance(v, str) and seconds(v) is not None for v in values):
+            return name, 1.0
+        for unit in (1.0, 1e-3):
+            points = [_YEARS[0] <= found * unit < _YEARS[1] for found in numbers]
+            if len(points) == len(values) and all(points):
+                return name, unit
     return "", 1.0
 
 
-def _epoch(rows: Sequence[dict[str, Any]], columns: Sequence[str], step: str) -> str:
+def _epoch(head: _Head, step: str) -> str:
     """The column of whole epochs beside the step."""
-    for name in columns:
-        if _plain(name) == "epoch" and name != step:
-            values = _values(rows, name)
-            if values and all(whole(value) is not None for value in values):
-                return name
-    return ""
+    name = head.plain.get("epoch", step)
+    values = head.values(name) if name != step else []
+    return name if values and all(whole(value) is not None for value in values) else ""
 
 
 def _several_runs(sample: Sequence[Line], meaning: Meaning) -> str:

@@ -284,8 +284,7 @@ class Rows:
         present = {key: rows for key, (rows, _) in inner.items()}
         for span in self.lives.place_all(label, step, present):
             here = slice(span.first, span.stop)
-            if epochs is not None:
-                self._compare_span(span, offset, epochs)
+            self._compare_span(span, offset, epochs)
             self._saw_all(span.attempt, clock[here])
             for key, (rows, values) in inner.items():
                 low, high = np.searchsorted(rows, [span.first, span.stop])
@@ -302,13 +301,16 @@ class Rows:
                     attempt=span.attempt,
                 )
 
-    def _compare_span(self, span: _Span, offset: int, epochs: Cells) -> None:
-        low, high = np.searchsorted(epochs.rows, [offset + span.first, offset + span.stop])
-        values = _numbers(epochs)[low:high] if epochs.values is not None else np.empty(0)
-        starts = low < high and epochs.rows[low] == offset + span.first
-        self._compare_epochs(span.attempt, float(values[0]) if starts and len(values) else None)
-        if len(values):
-            self._epoch = float(values[-1])
+    def _compare_span(self, span: _Span, offset: int, epochs: Cells | None) -> None:
+        rows, values = _split(epochs)[0][:2] if epochs is not None else (np.empty(0), None)
+        low, high = np.searchsorted(rows, [offset + span.first, offset + span.stop])
+        if values is None or low == high:
+            self._compare_epochs(span.attempt, None)
+            return
+        at_first = rows[low] == offset + span.first
+        self._compare_epochs(span.attempt, float(values[low]) if at_first else None)
+        if self.meaning.epoch:
+            self._epoch = float(values[high - 1])
 
     def _saw_all(self, attempt: int, clock: _Floats) -> None:
         known = clock[~np.isnan(clock)]
@@ -348,9 +350,9 @@ def _numbers(cells: Cells) -> _Floats:
 
 def _whole_column(cells: Cells | None, rows: int) -> _Ints | None:
     """A whole number for each row, or None."""
-    if cells is None or cells.values is None or len(cells.rows) < rows:
+    values = None if cells is None or len(cells.rows) < rows else cells.values
+    if values is None or values.dtype == np.bool_:
         return None
-    values = cells.values
     if values.dtype == np.int64:
         return values.astype(np.int64) if values.min() > -(2**63) else None
     if not np.isfinite(values).all() or not (np.abs(values) < _EXACT).all():
