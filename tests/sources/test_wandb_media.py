@@ -128,8 +128,10 @@ def test_what_is_not_read_is_counted(run: Run) -> None:
         "html-file left out: page (1 logged)",
         "masks and boxes of images left out: masked (1 logged)",
         "object3D-file left out: cloud (1 logged)",
-        "images and sounds in tables lie outside the run's folder and are not read: "
-        "run-media-shown",
+        (
+            "images and sounds in tables lie outside the run's folder and are not read: "
+            "run-media-shown"
+        ),
     )
     assert {s.name for s in run.samples} == {
         *("shot", "grid", "bare", "val.deep.photo", "masked", "tone", "shown", "said"),
@@ -157,7 +159,7 @@ def test_summary_and_series_hold_no_part_of_a_media_object(run: Run) -> None:
 
 def test_no_file_outside_the_run_is_read(root: Path, tmp_path: Path) -> None:
     copied = tmp_path / "logs"
-    shutil.copytree(root, copied)
+    shutil.copytree(root, copied, symlinks=True)
     images = next(copied.rglob("images"))
     outside = tmp_path / "outside.png"
     Image.new("RGB", (2, 2), "red").save(outside)
@@ -174,7 +176,9 @@ def test_no_file_outside_the_run_is_read(root: Path, tmp_path: Path) -> None:
     assert _samples(run, "grid") == []
     assert "shot: 30 of its files are not in the run's folder" in run.provenance.warnings
     assert "grid: 2 of its files are not in the run's folder" in run.provenance.warnings
-    assert any(w.startswith("grid (step 290): its bytes are no image") for w in run.provenance.warnings)
+    assert any(
+        w.startswith("grid (step 290): its bytes are no image") for w in run.provenance.warnings
+    )
 
 
 def _logged(tmp_path: Path, **values: object) -> Run:

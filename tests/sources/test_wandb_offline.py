@@ -19,7 +19,7 @@ from runpages.model import Run
 from runpages.sources.contract import Folder
 from runpages.sources.wandb_offline import WandbOffline
 from sources.conformance import SourceConformance
-from sources.wandb_files import copy_with, environment_of, frames_of, record_class, run_of
+from sources.wandb_files import environment_of
 
 WRITER = """
 import math, os, sys, time

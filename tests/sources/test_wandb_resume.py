@@ -185,7 +185,9 @@ def test_a_sweep_is_the_group_of_a_run_without_one(root: Path, tmp_path: Path) -
     for run_id, group in (("child", "sweep9"), ("rank0", "world")):
         (folder,) = _folders(root, run_id)
         path = folder / f"run-{run_id}.wandb"
-        changed = copy_with(path, tmp_path / path.name, lambda run: setattr(run, "sweep_id", "sweep9"))
+        changed = copy_with(
+            path, tmp_path / path.name, lambda run: setattr(run, "sweep_id", "sweep9")
+        )
         assert run_of(changed).group == group
 
 
