@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from ._wandb_history import History, Rows, Store
 from ._wandb_records import HISTORY, OUTPUT, STATS, SUMMARY, Batch, RecordLog, kind_of
 from ._wandb_rows import Found, Others, Row, nested, parsed, row_of
-from ._wandb_walk import Walk, nothing, walk
+from ._wandb_walk import Walk, walk
 
 __all__ = ["CONSOLE_BYTES", "Artifact", "Part", "clock", "read_part"]
 
@@ -98,7 +98,8 @@ def read_part(path: Path, store: Store) -> Part:
     log = RecordLog(path)
     part = Part(path=path, log=log, history=History(store), stats=History(store))
     for batch in log.batches():
-        found = walk(batch) or nothing(batch)
+        found = walk(batch)
+        part.others.count(found.texts)
         loose = _one_by_one(part, batch, found)
         rows, names = _rows_of(found, loose.rows)
         part.history.add(rows, names)
@@ -112,18 +113,21 @@ def read_part(path: Path, store: Store) -> Part:
 
 def _one_by_one(part: Part, batch: Batch, found: Walk) -> _Loose:
     """Decodes the records that `walk` left."""
+    left = np.flatnonzero(~found.plain)
     ends = np.cumsum(batch.sizes)
+    starts = (ends - batch.sizes)[left].tolist()
     rows = np.cumsum(found.history, dtype=np.int64) - found.history + part.history.rows
     nums, whole = found.nums, found.plain.copy()
     loose = _Loose()
     changed = 0
-    for place in np.flatnonzero(~found.plain).tolist():
-        payload = batch.blob[ends[place] - batch.sizes[place] : ends[place]]
+    where = zip(left.tolist(), starts, ends[left].tolist(), rows[left].tolist(), strict=True)
+    for place, start, end, row_before in where:
+        payload = batch.blob[start:end]
         record = part.log.decoded(payload)
         if record is None:
             continue
         nums[place], whole[place] = record.num, True
-        row, kind = int(rows[place]) + len(loose.rows), kind_of(payload)
+        row, kind = row_before + len(loose.rows), kind_of(payload)
         if kind == OUTPUT:
             _output(part, record.output_raw, row)
         elif kind == STATS:

@@ -34,7 +34,7 @@ __all__ = [
     "Batch",
     "RecordLog",
     "has_header",
-    "item_name",
+    "item_path",
     "kind_of",
 ]
 
@@ -168,13 +168,13 @@ def kind_of(payload: bytes) -> int:
     return payload[at] >> 3 if at < len(payload) and payload[at] < 0x80 else 0
 
 
-def item_name(encoded: bytes) -> str | None:
-    """Name of the key fields of one encoded item; None if they are no text."""
+def item_path(encoded: bytes) -> tuple[str, ...] | None:
+    """The key of one encoded item, or the parts of a nested one; None if they are no text."""
     try:
         item: Any = _ITEM_MESSAGE.FromString(encoded)
     except DecodeError:
         return None
-    return item.key or ".".join(item.nested_key)
+    return (item.key,) if item.key else tuple(item.nested_key)
 
 
 class Batch(NamedTuple):

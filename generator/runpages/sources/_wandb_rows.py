@@ -16,8 +16,9 @@ __all__ = ["MEDIA", "TABLES", "Found", "Others", "Row", "flatten", "nested", "pa
 
 TABLES = frozenset({"table-file", "table", "incremental-table-file"})
 MEDIA = frozenset({"image-file", "images/separated", "audio-file", "audio"})
-_KEPT = ("_type", "path", "caption", "filenames", "captions", "audio", "masks", "all_masks")
+_KEPT = ("_type", "path", "caption", "filenames", "captions", "audio")
 """What is kept of a media object until all rows are read."""
+_OVERLAYS = ("masks", "boxes", "all_masks", "all_boxes")
 _MOST_FOUND = 50_000
 _MOST_BUCKETS = 10_000
 
@@ -51,6 +52,10 @@ class Others:
     """(kind, name) of media objects that are not read -> how often they were logged."""
     texts: dict[str, int] = field(default_factory=dict)
     """Columns that hold neither numbers nor media -> rows."""
+
+    def count(self, texts: Mapping[str, int]) -> None:
+        for name, rows in texts.items():
+            self.texts[name] = self.texts.get(name, 0) + rows
 
     def leave(self, kind: str, name: str) -> None:
         self.unread[kind, name] = self.unread.get((kind, name), 0) + 1
@@ -99,15 +104,11 @@ def row_of(history: Any, number: int, others: Others) -> Row:
     numbers: list[tuple[str, float]] = []
     plain = True
     for item in history.item:
+        value = _number(item.value_json)
+        if value is None:
+            plain = False
+            continue
         name = item.key or ".".join(item.nested_key)
-        text = item.value_json
-        try:
-            value = float(text)
-        except ValueError:
-            if text not in _NAMED_NUMBERS:
-                plain = False
-                continue
-            value = _NAMED_NUMBERS[text]
         if name[:1] != "_":
             numbers.append((name, value))
         elif name == "_step" and abs(value) < 2**53:
@@ -119,6 +120,13 @@ def row_of(history: Any, number: int, others: Others) -> Row:
     return Row(step, seconds, numbers)
 
 
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return _NAMED_NUMBERS.get(text)
+
+
 def _mixed(
     history: Any, number: int, seconds: float, others: Others
 ) -> Iterator[tuple[str, float]]:
@@ -127,20 +135,21 @@ def _mixed(
     for item in history.item:
         path = (item.key,) if item.key else tuple(item.nested_key)
         if path and path[0] and path[0][0] != "_":
-            nested(tree, path, parsed(item.value_json))
+            found = _number(item.value_json)
+            nested(tree, path, parsed(item.value_json) if found is None else found)
     for key, branch in tree.items():
         for name, value in flatten(key, branch):
             if isinstance(value, bool | int | float):
-                yield name, _number(value)
+                yield name, _float(value)
             elif isinstance(value, dict):
                 yield from _object(value, others, Found(row=number, seconds=seconds, name=name))
             elif isinstance(value, str) and f'"{value}"' in _NAMED_NUMBERS:
                 yield name, _NAMED_NUMBERS[f'"{value}"']
             elif value is not None:
-                others.texts[name] = others.texts.get(name, 0) + 1
+                others.count({name: 1})
 
 
-def _number(value: float) -> float:
+def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
@@ -159,6 +168,8 @@ def _object(value: Mapping[str, Any], others: Others, found: Found) -> Iterator[
     elif kind not in MEDIA | TABLES or len(others.media) >= _MOST_FOUND:
         others.leave(kind, found.name)
     else:
+        if any(key in value for key in _OVERLAYS):
+            others.leave("masks and boxes of images", found.name)
         content = {key: value[key] for key in _KEPT if key in value}
         others.media.append(
             Found(row=found.row, seconds=found.seconds, name=found.name, content=content)
