@@ -46,7 +46,37 @@ _BUILT_IN = {
     ),
     "tensorboard": Row(
         target="runpages.sources.tensorboard:TensorBoard",
-        reads="TensorBoard event files: scalars, text, images, sounds, histograms, settings",
+        reads="TensorBoard event files: scalars, text, media, histograms, hyper-parameters, ranks",
+    ),
+    "clearml": Row(
+        target="runpages.sources.clearml_offline:ClearmlOffline",
+        server="runpages.sources.clearml_server:ClearmlServer",
+        extra="clearml",
+        reads="ClearML offline sessions and servers",
+    ),
+    "trainer": Row(
+        target="runpages.sources.hf_trainer:HuggingFaceTrainer",
+        reads="Hugging Face Trainer: trainer_state.json and its checkpoints",
+    ),
+    "dvclive": Row(
+        target="runpages.sources.dvclive:DvcLive",
+        reads="DVCLive folders: plots/metrics, params.yaml, metrics.json, images",
+    ),
+    "trackio": Row(
+        target="runpages.sources.trackio:Trackio",
+        reads="Trackio databases: metrics, system metrics, media, tables, alerts",
+    ),
+    "golden": Row(
+        target="runpages.sources.megatron_golden:MegatronGolden",
+        reads="Megatron-LM golden values: JSON of metrics by step",
+    ),
+    "monitor": Row(
+        target="runpages.sources.rl_monitor:RlMonitor",
+        reads="Stable-Baselines3 and Gym: *.monitor.csv, one a worker",
+    ),
+    "telemetry": Row(
+        target="runpages.sources.telemetry:Telemetry",
+        reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
     ),
     "rundir": Row(
         target="runpages.sources.rundir:RunDirectory",
