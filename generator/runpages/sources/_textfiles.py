@@ -192,6 +192,11 @@ class Ledger:
                 raise SourceError(path, f"cannot be read: {reason}") from error
             self.warn(f"{name}: cannot be opened: {reason}; left out")
 
+    def lines(self, name: str, *, needed: bool = False) -> Iterator[tuple[int, bytes]]:
+        """(number from 1, line) of each line that is not blank."""
+        for piece in self.blocks(name, first_bytes=1 << 20, block_bytes=1 << 20, needed=needed):
+            yield from piece.each()
+
     def _pieces(
         self, name: str, stream: BinaryIO, size: int, block_bytes: int
     ) -> Iterator[Lines]:
@@ -243,11 +248,10 @@ def json_line(ledger: Ledger, name: str, count: int, line: bytes) -> Line | None
 
 def json_rows(ledger: Ledger, name: str) -> Iterator[Line]:
     """The objects of the good lines of a JSON-lines file."""
-    for lines in ledger.blocks(name, first_bytes=1 << 20, block_bytes=1 << 20):
-        for count, line in lines.each():
-            row = json_line(ledger, name, count, line)
-            if row is not None:
-                yield row
+    for count, line in ledger.lines(name):
+        row = json_line(ledger, name, count, line)
+        if row is not None:
+            yield row
 
 
 class _NoAliases(yaml.SafeLoader):
