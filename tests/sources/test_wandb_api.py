@@ -247,9 +247,9 @@ def test_rows_that_are_none_are_counted_and_cost_only_themselves(server: WandbLo
     assert run.series["loss"].step.tolist() == [0, 1, 2, 4]
     assert run.provenance.records_damaged == 6
     assert run.incomplete[:3] == (
-        "1 row of the history cannot be read: each is no JSON",
-        "3 rows of the history cannot be read: each names no step",
-        "2 rows of the history cannot be read: each is nested too deeply",
+        "1 row of the history cannot be read: no JSON",
+        "3 rows of the history cannot be read: no step in it",
+        "2 rows of the history cannot be read: nested too deeply",
     )
 
 
@@ -322,7 +322,7 @@ def test_the_last_process_start_parts_a_run_that_went_on_where_it_stopped(
     )
     run = only(server)
     assert [(a.number, a.first_step, a.last_step, a.start) for a in run.attempts] == [
-        (1, 0, 50, START),
+        (1, 0, 50, START + 10),
         (2, 51, 99, START + 60.5),
     ]
     assert run.series["system/cpu"].recorded.attempt.tolist() == [1, 1, 2, 2]

@@ -111,6 +111,32 @@ def test_everything_that_stands_in_the_run(server: WandbLoopback) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("runtime", "started", "created", "start"),
+    [
+        (4.0, "2026-01-02T03:04:07Z", "2026-01-02T03:04:05Z", START + 2),
+        (4.0, None, "2026-01-02T03:04:05Z", START + 6),
+        (4.0, "2026-01-02T04:00:00Z", "2026-01-09T00:00:00Z", START + 6),
+        (None, None, "2026-01-02T03:04:05Z", START),
+        (None, None, "2026-01-09T00:00:00Z", START + 10),
+    ],
+)
+def test_a_run_starts_when_its_process_did(
+    server: WandbLoopback, runtime: float | None, started: str | None, created: str, start: float
+) -> None:
+    own = {"e": {"w": {"startedAt": started, "os": "x"}}}
+    stored = {"_step": 0, "_timestamp": START + 10, "_runtime": runtime, "loss": 1.0}
+    put(
+        server,
+        rows=[json.dumps(stored)],
+        createdAt=created,
+        config=json.dumps({"_wandb": {"value": own}}),
+    )
+    run = only(server)
+    assert (run.start, run.end) == (start, START + 10)
+    assert run.attempts[0].start == start
+
+
 def test_definitions_by_name_and_by_place() -> None:
     assert settings_of(json.dumps(CONFIG)).definitions == (
         ("val/*", "", ""), ("it", "", ""), ("", "train/*", "it"), ("", "", ""), ("x", "", ""),
