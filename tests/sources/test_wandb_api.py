@@ -253,6 +253,19 @@ def test_rows_that_are_none_are_counted_and_cost_only_themselves(server: WandbLo
     )
 
 
+def test_a_row_that_two_pages_hold_is_read_once(server: WandbLoopback) -> None:
+    """Should a server count the end of a range in."""
+    stored = put(server, rows=losses(range(0, 5000, 10)))
+
+    def history(info: object, minStep: int, maxStep: int, samples: int) -> list[str]:  # noqa: N803
+        return StoredRun.history(stored, info, minStep, maxStep + 1, samples)
+
+    stored.history = history  # type: ignore[method-assign]
+    run = only(server)
+    assert run.series["loss"].recorded.step.tolist() == list(range(0, 5000, 10))
+    assert run.incomplete == ()
+
+
 def test_a_page_with_too_many_bytes_is_asked_for_in_parts(
     server: WandbLoopback, monkeypatch
 ) -> None:
@@ -316,7 +329,7 @@ def test_the_last_process_start_parts_a_run_that_went_on_where_it_stopped(
     own = {"e": {"w": {"startedAt": "2026-01-02T03:05:05.5Z", "host": "n1"}}}
     put(
         server,
-        rows=losses(range(100)),
+        rows=[row(step, loss=1.0, word="x") for step in range(100)],
         config=json.dumps({"_wandb": {"value": own}}),
         system=[json.dumps({"_timestamp": START + t, "system.cpu": 1.0}) for t in (9, 59, 61, 99)],
     )
@@ -326,4 +339,5 @@ def test_the_last_process_start_parts_a_run_that_went_on_where_it_stopped(
         (2, 51, 99, START + 60.5),
     ]
     assert run.series["system/cpu"].recorded.attempt.tolist() == [1, 1, 2, 2]
+    assert "word is no number in 100 rows, which are not charted" in run.provenance.warnings
     assert run.series["loss"].step.tolist() == list(range(100))
