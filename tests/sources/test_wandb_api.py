@@ -247,10 +247,23 @@ def test_rows_that_are_none_are_counted_and_cost_only_themselves(server: WandbLo
     assert run.series["loss"].step.tolist() == [0, 1, 2, 4]
     assert run.provenance.records_damaged == 6
     assert run.incomplete[:3] == (
-        "1 row of the history cannot be read: each is no JSON",
-        "3 rows of the history cannot be read: each names no step",
-        "2 rows of the history cannot be read: each is nested too deeply",
+        "1 row of the history cannot be read: no JSON",
+        "3 rows of the history cannot be read: no step in it",
+        "2 rows of the history cannot be read: nested too deeply",
     )
+
+
+def test_a_row_that_two_pages_hold_is_read_once(server: WandbLoopback) -> None:
+    """Should a server count the end of a range in."""
+    stored = put(server, rows=losses(range(0, 5000, 10)))
+
+    def history(info: object, minStep: int, maxStep: int, samples: int) -> list[str]:  # noqa: N803
+        return StoredRun.history(stored, info, minStep, maxStep + 1, samples)
+
+    stored.history = history  # type: ignore[method-assign]
+    run = only(server)
+    assert run.series["loss"].recorded.step.tolist() == list(range(0, 5000, 10))
+    assert run.incomplete == ()
 
 
 def test_a_page_with_too_many_bytes_is_asked_for_in_parts(
@@ -316,14 +329,15 @@ def test_the_last_process_start_parts_a_run_that_went_on_where_it_stopped(
     own = {"e": {"w": {"startedAt": "2026-01-02T03:05:05.5Z", "host": "n1"}}}
     put(
         server,
-        rows=losses(range(100)),
+        rows=[row(step, loss=1.0, word="x") for step in range(100)],
         config=json.dumps({"_wandb": {"value": own}}),
         system=[json.dumps({"_timestamp": START + t, "system.cpu": 1.0}) for t in (9, 59, 61, 99)],
     )
     run = only(server)
     assert [(a.number, a.first_step, a.last_step, a.start) for a in run.attempts] == [
-        (1, 0, 50, START),
+        (1, 0, 50, START + 10),
         (2, 51, 99, START + 60.5),
     ]
     assert run.series["system/cpu"].recorded.attempt.tolist() == [1, 1, 2, 2]
+    assert "word is no number in 100 rows, which are not charted" in run.provenance.warnings
     assert run.series["loss"].step.tolist() == list(range(100))

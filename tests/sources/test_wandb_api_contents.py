@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runpages.errors import SourceError
 from runpages.sources import _wandb_api_media as media
 from runpages.sources import _wandb_api_pages as pages
 from runpages.sources._wandb_api_facts import bare_url, settings_of
@@ -109,6 +110,32 @@ def test_everything_that_stands_in_the_run(server: WandbLoopback) -> None:
         ("Weights & Biases", f"{server.url}/team/llm/runs/r1"),
         ("sweep sw/1", f"{server.url}/team/llm/sweeps/sw%2F1"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "started", "created", "start"),
+    [
+        (4.0, "2026-01-02T03:04:07Z", "2026-01-02T03:04:05Z", START + 2),
+        (4.0, None, "2026-01-02T03:04:05Z", START + 6),
+        (4.0, "2026-01-02T04:00:00Z", "2026-01-09T00:00:00Z", START + 6),
+        (None, None, "2026-01-02T03:04:05Z", START),
+        (None, None, "2026-01-09T00:00:00Z", START + 10),
+    ],
+)
+def test_a_run_starts_when_its_process_did(
+    server: WandbLoopback, runtime: float | None, started: str | None, created: str, start: float
+) -> None:
+    own = {"e": {"w": {"startedAt": started, "os": "x"}}}
+    stored = {"_step": 0, "_timestamp": START + 10, "_runtime": runtime, "loss": 1.0}
+    put(
+        server,
+        rows=[json.dumps(stored)],
+        createdAt=created,
+        config=json.dumps({"_wandb": {"value": own}}),
+    )
+    run = only(server)
+    assert (run.start, run.end) == (start, START + 10)
+    assert run.attempts[0].start == start
 
 
 def test_definitions_by_name_and_by_place() -> None:
@@ -369,6 +396,49 @@ def test_a_file_too_large_is_not_fetched(server: WandbLoopback, monkeypatch) -> 
     run = only(server)
     assert any("more than the 20 that are read" in warning for warning in run.provenance.warnings)
     assert server.asked("GET /files/team/llm/r1/media/a.png") == []
+
+
+def test_one_file_that_fails_is_told_several_end_the_run(server: WandbLoopback) -> None:
+    names = ["a", "b", "c"]
+    put(
+        server,
+        rows=[row(n, **{name: _image(f"{name}.png")}) for n, name in enumerate(names)],
+        stored={f"{name}.png": _png() for name in names},
+    )
+    first = "GET /files/team/llm/r1/a.png"
+    server.faults = at(first, Fault(status=500))
+    run = only(server)
+    assert [sample.name for sample in run.samples] == ["b", "c"]
+    assert "a (step 0): its file cannot be read: the server answers 500, 4 times" in (
+        run.provenance.warnings
+    )
+    server.faults = lambda request, _count: (
+        Fault(status=500) if request.operation.startswith("GET") else None
+    )
+    with pytest.raises(SourceError, match="the server answers 500, 4 times"):
+        only(server)
+
+
+def test_half_a_file_is_no_file(server: WandbLoopback) -> None:
+    put(server, rows=[row(0, one=_image("a.png"))], stored={"a.png": _png()})
+    first = "GET /files/team/llm/r1/a.png"
+    server.faults = at(first, Fault(cut=True), times=2)
+    (sample,) = only(server).samples
+    assert sample.media is not None
+    assert sample.media.bytes() == _png()
+    assert len(server.asked(first)) == 3
+
+
+def test_of_many_tables_the_last_are_read(server: WandbLoopback, monkeypatch) -> None:
+    monkeypatch.setattr(media, "TABLES", 2)
+    put(
+        server,
+        rows=[row(n, t={"_type": "table-file", "path": "t.json"}) for n in range(5)],
+        stored={"t.json": b'{"columns": ["text"], "data": [["x"]]}'},
+    )
+    run = only(server)
+    assert [sample.step for sample in run.samples] == [3, 4]
+    assert "2 of 5 logged tables are read, the last ones" in run.provenance.warnings
 
 
 def test_many_images_are_thinned_before_they_are_fetched(server: WandbLoopback) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,8 @@ for run_id, starts in (("fallen", (0, 4)), ("exact", (0, 6))):
         time.sleep(1.1)
 """
 
+SYNC = "import sys; from wandb.cli.cli import cli; cli(['sync', '--yes', *sys.argv[1:]])"
+
 SCAN = """
 import json, wandb
 api, found = wandb.Api(timeout=30), {}
@@ -143,8 +146,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
         _python(OFFLINE, str(offline), environment=environment, cwd=folder)
         _python(ONLINE, str(online), environment=environment, cwd=folder)
         folders = sorted(str(path) for path in offline.glob("wandb/offline-run-*"))
-        sync = "import sys; from wandb.cli.cli import cli; cli(['sync', '--yes', *sys.argv[1:]])"
-        _python(sync, *folders, environment=environment, cwd=folder)
+        _python(SYNC, *folders, environment=environment, cwd=folder)
         yield Logged(server, offline, online, environment)
 
 
@@ -313,6 +315,42 @@ def test_nothing_is_asked_for_that_the_real_client_does_not_ask_for(
         known = [set(a) for k, f, a in theirs if (k, f) == (kind, field)]
         assert known, (kind, field)
         assert any(set(arguments) <= a for a in known), (kind, field, arguments)
+
+
+@pytest.mark.acceptance
+def test_real_runs_of_several_years_are_the_same_both_ways(
+    shared: Path, logged: Logged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that other versions of the SDK wrote, uploaded by its core."""
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    root = tmp_path / "logs"
+    for path in sorted((shared / "data/logs/wandb").rglob("run-*.wandb")):
+        shutil.copytree(path.parent, root / path.parent.name, copy_function=shutil.copyfile)
+    folders = [str(path) for path in sorted(root.iterdir())]
+    options = ["--entity", "years", "--include-online", "--include-synced"]
+    _python(SYNC, *options, *folders, environment=logged.environment, cwd=tmp_path)
+    served = open_source("wandb", logged.server.url, project="years", name="logs")
+    refs = {ref.slug: ref for ref in served.discover()}
+    files = open_source("wandb", str(root), name="logs")
+    points = 0
+    for ref in files.discover():
+        one, other = served.read(refs.pop(ref.slug)), files.read(ref)
+        assert [a.number for a in one.attempts] == [a.number for a in other.attempts]
+        assert sorted(one.series) == sorted(other.series)
+        for name, series in other.series.items():
+            # the core does not upload a reading that was taken after the end of the run
+            size = len(one.series[name].recorded.step)
+            missing = len(series.recorded.step) - size
+            assert missing in ({0} if series.info.axis == "step" else {0, 1})
+            for left, right in zip(one.series[name].recorded, series.recorded, strict=True):
+                assert left.tobytes() == right[:size].tobytes(), (ref.run_id, name)
+            points += size
+        if one.series:
+            assert abs(one.start - other.start) < 5
+            assert abs(one.end - other.end) < 20
+    assert not refs
+    print(f"{points:,} points of real runs are equal both ways")
+    assert points > 30_000
 
 
 def test_reading_writes_nothing(logged: Logged, tmp_path, monkeypatch) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from runpages.model import Attempt, Link, Provenance, Run, RunRef
 
-from ._textfiles import seconds, text
+from ._textfiles import number, seconds, text
 from ._wandb_api_facts import (
     Settings,
     add_info,
@@ -75,6 +75,8 @@ class _Fetched:
     parts: list[Part]
     """One a process life, where the server tells them apart."""
     facts: Facts = field(default_factory=Facts)
+    began: float | None = None
+    """By the run's own clock: time of the first row less its `_runtime`."""
     damaged: int = 0
     expected: int | None = None
     lossy: list[str] = field(default_factory=list)
@@ -167,18 +169,26 @@ def _history(got: _Fetched, client: Client, place: Place) -> None:
             if line.damage:
                 reasons[line.damage] = reasons.get(line.damage, 0) + 1
             else:
+                _begun(got, line.row)
                 add_row(part, line.step, line.row)
     in_order_of_time(part)
     got.parts = split_at(part, _last_start(got))
     got.damaged = sum(reasons.values())
     for reason, count in reasons.items():
         rows = "1 row of the history" if count == 1 else f"{count:,} rows of the history"
-        got.incomplete.append(f"{rows} cannot be read: each {reason}")
+        got.incomplete.append(f"{rows} cannot be read: {reason}")
     read = len(part.steps) + got.damaged
     if got.expected is not None and read != got.expected:
         got.incomplete.append(
             f"the server gave {read:,} rows of the history, and counts {got.expected:,}"
         )
+
+
+def _begun(got: _Fetched, row: dict[str, Any]) -> None:
+    """`_runtime` counts the seconds of all lives of the run: only the first row tells its start."""
+    moment, runtime = number(row.get("_timestamp")), number(row.get("_runtime"))
+    if got.began is None and moment is not None and runtime is not None:
+        got.began = moment - runtime if math.isfinite(moment - runtime) else None
 
 
 def _system(got: _Fetched, client: Client, place: Place) -> None:
@@ -187,6 +197,8 @@ def _system(got: _Fetched, client: Client, place: Place) -> None:
     except Refused as refused:
         got.lossy.append(f"system metrics are not read: {refused.problem}")
         return
+    for row in rows[:1]:
+        _begun(got, row)
     add_events(got.parts, rows)
     if count is not None and len(rows) < count:
         got.lossy.append(
@@ -252,13 +264,13 @@ def _last_start(got: _Fetched) -> float | None:
 
 
 def _start(got: _Fetched) -> float | None:
-    """When the first process began: by its own clock, else when the server made the run.
+    """When the first process began: by its own record, else by the run's clock.
 
-    Neither holds if it is later than the first row: of several processes the server keeps the
-    last one's start, and a run that was synchronised was made there after it was logged.
+    What is later than the first row tells of something else: of several processes the server keeps
+    the last one's start, and a run that was synchronised was made there after it was logged.
     """
     started = [seconds(process.get("startedAt")) for process in got.settings.processes]
-    known = [*started, seconds(got.run.get("createdAt"))]
+    known = [*started, got.began, seconds(got.run.get("createdAt"))]
     rows = [t for t in got.parts[0].times if math.isfinite(t)]
     first = min(rows, default=None)
     return next((t for t in known if t is not None and (first is None or t <= first)), first)

@@ -135,6 +135,7 @@ class Client:
         """Whether the server has answered anything yet."""
         self._key = key
         self._seconds = seconds
+        self._minutes = f"{seconds / 60:.3g} min"
         self._until = time.monotonic() + seconds
         self._opener = urllib.request.OpenerDirector()
         for handler in (
@@ -220,8 +221,8 @@ class Client:
         left = self._until - time.monotonic()
         if left <= 0:
             raise Spent(
-                f"took longer than run_seconds = {self._seconds:g}",
-                remedy="raise run_seconds of this source",
+                f"reading took longer than the {self._minutes} that a run may take",
+                remedy="raise `run_minutes` of this source",
             )
         return left
 
@@ -234,9 +235,9 @@ class Client:
             wait *= random.uniform(0.5, 1)  # noqa: S311 - so that many readers do not march in step
         elif wait > left:
             raise Spent(
-                f"{passing}; it asks to wait {wait:,.0f} s, longer than is left of run_seconds = "
-                f"{self._seconds:g}",
-                remedy="pull again later, or raise run_seconds of this source",
+                f"{passing} and asks to wait {wait:,.0f} s, longer than is left of the "
+                f"{self._minutes} that a run may take",
+                remedy="pull again later, or raise `run_minutes` of this source",
             ) from passing
         time.sleep(min(wait, left))
 

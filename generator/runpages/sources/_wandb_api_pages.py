@@ -260,7 +260,7 @@ def _line(text: Any, low: int) -> Line:
     if isinstance(step, float) and step.is_integer():
         step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or abs(step) > _LAST_STEP:
-        return Line(low, {}, "names no step")
+        return Line(low, {}, "no step in it")
     return Line(step, row)
 
 

@@ -41,9 +41,9 @@ def decoded(text: object) -> Any:
     try:
         found = json.loads(text) if isinstance(text, str | bytes) else text
     except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
+        raise ValueError("nested too deeply") from error
     except ValueError as error:
-        raise ValueError("is no JSON") from error
+        raise ValueError("no JSON") from error
     if isinstance(text, str) and text.count("{") + text.count("[") <= MAX_DEPTH:
         return found
     level, depth = [found], 0
@@ -56,7 +56,7 @@ def decoded(text: object) -> Any:
     ]:
         depth += 1
         if depth > MAX_DEPTH:
-            raise ValueError("is nested too deeply")
+            raise ValueError("nested too deeply")
     return found
 
 
