@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
+from runpages.model import Attempt
 
-from runpages.model import Attempt, SeriesSet
-
+from ._wandb_curves import Curves, Span
 from ._wandb_facts import Facts
-from ._wandb_media import Media
-from ._wandb_part import CONSOLE_BYTES, Part, flatten
+from ._wandb_media import is_internal
+from ._wandb_part import CONSOLE_BYTES, Part
+from ._wandb_rows import flatten
 from ._wandb_steps import LOG_CALLS, Placed
 from .contract import settled_state
-from .spool import Spool
 
 __all__ = [
     "attempts_of",
@@ -26,7 +24,6 @@ __all__ = [
     "exit_state",
     "losses_of",
     "lossy_of",
-    "series_of",
     "summary_of",
     "warnings_of",
 ]
@@ -39,41 +36,31 @@ def exit_state(exit_code: int) -> str:
 
 
 def attempts_of(
-    parts: Sequence[Part], placed: Placed, facts: Sequence[Facts], settle_minutes: float
+    parts: Sequence[Part],
+    placed: Placed,
+    curves: Curves,
+    facts: Sequence[Facts],
+    settle_minutes: float,
 ) -> tuple[Attempt, ...]:
     """The lives of the process: at least one a file, more where its steps fall back."""
     attempts: list[Attempt] = []
     for number, (part, fact) in enumerate(zip(parts, facts, strict=True)):
-        rows = placed.attempts[number]
-        times = np.array(part.times, dtype=np.float64)
-        steps = placed.steps[number][placed.main]
-        first = placed.first_attempt[number]
-        final = int(rows[-1]) if len(rows) else first
+        first, final = placed.first_attempt[number], placed.last_attempt(number)
         for own in range(first, final + 1):
-            known, seen = _finite(steps[rows == own]), _finite(times[rows == own])
+            span = curves.spans.get(own, Span())
             attempts.append(
                 Attempt(
                     number=own,
-                    start=part.start if own == first else _at(seen, 0),
-                    end=_end(part) if own == final else _at(seen, -1),
-                    first_step=int(known.min()) if len(known) else None,
-                    last_step=int(known.max()) if len(known) else None,
-                    state=_state(part, settle_minutes, last=number == len(parts) - 1)
-                    if own == final
-                    else "ended",
+                    start=part.start if own == first else span.first_time,
+                    end=_end(part) if own == final else span.last_time,
+                    first_step=span.first_step,
+                    last_step=span.last_step,
+                    state=_state(parts, number, settle_minutes) if own == final else "ended",
                     host=fact.texts.get("host", ""),
                     devices=fact.numbers.get("gpu_count"),
                 )
             )
     return tuple(attempts)
-
-
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[np.isfinite(values)]
-
-
-def _at(values: NDArray[np.float64], index: int) -> float | None:
-    return float(values[index]) if len(values) else None
 
 
 def _end(part: Part) -> float | None:
@@ -83,36 +70,15 @@ def _end(part: Part) -> float | None:
     return part.last
 
 
-def _state(part: Part, settle_minutes: float, *, last: bool) -> str:
-    if part.exit_code is not None:
-        return exit_state(part.exit_code)
-    return settled_state(part.last, settle_minutes) if last else "ended"
-
-
-def series_of(parts: Sequence[Part], placed: Placed) -> SeriesSet:
-    """History on steps; system readings by the clock, named `system/...`."""
-    spool = Spool()
-    for number, part in enumerate(parts):
-        times = np.array(part.times, dtype=np.float64)
-        for name, (row_numbers, values) in part.columns.items():
-            rows = np.array(row_numbers, dtype=np.int64)
-            steps = placed.steps[number][placed.axis_of[name]][rows].astype(np.int64)
-            own = placed.attempts[number][rows]
-            for attempt in np.unique(own):
-                mine = own == attempt
-                spool.extend(
-                    name,
-                    steps[mine],
-                    times[rows][mine],
-                    np.array(values)[mine],
-                    attempt=int(attempt),
-                )
-    for number, part in enumerate(parts):
-        for name, readings in part.stats.items():
-            for when, value, row in readings:
-                attempt = placed.attempt_at(number, row)
-                spool.sample(f"system/{name}", when, value, attempt=attempt)
-    return spool.finish()
+def _state(parts: Sequence[Part], number: int, settle_minutes: float) -> str:
+    code = parts[number].exit_code
+    if code is not None:
+        return exit_state(code)
+    if number < len(parts) - 1:
+        return "ended"
+    # a process that died before it recorded a time says nothing; the one before it does
+    last = next((part.last for part in reversed(parts) if part.last is not None), None)
+    return settled_state(last, settle_minutes)
 
 
 def summary_of(parts: Sequence[Part]) -> dict[str, object]:
@@ -169,20 +135,42 @@ def losses_of(part: Part, name: str) -> Iterator[str]:
         yield f"{name}: the file ends inside a record ({log.tail_bytes:,} bytes of it)"
 
 
-def lossy_of(media: Media) -> tuple[str, ...]:
-    if not media.unread:
-        return ()
-    names = sorted(media.unread)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return (
-        f"images, audio, video, HTML and histograms of W&B are not read yet (logged here: {shown})",
-    )
+def lossy_of(parts: Sequence[Part]) -> tuple[str, ...]:
+    """What was logged and cannot be shown, one sentence a kind."""
+    unread: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for (kind, name), count in part.others.unread.items():
+            names = unread.setdefault(kind, {})
+            names[name] = names.get(name, 0) + count
+    sentences = [
+        f"{kind} is not read: {_few(names)} ({sum(names.values()):,} logged)"
+        for kind, names in sorted(unread.items())
+    ]
+    artifacts = [artifact for part in parts for artifact in part.artifacts]
+    files = sum(a.files for a in artifacts if not is_internal(a))
+    if files:
+        sentences.append(
+            f"the {files:,} file{'s' if files > 1 else ''} of its artifacts are not read: "
+            "they lie outside the run's folder"
+        )
+    if tables := {a.name for a in artifacts if a.type == "run_table" and a.files > 1}:
+        sentences.append(
+            f"images and sounds in tables lie outside the run's folder and are not read: "
+            f"{_few(tables)}"
+        )
+    return tuple(sentences)
+
+
+def _few(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:8])
+    return shown if len(ordered) <= 8 else f"{shown} and {len(ordered) - 8} more"
 
 
 def _texts(parts: Sequence[Part]) -> Iterator[str]:
     rows: dict[str, int] = {}
     for part in parts:
-        for name, count in part.texts.items():
+        for name, count in part.others.texts.items():
             rows[name] = rows.get(name, 0) + count
     for name, count in sorted(rows.items()):
         where = f"{count} row{'s' if count != 1 else ''}"
@@ -192,8 +180,8 @@ def _texts(parts: Sequence[Part]) -> Iterator[str]:
 def _restarted_count(parts: Sequence[Part], placed: Placed) -> Iterator[str]:
     if placed.main != LOG_CALLS:
         return
-    counted = [part.steps for part in parts if len(part.steps)]
-    if any(later[0] == 0 and max(earlier) > 0 for earlier, later in pairwise(counted)):
+    counted = [part.history for part in parts if part.history.rows]
+    if any(b.first_step == 0 and a.highest_step > 0 for a, b in pairwise(counted)):
         yield (
             "a resumed process counts its log calls from 0 again, so its rows replace earlier "
             "ones; log a step column or pass step= to keep both"

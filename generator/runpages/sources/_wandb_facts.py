@@ -73,7 +73,7 @@ def facts_of(part: Part) -> Facts:
     _from_metadata(facts, part.path.parent)
     _from_requirements(facts, part.path.parent)
     # of several sampled devices nobody knows how many the run used; of one it is plain
-    sampled = {name.split(".")[1] for name in part.stats if name.startswith("gpu.")}
+    sampled = {name.split(".")[1] for name in part.stats.names if name.startswith("gpu.")}
     if sum(number.isdigit() for number in sampled) == 1:
         _put_number(facts, "gpu_count", 1)
     return facts

@@ -11,24 +11,44 @@ of its block: reading goes on at the next one.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from google.protobuf.message import DecodeError, Message
+from numpy.typing import ArrayLike, NDArray
 
 from ._protobuf import declare
 
-__all__ = ["BLOCK", "HEADER", "HISTORY", "SUMMARY", "RecordLog", "has_header", "kind_of"]
+__all__ = [
+    "BLOCK",
+    "HEADER",
+    "HISTORY",
+    "OUTPUT",
+    "STATS",
+    "SUMMARY",
+    "Batch",
+    "RecordLog",
+    "has_header",
+    "item_path",
+    "kind_of",
+]
 
 BLOCK = 32768
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
 HISTORY = 2
 SUMMARY = 3
+STATS = 7
+OUTPUT = 13
 
-_WINDOW = 256 * BLOCK
+WINDOW_BLOCKS = 192
+MAX_RECORD = 64 << 20
+"""A longer record is lost and counted: it is parsed whole, and so must fit in memory."""
+
 _FRAGMENT = struct.Struct("<IHB")
 _SEEDS = tuple(zlib.crc32(bytes([kind])) for kind in range(5))
 _WHOLE, _FIRST, _LAST = 1, 2, 4
@@ -52,6 +72,7 @@ _MESSAGES = declare(
             "output_raw": "13 Output",
             "run": "17 RunInfo",
             "exit": "18 Exit",
+            "use_artifact": "25 UseArtifact",
             "environment": "26 Environment",
         },
         "Item": _ITEM,
@@ -71,6 +92,7 @@ _MESSAGES = declare(
             "aliases": "11 *string",
             "manifest": "12 Manifest",
         },
+        "UseArtifact": {"type": "2 string", "name": "3 string"},
         "Alert": {"title": "1 string", "text": "2 string", "level": "3 string"},
         "Telemetry": {"python_version": "4 string", "cli_version": "5 string"},
         "Metric": {"name": "1 string", "glob_name": "2 string", "step_metric": "4 string"},
@@ -86,11 +108,14 @@ _MESSAGES = declare(
             "display_name": "8 string",
             "notes": "9 string",
             "tags": "10 *string",
+            "sweep_id": "12 string",
             "host": "13 string",
             "start_time": "17 Time",
             "telemetry": "19 Telemetry",
             "git": "21 Git",
+            "branch_point": "23 BranchPoint",
         },
+        "BranchPoint": {"run": "1 string", "value": "2 double", "metric": "3 string"},
         "Exit": {"exit_code": "1 int32", "runtime": "2 int32"},
         "Memory": {"total": "1 uint64"},
         "Cpu": {"model": "3 string"},
@@ -119,6 +144,7 @@ _MESSAGES = declare(
     },
 )
 _RECORD: type[Message] = _MESSAGES["Record"]
+_ITEM_MESSAGE: type[Message] = _MESSAGES["Item"]
 
 
 def has_header(path: Path) -> bool:
@@ -142,13 +168,38 @@ def kind_of(payload: bytes) -> int:
     return payload[at] >> 3 if at < len(payload) and payload[at] < 0x80 else 0
 
 
+def item_path(encoded: bytes) -> tuple[str, ...] | None:
+    """The key of one encoded item, or the parts of a nested one; None if they are no text."""
+    try:
+        item: Any = _ITEM_MESSAGE.FromString(encoded)
+    except DecodeError:
+        return None
+    return (item.key,) if item.key else tuple(item.nested_key)
+
+
+class Batch(NamedTuple):
+    """Whole records, one after the other."""
+
+    blob: bytes
+    sizes: NDArray[np.int64]
+    """Bytes of each record."""
+
+    def payloads(self) -> Iterator[bytes]:
+        ends = np.cumsum(self.sizes)
+        for start, end in zip((ends - self.sizes).tolist(), ends.tolist(), strict=True):
+            yield self.blob[start:end]
+
+
 class RecordLog:
     """One pass over the records of a file; the counters are right once the pass is over.
 
     `from_block` starts at that block instead of the first: for a look at the end of a long file.
+    `window_blocks` are read at a time.
     """
 
-    def __init__(self, path: Path, *, from_block: int = 0) -> None:
+    def __init__(
+        self, path: Path, *, from_block: int = 0, window_blocks: int = WINDOW_BLOCKS
+    ) -> None:
         self.path = path
         self.read = 0
         self.bytes_read = 0
@@ -157,10 +208,11 @@ class RecordLog:
         self.tail_bytes = 0
         """Bytes of a record that the end of the file cuts off."""
         self._from = from_block * BLOCK
+        self._window_bytes = window_blocks * BLOCK
         self._spots = 0
         self._last_num = 0
         self._gaps = 0
-        self._parts: list[bytes] = []
+        self._parts: list[memoryview | bytes] = []
 
     @property
     def damaged(self) -> int:
@@ -179,78 +231,107 @@ class RecordLog:
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """(kind as `kind_of` gives it, decoded record) of each record that is whole."""
-        for payload in self._payloads():
-            try:
-                record: Any = _RECORD.FromString(payload)
-            except DecodeError:
-                self._lose(len(payload))
-                continue
-            self.read += 1
-            num = record.num
-            if self._last_num and num > self._last_num + 1:
-                self._gaps += num - self._last_num - 1
-            elif num > 1 and not self._last_num and not self._from:
-                self._gaps += num - 1
-            self._last_num = num
-            yield kind_of(payload), record
+        for batch in self.batches():
+            for payload in batch.payloads():
+                record = self.decoded(payload)
+                if record is not None:
+                    self.took([record.num])
+                    yield kind_of(payload), record
 
-    def _payloads(self) -> Iterator[bytes]:
+    def decoded(self, payload: bytes) -> Any:
+        """The record; None if it is none, which is counted as damage."""
+        try:
+            return _RECORD.FromString(payload)
+        except DecodeError:
+            self._spots += 1
+            self.damaged_bytes += len(payload)
+            return None
+
+    def took(self, nums: ArrayLike) -> None:
+        """Counts records by their `num`, in the order of the file; a gap tells what is lost."""
+        num = np.asarray(nums, dtype=np.int64)
+        if not len(num):
+            return
+        before = np.concatenate([[self._last_num], num[:-1]])
+        known = (before != 0) | (self._from == 0)
+        self._gaps += int(np.maximum(num - before - 1, 0)[known].sum())
+        self._last_num = int(num[-1])
+        self.read += len(num)
+
+    def batches(self) -> Iterator[Batch]:
+        """All records whose fragments are whole and fit their CRC."""
         with self.path.open("rb") as file:
-            start = len(HEADER)
+            at = len(HEADER)
             if self._from:
                 file.seek(self._from)
-                start = 0
-            while window := file.read(_WINDOW):
+                at = 0
+            # a file that still grows is read as long as it is now: its blocks must line up
+            left = os.fstat(file.fileno()).st_size - self._from
+            while left > 0 and (window := file.read(min(left, self._window_bytes))):
+                left -= len(window)
                 self.bytes_read += len(window)
-                yield from self._window(window, start)
-                start = 0
+                yield self._window(window, at, last=left <= 0)
+                at = 0
         if self._parts:
             self.tail_bytes += sum(map(len, self._parts))
             self._parts = []
 
-    def _window(self, window: bytes, at: int) -> Iterator[bytes]:
+    def _window(self, window: bytes, at: int, *, last: bool) -> Batch:
+        pieces: list[memoryview | bytes] = []
+        sizes: list[int] = []
         size, view, crc32 = len(window), memoryview(window), zlib.crc32
-        while at < size:
-            room = BLOCK - at % BLOCK
-            if room < _FRAGMENT.size:
-                at += room
-                continue
-            if at + _FRAGMENT.size > size:
-                self.tail_bytes += size - at
-                return
-            crc, length, kind = _FRAGMENT.unpack_from(window, at)
-            begin, end = at + _FRAGMENT.size, at + _FRAGMENT.size + length
-            fits = 1 <= kind <= _LAST and length <= room - _FRAGMENT.size
-            if fits and end > size:
-                self.tail_bytes += size - at
-                return
-            if not fits or crc32(view[begin:end], _SEEDS[kind]) != crc:
-                block_end = min(at + room, size)
-                if block_end == size and not any(view[at:]):
-                    # space that the file system allocated and the process never filled
-                    self.tail_bytes += size - at
-                    return
-                self._lose(block_end - at)
-                at = block_end
-                continue
-            yield from self._fragment(kind, bytes(view[begin:end]))
-            at = end
+        unpack, seeds = _FRAGMENT.unpack_from, _SEEDS
+        for block in range(0, size, BLOCK):
+            limit = min(block + BLOCK, size)
+            while limit - at >= 7:
+                crc, length, kind = unpack(window, at)
+                end = at + 7 + length
+                data = view[at + 7 : end]
+                fits = 1 <= kind <= _LAST and end <= block + BLOCK
+                if fits and end > size:
+                    break
+                if not fits or crc32(data, seeds[kind]) != crc:
+                    if last and limit == size and not any(view[at:]):
+                        break  # space that the file system allocated and the process never filled
+                    self._lose(limit - at)
+                    at = limit
+                elif kind == _WHOLE and not self._parts:
+                    pieces.append(data)
+                    sizes.append(length)
+                    at = end
+                else:
+                    self._fragment(kind, data, pieces, sizes)
+                    at = end
+            # a block's last bytes are padding where no head fits in; others are cut off
+            if block + BLOCK - at >= 7:
+                self.tail_bytes += limit - at
+            at = limit
+        # views would keep the whole window in memory
+        self._parts = [bytes(part) for part in self._parts]
+        return Batch(b"".join(pieces), np.array(sizes, dtype=np.int64))
 
-    def _fragment(self, kind: int, data: bytes) -> Iterator[bytes]:
+    def _fragment(
+        self, kind: int, data: memoryview, pieces: list[memoryview | bytes], sizes: list[int]
+    ) -> None:
+        """Takes one fragment of a record of several, or one that comes unexpectedly."""
         if kind in {_WHOLE, _FIRST} and self._parts:
             self._lose(0)
         if kind == _WHOLE:
-            yield data
+            pieces.append(data)
+            sizes.append(len(data))
         elif kind == _FIRST:
             self._parts = [data]
         elif not self._parts:
             # the rest of a record whose beginning is lost, or lies before `from_block`
             self.damaged_bytes += len(data)
+        elif sum(map(len, self._parts)) + len(data) > MAX_RECORD:
+            self._lose(len(data))
         else:
             self._parts.append(data)
             if kind == _LAST:
-                whole, self._parts = b"".join(self._parts), []
-                yield whole
+                pieces += self._parts
+                sizes.append(sum(map(len, self._parts)))
+                self._parts = []
 
     def _lose(self, size: int) -> None:
         self._spots += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +20,12 @@ from ._wandb_build import (
     exit_state,
     losses_of,
     lossy_of,
-    series_of,
     summary_of,
     warnings_of,
 )
+from ._wandb_curves import Curves, curves_of
 from ._wandb_facts import Facts, code_of, command_of, facts_of, hardware_of
+from ._wandb_history import Store
 from ._wandb_media import Media, media_of
 from ._wandb_part import Part, clock, read_part
 from ._wandb_records import BLOCK, RecordLog, has_header
@@ -35,9 +36,10 @@ __all__ = ["WandbOffline"]
 
 READER = "wandb 1"
 
-_RUN_FOLDER = re.compile(r"(offline-)?run-\d{8}_\d{6}-.+", re.DOTALL)
+_RUN_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)", re.DOTALL)
 _HEAD_RECORDS = 50
 """The run record is the second one of a file; this many are looked at for it."""
+_HEAD_BLOCKS = 8
 _TAIL_BLOCKS = 8
 
 
@@ -51,6 +53,15 @@ class _Head:
     name: str
     start: float | None
     stamp: tuple[int, int]
+    """Recorded start, as seconds and nanoseconds."""
+    recorded: bool = True
+    """Whether the file has a run record; otherwise its name and its folder's are all there is."""
+
+    @property
+    def folder_time(self) -> str:
+        """Local time in the folder's name, fit for comparing; empty where the name has none."""
+        found = _RUN_FOLDER.fullmatch(self.path.parent.name)
+        return found[1] if found else ""
 
 
 class WandbOffline(FileSource):
@@ -72,11 +83,8 @@ class WandbOffline(FileSource):
         return Claim(logs=logs, companions=markers if logs else ())
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
-        runs: dict[tuple[str, str], list[_Head]] = {}
-        for path in logs:
-            head = self._head(path)
-            if head is not None:
-                runs.setdefault((head.project, head.run_id), []).append(head)
+        heads = [head for path in logs if (head := self._head(path)) is not None]
+        runs = self._stitched(heads)
         for (project, run_id), heads in sorted(runs.items()):
             kept = self._without_copies(heads)
             parts = tuple(str(head.path) for head in kept)
@@ -85,7 +93,7 @@ class WandbOffline(FileSource):
                 project=project,
                 run_id=run_id,
                 name=next((h.name for h in reversed(kept) if h.name), run_id),
-                state=_light_state(kept[-1], self.settle_minutes),
+                state=_light_state(kept, self.settle_minutes),
                 location=parts[0],
                 kind=self.kind,
                 parts=parts,
@@ -104,12 +112,35 @@ class WandbOffline(FileSource):
             self.skipped.append((str(path), f"{UNREADABLE}: {error.strerror}"))
             return None
 
+    def _stitched(self, heads: Sequence[_Head]) -> dict[tuple[str, str], list[_Head]]:
+        """By project and id. A file without a run record joins the run that has its id."""
+        runs: dict[tuple[str, str], list[_Head]] = {}
+        for head in heads:
+            if head.recorded:
+                runs.setdefault((head.project, head.run_id), []).append(head)
+        known = {key: list(found) for key, found in runs.items()}
+        for head in heads:
+            if head.recorded:
+                continue
+            places = [key for key in known if key[1] == head.run_id]
+            beside = [
+                key
+                for key in places
+                if any(h.path.parent.parent == head.path.parent.parent for h in known[key])
+            ]
+            if len(places) > 1 and len(beside) != 1:
+                why = f"has no run record, and several projects have a run {head.run_id}"
+                self.skipped.append((str(head.path), why))
+                continue
+            key = (beside or places or [("", head.run_id)])[0]
+            runs.setdefault(key, []).append(head)
+        return runs
+
     def _without_copies(self, heads: list[_Head]) -> list[_Head]:
         """Ordered by start; of several files with one start the largest."""
-        ordered = sorted(heads, key=lambda h: (h.stamp, self._below(h.path)))
         kept: list[_Head] = []
-        for head in ordered:
-            if not kept or head.stamp == (0, 0) or head.stamp != kept[-1].stamp:
+        for head in _ordered(heads, self._below):
+            if not kept or not _same_start(head, kept[-1]):
                 kept.append(head)
                 continue
             larger = head.path.stat().st_size > kept[-1].path.stat().st_size
@@ -128,7 +159,8 @@ class WandbOffline(FileSource):
             for path in paths:
                 if not has_header(path):
                     raise SourceError(path, "does not begin as a .wandb file does")
-            parts = [read_part(path) for path in paths]
+            store = Store()
+            parts = [read_part(path, store) for path in paths]
         except OSError as error:
             reason = error.strerror or str(error)
             raise SourceError(error.filename or paths[0], f"cannot be read: {reason}") from error
@@ -140,19 +172,26 @@ class WandbOffline(FileSource):
                 remedy="copy the file again from where it was written",
             )
         placed = place(parts)
+        curves = curves_of(parts, placed)
         facts = [facts_of(part) for part in parts]
-        media = media_of(parts, placed)
-        return self._run(ref, parts, placed, facts, media)
+        media = media_of(parts, placed, curves)
+        return self._run(ref, parts, placed, curves, facts, media)
 
     def _run(
-        self, ref: RunRef, parts: list[Part], placed: Placed, facts: list[Facts], media: Media
+        self,
+        ref: RunRef,
+        parts: list[Part],
+        placed: Placed,
+        curves: Curves,
+        facts: list[Facts],
+        media: Media,
     ) -> Run:
         fields: dict[str, Any] = {}
         config: dict[str, Any] = {}
         for part in parts:
             fields |= part.run
             config |= part.config
-        attempts = attempts_of(parts, placed, facts, self.settle_minutes)
+        attempts = attempts_of(parts, placed, curves, facts, self.settle_minutes)
         seed = config.get("seed")
         return Run(
             ref=ref,
@@ -162,10 +201,11 @@ class WandbOffline(FileSource):
             start=next((p.start for p in parts if p.start is not None), None),
             end=max((a.end for a in attempts if a.end is not None), default=None),
             attempts=attempts,
-            series=series_of(parts, placed),
+            series=curves.series,
             config=config,
             summary=summary_of(parts),
-            group=fields.get("run_group", ""),
+            group=fields.get("run_group") or fields.get("sweep_id", ""),
+            parent=_parent(ref, fields),
             job_type=fields.get("job_type", ""),
             author=next((f.texts["username"] for f in facts if "username" in f.texts), ""),
             tags=fields.get("tags", ()),
@@ -188,7 +228,7 @@ class WandbOffline(FileSource):
     ) -> Provenance:
         files = [(part.path, part.log.bytes_read) for part in parts]
         files += [entry for one in facts for entry in one.files]
-        files += [(Path(path), size) for path, size in media.files]
+        files += media.files
         return Provenance(
             reader=READER,
             files=tuple(dict.fromkeys((self._below(path), size) for path, size in files)),
@@ -197,7 +237,7 @@ class WandbOffline(FileSource):
             records_damaged=sum(p.log.damaged for p in parts),
             bytes_damaged=sum(p.log.damaged_bytes + p.log.tail_bytes for p in parts),
             step_source=placed.step_source,
-            lossy=lossy_of(media),
+            lossy=lossy_of(parts),
             warnings=(
                 *placed.warnings,
                 *warnings_of(parts, placed),
@@ -207,9 +247,15 @@ class WandbOffline(FileSource):
         )
 
 
+def _parent(ref: RunRef, fields: Mapping[str, Any]) -> str:
+    """The run that this one was forked from."""
+    point = fields.get("branch_point")
+    return str(point.run) if point is not None and point.run != ref.run_id else ""
+
+
 def _look(path: Path) -> _Head:
     """Identity by the run record; without one by the file's name."""
-    for seen, (_, record) in enumerate(RecordLog(path)):
+    for seen, (_, record) in enumerate(RecordLog(path, window_blocks=_HEAD_BLOCKS)):
         if record.HasField("run") and record.run.run_id:
             run = record.run
             stamp = (run.start_time.seconds, run.start_time.nanos)
@@ -223,23 +269,61 @@ def _look(path: Path) -> _Head:
             )
         if seen >= _HEAD_RECORDS:
             break
-    run_id = path.name.removeprefix("run-").removesuffix(".wandb")
-    return _Head(path=path, run_id=run_id, project="", name="", start=None, stamp=(0, 0))
+    found = _RUN_FOLDER.fullmatch(path.parent.name)
+    run_id = found[2] if found else path.name.removeprefix("run-").removesuffix(".wandb")
+    return _Head(
+        path=path, run_id=run_id, project="", name="", start=None, stamp=(0, 0), recorded=False
+    )
 
 
-def _light_state(head: _Head, settle_minutes: float) -> str:
-    """By the last blocks of the newest file: exit record, else the last recorded time."""
+def _ordered(heads: Sequence[_Head], below: Callable[[Path], str]) -> list[_Head]:
+    """By recorded start; a file without one by the time in its folder's name, else at the end."""
+    recorded = [head for head in heads if head.recorded]
+
+    def key(head: _Head) -> tuple[tuple[int, int], bool, str, str]:
+        stamp = head.stamp
+        if not head.recorded:
+            own = head.folder_time
+            before = [h.stamp for h in recorded if not own or h.folder_time <= own]
+            stamp = max(before, default=(0, 0))
+        return stamp, not head.recorded, head.folder_time, below(head.path)
+
+    return sorted(heads, key=key)
+
+
+def _same_start(head: _Head, before: _Head) -> bool:
+    if head.recorded:
+        return head.stamp != (0, 0) and head.stamp == before.stamp
+    return head.folder_time != "" and head.folder_time == before.folder_time
+
+
+def _light_state(heads: Sequence[_Head], settle_minutes: float) -> str:
+    """By the last blocks of the newest file: exit record, else the last recorded time.
+
+    A file that died before it recorded a time says nothing; the one before it does.
+    """
+    for head in reversed(heads):
+        exit_code, last = _end_of(head)
+        if exit_code is not None and head is heads[-1]:
+            return exit_state(exit_code)
+        if last is not None:
+            return settled_state(last, settle_minutes)
+    return settled_state(None, settle_minutes)
+
+
+def _end_of(head: _Head) -> tuple[int | None, float | None]:
+    """(exit code, last recorded time) by the last blocks of a file."""
     blocks = head.path.stat().st_size // BLOCK
     last = head.start
     for _, record in RecordLog(head.path, from_block=max(0, blocks - _TAIL_BLOCKS)):
         if record.HasField("exit"):
-            return exit_state(record.exit.exit_code)
+            return record.exit.exit_code, last
         for stamp in (record.stats.timestamp, record.output_raw.timestamp):
             last = max(clock(stamp) or 0.0, last or 0.0) or None
         for item in record.history.item:
             if "_timestamp" in (item.key, *item.nested_key):
-                last = max(_seconds(item.value_json), last or 0.0)
-    return settled_state(last, settle_minutes)
+                last = max(_seconds(item.value_json), last or 0.0) or None
+    return None, last
 
 
 def _seconds(text: str) -> float:
