@@ -22,22 +22,16 @@ from ._wandb_api_facts import (
 from ._wandb_api_http import Client, Refused
 from ._wandb_api_media import Files, Kept, samples_of, stored_artifacts
 from ._wandb_api_pages import Place, console_lines, event_rows, history_rows, info_of, run_of
-from ._wandb_api_rows import (
-    add_events,
-    add_row,
-    add_summary,
-    empty_part,
-    in_order_of_time,
-    split_at,
-)
+from ._wandb_api_rows import Lives, add_events, add_summary
 from ._wandb_build import (
     attempts_of,
     console_of,
     environment_of,
-    series_of,
+    lossy_of,
     summary_of,
     warnings_of,
 )
+from ._wandb_curves import Curves, curves_of
 from ._wandb_facts import Facts, code_of, command_of, hardware_of
 from ._wandb_part import CONSOLE_BYTES, Part
 from ._wandb_steps import Placed
@@ -72,9 +66,11 @@ class _Fetched:
 
     run: dict[str, Any]
     settings: Settings
-    parts: list[Part]
+    parts: list[Part] = field(default_factory=list)
     """One a process life, where the server tells them apart."""
     facts: Facts = field(default_factory=Facts)
+    first: float | None = None
+    """Time of the earliest row."""
     began: float | None = None
     """By the run's own clock: time of the first row less its `_runtime`."""
     damaged: int = 0
@@ -92,18 +88,18 @@ def state_of(node: dict[str, Any], settle_minutes: float) -> str:
 def read_run(client: Client, place: Place, ref: RunRef, *, app: str, settle_minutes: float) -> Run:
     """The whole run; `app` is the address of the server's pages. Raises Trouble."""
     run, files = run_of(client, place), Files(client, place)
-    got = _Fetched(run=run, settings=settings_of(run.get("config")), parts=[empty_part(place.name)])
-    got.parts[0].definitions += got.settings.definitions
+    got = _Fetched(run=run, settings=settings_of(run.get("config")))
     _history(got, client, place)
     _system(got, client, place)
     _facts(got, client, place, files)
     _console(got, client, place, files)
     add_summary(got.parts[-1], json_object(run.get("summaryMetrics")))
     placed = place_rows(got.parts)
-    kept = samples_of(got.parts, placed, files)
+    curves = curves_of(got.parts, placed)
+    kept = samples_of(got.parts, placed, curves, files)
     stored_artifacts(client, place, kept)
     state = state_of(run, settle_minutes)
-    attempts = _attempts(got, placed, state, settle_minutes)
+    attempts = _attempts(got, placed, curves, state, settle_minutes)
     return _with_texts(
         Run(
             ref=ref,
@@ -113,7 +109,7 @@ def read_run(client: Client, place: Place, ref: RunRef, *, app: str, settle_minu
             start=attempts[0].start,
             end=attempts[-1].end,
             attempts=attempts,
-            series=series_of(got.parts, placed),
+            series=curves.series,
             config=got.settings.config,
             summary=summary_of(got.parts),
             code=code_of([got.facts]),
@@ -163,21 +159,21 @@ def _history(got: _Fetched, client: Client, place: Place) -> None:
     got.expected = expected if type(expected) is int else None
     last = json_object(got.run.get("historyKeys")).get("lastStep")
     last = last if type(last) is int and last >= 0 else None
-    part, reasons = got.parts[0], dict[str, int]()
+    lives = Lives(place.name, definitions=got.settings.definitions, restart=_last_start(got))
+    reasons: dict[str, int] = {}
     if got.expected != 0 or last is not None:
         for line in history_rows(client, place, last_step=last, expected=got.expected):
             if line.damage:
                 reasons[line.damage] = reasons.get(line.damage, 0) + 1
             else:
                 _begun(got, line.row)
-                add_row(part, line.step, line.row)
-    in_order_of_time(part)
-    got.parts = split_at(part, _last_start(got))
+                lives.add(line.step, line.row)
+    got.parts, got.first = lives.finish(), lives.first
     got.damaged = sum(reasons.values())
     for reason, count in reasons.items():
         rows = "1 row of the history" if count == 1 else f"{count:,} rows of the history"
         got.incomplete.append(f"{rows} cannot be read: {reason}")
-    read = len(part.steps) + got.damaged
+    read = lives.read + got.damaged
     if got.expected is not None and read != got.expected:
         got.incomplete.append(
             f"the server gave {read:,} rows of the history, and counts {got.expected:,}"
@@ -222,7 +218,7 @@ def _facts(got: _Fetched, client: Client, place: Place, files: Files) -> None:
     if python := got.settings.versions.get("python"):
         facts.texts.setdefault("python", python)
     add_requirements(facts, _optional(got, files, _REQUIREMENTS))
-    add_sampled_devices(facts, list(got.parts[-1].stats))
+    add_sampled_devices(facts, got.parts[-1].stats.names)
     if len(_hosts(got)) > 1:
         # at once or one after the other: how many were used together is not recorded
         facts.numbers.pop("gpu_count", None)
@@ -271,13 +267,12 @@ def _start(got: _Fetched) -> float | None:
     """
     started = [seconds(process.get("startedAt")) for process in got.settings.processes]
     known = [*started, got.began, seconds(got.run.get("createdAt"))]
-    rows = [t for t in got.parts[0].times if math.isfinite(t)]
-    first = min(rows, default=None)
+    first = got.first
     return next((t for t in known if t is not None and (first is None or t <= first)), first)
 
 
 def _attempts(
-    got: _Fetched, placed: Placed, state: str, settle_minutes: float
+    got: _Fetched, placed: Placed, curves: Curves, state: str, settle_minutes: float
 ) -> tuple[Attempt, ...]:
     """As the offline reader's; state from the server, its heartbeat where nothing was recorded."""
     first, last = got.parts[0], got.parts[-1]
@@ -285,7 +280,7 @@ def _attempts(
     first.start = _start(got)
     first.seen(first.start)
     facts = [Facts() for _ in got.parts[:-1]] + [got.facts]
-    attempts = attempts_of(got.parts, placed, facts, settle_minutes)
+    attempts = attempts_of(got.parts, placed, curves, facts, settle_minutes)
     return (*attempts[:-1], replace(attempts[-1], state=state, end=end))
 
 
@@ -293,11 +288,17 @@ def _provenance(got: _Fetched, placed: Placed, kept: Kept, files: Files) -> Prov
     return Provenance(
         reader=READER,
         files=tuple(sorted(files.read.items())),
-        records_read=sum(len(part.steps) for part in got.parts),
+        records_read=sum(part.history.rows for part in got.parts),
         records_expected=got.expected,
         records_damaged=got.damaged,
         step_source=placed.step_source,
-        lossy=(_NO_ALERTS, *got.lossy, *kept.lossy, *files.not_fetched()),
+        lossy=(
+            _NO_ALERTS,
+            *got.lossy,
+            *lossy_of(got.parts),
+            *kept.lossy,
+            *files.not_fetched(),
+        ),
         warnings=(
             *placed.warnings,
             *warnings_of(got.parts, placed),

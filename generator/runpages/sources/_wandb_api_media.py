@@ -12,24 +12,24 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from runpages.model import Checkpoint, Dataset, LoggedEvent, Sample
 
-from ._media import MEDIA_BYTES, Gallery
+from ._media import MEDIA_BYTES, PER_NAME, Gallery
 from ._wandb_api_facts import json_object
 from ._wandb_api_http import Client, Elsewhere, Refused, Spent, TooLarge, Trouble
 from ._wandb_api_pages import MAX_ARTIFACTS, Place, artifacts_of, file_urls
-from ._wandb_part import Found, Part
+from ._wandb_curves import Curves
+from ._wandb_part import Part
+from ._wandb_rows import TABLES, Found
 from ._wandb_steps import Placed
 
 __all__ = ["Files", "Kept", "samples_of", "stored_artifacts"]
 
 TABLE_BYTES = 20_000_000
 TABLE_ROWS = 200
-TABLES = 60
-"""Tables fetched of one run: those logged last."""
 MEDIA_FILES = 400
 """Images and sounds fetched of one run."""
 
@@ -38,7 +38,6 @@ TOLD = 20
 FAILURES = 3
 """So many files that cannot be fetched, and the server is not well."""
 
-_TABLES = frozenset({"table-file", "table", "incremental-table-file"})
 _TEXT = ("text", "completion", "output", "sample", "generation", "response")
 _PROMPT = ("prompt", "input", "instruction", "question")
 _STEP_KEYS = ("step", "global_step", "iteration", "iter")
@@ -111,52 +110,47 @@ class Kept:
     warnings: list[str] = field(default_factory=list)
 
 
-class _Where(NamedTuple):
-    """Place of a logged object in the run."""
-
-    name: str
-    step: int | None
-    time: float | None
-    attempt: int
-
-
-def samples_of(parts: Sequence[Part], placed: Placed, files: Files) -> Kept:
-    """Tables, images and sounds; one sentence names what is not read."""
+def samples_of(parts: Sequence[Part], placed: Placed, curves: Curves, files: Files) -> Kept:
+    """Tables, images and sounds."""
     kept, gallery = Kept(), Gallery()
-    unread: Counter[tuple[str, str]] = Counter()
-    logged = [
-        (_where(found, part, number, placed), found.content)
-        for number, part in enumerate(parts)
-        for found in part.media
-    ]
-    tables = [one for one in logged if one[1].get("_type") in _TABLES]
-    if len(tables) > TABLES:
-        kept.warnings.append(f"{TABLES} of {len(tables):,} logged tables are read, the last ones")
     load = _limited(functools.partial(files.fetch, max_bytes=MEDIA_BYTES))
-    for where, content in tables[-TABLES:]:
-        try:
-            kept.samples += _table(where, content, files, kept.warnings)
-        except (OSError, ValueError) as error:
-            kept.warnings.append(f"table {where.name}: cannot be read: {_words(error)}")
-    for where, content in logged:
-        kind = str(content.get("_type", ""))[:60]
-        media = list(_media(where, content))
-        for sample, path in media:
-            gallery.add(sample, functools.cache(functools.partial(load, path)))
-        if not media and kind not in _TABLES:
-            unread[where.name, kind] += 1
+    tables: dict[str, list[tuple[Sample, Found]]] = {}
+    for number, part in enumerate(parts):
+        for found in part.others.media:
+            sample = Sample(
+                kind="table",
+                name=found.name,
+                step=curves.step_of.get((number, found.row)),
+                time=found.seconds if math.isfinite(found.seconds) else None,
+                attempt=placed.attempt_after(number, found.row + 1),
+            )
+            if found.content["_type"] in TABLES:
+                tables.setdefault(found.name, []).append((sample, found))
+            for one, path in _media(sample, found.content):
+                gallery.add(one, functools.cache(functools.partial(load, path)))
+    for name, logged in tables.items():
+        for sample, found in _spaced(kept, name, logged):
+            try:
+                kept.samples += _table(sample, found.content, files, kept.warnings)
+            except (OSError, ValueError) as error:
+                kept.warnings.append(f"table {name}: cannot be read: {_words(error)}")
     samples, told = gallery.finish()
     kept.samples += samples
     kept.warnings += told[:TOLD]
     if len(told) > TOLD:
         kept.warnings.append(f"{len(told) - TOLD:,} more media files are left out")
-    if unread:
-        shown = ", ".join(f"{name} ({kind}, {n})" for (name, kind), n in sorted(unread.items())[:8])
-        more = f" and {len(unread) - 8} more" if len(unread) > 8 else ""
-        kept.lossy.append(
-            f"of W&B's media only images, audio and tables are read (not read: {shown}{more})"
-        )
     return kept
+
+
+def _spaced(
+    kept: Kept, name: str, logged: list[tuple[Sample, Found]]
+) -> list[tuple[Sample, Found]]:
+    """As many tables of one name as are kept: the first, the last, evenly spaced ones between."""
+    count = len(logged)
+    if count <= PER_NAME:
+        return logged
+    kept.warnings.append(f"{name}: {PER_NAME} of its {count:,} tables are read, evenly spaced")
+    return [logged[round(i * (count - 1) / (PER_NAME - 1))] for i in range(PER_NAME)]
 
 
 def _limited(fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
@@ -172,21 +166,11 @@ def _limited(fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
     return load
 
 
-def _where(found: Found, part: Part, number: int, placed: Placed) -> _Where:
-    seconds = part.times[found.row]
-    return _Where(
-        found.name,
-        placed.step_at(number, found.row, placed.main),
-        seconds if math.isfinite(seconds) else None,
-        placed.attempt_at(number, found.row + 1),
-    )
-
-
 def _words(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or str(error)
 
 
-def _media(where: _Where, content: dict[str, Any]) -> Iterator[tuple[Sample, str]]:
+def _media(sample: Sample, content: dict[str, Any]) -> Iterator[tuple[Sample, str]]:
     """(sample without its bytes, path of its file) of an image or a sound, or of a list of them."""
     kind = content.get("_type")
     if kind in {"image-file", "audio-file"}:
@@ -205,35 +189,26 @@ def _media(where: _Where, content: dict[str, Any]) -> Iterator[tuple[Sample, str
         path = item.get("path")
         caption = captions[number] if number < len(captions) else item.get("caption")
         if isinstance(path, str):
-            yield (
-                Sample(
-                    kind="audio" if str(kind).startswith("audio") else "image",
-                    name=where.name,
-                    step=where.step,
-                    time=where.time,
-                    attempt=where.attempt,
-                    text=caption if isinstance(caption, str) else "",
-                ),
-                path,
-            )
+            caption = caption if isinstance(caption, str) else ""
+            what = "audio" if str(kind).startswith("audio") else "image"
+            yield replace(sample, kind=what, text=caption), path
 
 
 def _table(
-    where: _Where, content: dict[str, Any], files: Files, warnings: list[str]
+    sample: Sample, content: dict[str, Any], files: Files, warnings: list[str]
 ) -> Iterator[Sample]:
     data = files.fetch(str(content.get("path", "")), max_bytes=TABLE_BYTES)
     columns, rows = _checked(json_object(data))
     if len(rows) > TABLE_ROWS:
-        warnings.append(f"table {where.name}: {TABLE_ROWS} of its {len(rows):,} rows are read")
+        warnings.append(f"table {sample.name}: {TABLE_ROWS} of its {len(rows):,} rows are read")
     cells = tuple(tuple(_cell(cell) for cell in row) for row in rows[:TABLE_ROWS])
     text, prompt = _column(columns, _TEXT), _column(columns, _PROMPT)
-    place = {"name": where.name, "step": where.step, "time": where.time, "attempt": where.attempt}
     if text is None:
-        yield Sample(kind="table", columns=columns, rows=cells, **place)  # type: ignore[arg-type]
+        yield replace(sample, columns=columns, rows=cells)
         return
     for row in cells:
         said = row[prompt] if prompt is not None else ""
-        yield Sample(kind="text", prompt=said, text=row[text], **place)  # type: ignore[arg-type]
+        yield replace(sample, kind="text", prompt=said, text=row[text])
 
 
 def _checked(data: dict[str, Any]) -> tuple[tuple[str, ...], list[list[object]]]:
@@ -257,7 +232,8 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, dict) and "_type" in value:
-        return f"({value['_type']})"
+        caption = value.get("caption")
+        return f"({value['_type']}: {caption})" if caption else f"({value['_type']})"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -281,7 +257,7 @@ def stored_artifacts(client: Client, place: Place, kept: Kept) -> None:
 def _artifact(kept: Kept, node: dict[str, Any], *, used: bool) -> None:
     name = str(json_object(node.get("artifactSequence")).get("name") or "")
     kind = str(json_object(node.get("artifactType")).get("name") or "")
-    if kind == "run_table" or kind.startswith("wandb-"):
+    if kind in {"run_table", "job"} or kind.startswith("wandb-"):
         return
     version = node.get("versionIndex")
     version = f"v{version}" if type(version) is int else ""

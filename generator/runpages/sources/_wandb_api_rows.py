@@ -1,39 +1,27 @@
-"""Rows of a W&B server as the offline reader's `Part`, so that one set of rules places both."""
+"""Rows of a W&B server as the offline reader's `Part`s, so that one set of rules places both."""
 
 from __future__ import annotations
 
-import bisect
 import json
 import math
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from ._wandb_part import Found, Part, flatten
+from ._wandb_history import History, Rows, Store
+from ._wandb_part import Part
 from ._wandb_records import RecordLog
+from ._wandb_rows import Found, Row, flatten, row_of
 
-__all__ = [
-    "add_events",
-    "add_row",
-    "add_summary",
-    "decoded",
-    "empty_part",
-    "in_order_of_time",
-    "plain",
-    "split_at",
-]
+__all__ = ["Lives", "add_events", "add_summary", "decoded"]
 
 MAX_DEPTH = 100
+_BATCH_POINTS = 1 << 17
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def empty_part(name: str) -> Part:
-    path = Path(name)
-    return Part(path=path, log=RecordLog(path))  # a log of which nothing is read
 
 
 def decoded(text: object) -> Any:
@@ -60,135 +48,209 @@ def decoded(text: object) -> Any:
     return found
 
 
-def _named_number(value: object) -> float | None:
-    """Of `NaN` and the infinities, which JSON knows no numbers for."""
-    return _NAMED.get(value) if isinstance(value, str) else None
-
-
-def plain(value: object) -> object:
-    """The same value with NaN and the infinities as numbers."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    number = _named_number(value)
-    return value if number is None else number
-
-
 def _number(value: object) -> float | None:
+    """NaN and the infinities come by name: JSON knows no numbers for them."""
     if isinstance(value, bool | int | float):
         try:
             return float(value)
         except OverflowError:
-            return math.inf if isinstance(value, int) and value > 0 else -math.inf
-    return _named_number(value)
+            return math.inf if value > 0 else -math.inf
+    return _NAMED.get(value) if isinstance(value, str) else None
 
 
-def add_row(part: Part, step: int, row: dict[str, Any]) -> None:
-    """One row of the history: numbers by column, media and texts put aside."""
-    number = len(part.steps)
-    seconds = _number(row.get("_timestamp"))
-    seconds = math.nan if seconds is None else seconds
-    part.steps.append(step)
-    part.times.append(seconds)
-    part.seen(seconds if math.isfinite(seconds) else None)
-    values: list[tuple[str, float]] = []
-    media: list[Found] = []
-    for key, branch in row.items():
-        if key[:1] == "_" or not key:
-            continue
-        if type(branch) is float:  # nearly all are
-            values.append((key, branch))
-            continue
-        for name, value in flatten(key, branch):
-            found = _number(value)
-            if found is not None:
-                values.append((name, found))
-            elif isinstance(value, dict):
-                media.append(Found(row=number, name=name, content=value))
-            elif value is not None:
-                part.texts[name] = part.texts.get(name, 0) + 1
-    # the server gives the keys of a row in any order: what is read must not depend on it
-    part.media += sorted(media, key=lambda found: found.name)
-    columns = part.columns
-    for name in sorted(name for name, _ in values if name not in columns):
-        columns[name] = (array("q"), array("d"))
-    for name, value in values:
-        rows, column = columns[name]
-        rows.append(number)
-        column.append(value)
+def _seconds(row: dict[str, Any]) -> float:
+    found = _number(row.get("_timestamp"))
+    return math.nan if found is None else found
 
 
-def in_order_of_time(part: Part) -> None:
-    """Where lives of a process overlap in `_step`, puts the rows in the order they were logged in.
-
-    The server gives them by step, so that the lives come mixed; W&B itself logs a step once.
-    """
-    steps, times = np.array(part.steps, dtype=np.int64), np.array(part.times, dtype=np.float64)
-    if len(np.unique(steps)) == len(steps) or not np.isfinite(times).all():
-        return
-    order = np.argsort(times, kind="stable")
-    place = np.argsort(order)
-    part.steps, part.times = array("q", steps[order]), array("d", times[order])
-    for name, (rows, values) in part.columns.items():
-        new = place[np.array(rows, dtype=np.int64)]
-        by_row = np.argsort(new)
-        part.columns[name] = (array("q", new[by_row]), array("d", np.array(values)[by_row]))
-    part.media[:] = sorted(
-        (replace(found, row=int(place[found.row])) for found in part.media), key=lambda f: f.row
+def _columns(rows: Sequence[Row]) -> tuple[Rows, list[str]]:
+    """Rows as columns, and the names that they count."""
+    places: dict[str, int] = {}
+    row = [number for number, one in enumerate(rows) for _ in one.numbers]
+    name = [places.setdefault(text, len(places)) for one in rows for text, _ in one.numbers]
+    columns = Rows(
+        np.array([one.step for one in rows], dtype=np.int64),
+        np.array([one.seconds for one in rows], dtype=np.float64),
+        np.array(row, dtype=np.int64),
+        np.array(name, dtype=np.int64),
+        np.array([value for one in rows for _, value in one.numbers], dtype=np.float64),
     )
+    return columns, list(places)
 
 
-def split_at(part: Part, restart: float | None) -> list[Part]:
-    """The rows before and after the start of the last process; one part if there is nothing to cut.
+class Lives:
+    """Collects the history of a run: one part a process life, where the server tells them apart.
 
-    A process that goes on exactly where the one before stopped leaves no other trace.
+    `restart` is when the last process began: one that goes on exactly where the one before stopped
+    leaves no other trace.
     """
-    times = np.array(part.times, dtype=np.float64)
-    if restart is None or not np.isfinite(times).all():
-        return [part]
-    cut = int(np.sum(times < restart))
-    if cut in {0, len(times)} or (times[:cut] >= restart).any():
-        return [part]
-    parts = [_rows_of(part, 0, cut), _rows_of(part, cut, len(times))]
-    parts[0].texts, parts[1].start = part.texts, restart
-    return parts
+
+    def __init__(
+        self, name: str, *, definitions: Sequence[tuple[str, str, str]], restart: float | None
+    ) -> None:
+        self.parts: list[Part] = []
+        self.read = 0
+        self.first: float | None = None
+        """Time of the earliest row."""
+        self._name = name
+        self._definitions = list(definitions)
+        self._restart = math.inf if restart is None else restart
+        self._store = Store()
+        self._waiting: list[Row] = []
+        self._points = 0
+        self._known: set[str] = set()
+        self._highest = -math.inf
+        self._mixed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._flush()
+        path = Path(self._name)
+        self.parts.append(
+            Part(
+                path=path,
+                log=RecordLog(path),  # of which nothing is read
+                definitions=self._definitions,
+                history=History(self._store),
+                stats=History(self._store),
+            )
+        )
+
+    def add(self, step: int, row: dict[str, Any]) -> None:
+        """One row of the server, in the order of its pages."""
+        seconds = _seconds(row)
+        self._mixed |= step <= self._highest
+        self._highest = max(self._highest, step)
+        self._turn(seconds)
+        part, number = self.parts[-1], self._rows
+        numbers: list[tuple[str, float]] = []
+        for key, value in row.items():
+            if key[:1] == "_" or not key:
+                continue
+            found = value if type(value) is float else _number(value)
+            if found is None:
+                stored = _as_record(step, row)
+                numbers = row_of(stored, number, part.others).numbers
+                break
+            numbers.append((key, found))
+        self._put(Row(step, seconds, numbers))
+
+    @property
+    def _rows(self) -> int:
+        return self.parts[-1].history.rows + len(self._waiting)
+
+    def _turn(self, seconds: float) -> None:
+        went_before = self.first is not None and self.first < self._restart
+        if len(self.parts) == 1 and went_before and seconds >= self._restart:
+            self._begin()
+            self.parts[-1].start = self._restart
+
+    def _put(self, row: Row) -> None:
+        # the server gives the keys of a row in any order: what is read must not depend on it
+        if any(name not in self._known for name, _ in row.numbers):
+            row.numbers.sort(key=lambda pair: pair[0])
+            self._known.update(name for name, _ in row.numbers)
+        if math.isfinite(row.seconds):
+            self.parts[-1].seen(row.seconds)
+            self.first = row.seconds if self.first is None else min(self.first, row.seconds)
+        self._waiting.append(row)
+        self._points += 1 + len(row.numbers)
+        self.read += 1
+        if self._points >= _BATCH_POINTS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self.parts[-1].history.add(*_columns(self._waiting))
+        self._waiting, self._points = [], 0
+
+    def finish(self) -> list[Part]:
+        """The parts. Lives that overlap in `_step` come mixed, as the server gives rows by step:
+        they are put into the order in which they were logged.
+        """
+        self._flush()
+        rows = list(_listed(self.parts)) if self._mixed else []
+        if not rows or not all(math.isfinite(row.seconds) for row, _ in rows):
+            return self.parts
+        before, self.parts, self.first = self.parts, [], None
+        self._begin()
+        others = self.parts[0].others
+        for part in before:
+            others.count(part.others.texts)
+            for key, count in part.others.unread.items():
+                others.unread[key] = others.unread.get(key, 0) + count
+        for row, media in sorted(rows, key=lambda pair: pair[0].seconds):
+            self._turn(row.seconds)
+            self.parts[-1].others.media += [replace(one, row=self._rows) for one in media]
+            self._put(row)
+        self._flush()
+        self.read = len(rows)
+        return self.parts
 
 
-def _rows_of(part: Part, low: int, high: int) -> Part:
-    found = empty_part(part.path.name)
-    found.definitions = part.definitions
-    found.steps, found.times = part.steps[low:high], part.times[low:high]
-    found.seen(max(found.times))
-    for name, (rows, values) in part.columns.items():
-        begin, end = bisect.bisect_left(rows, low), bisect.bisect_left(rows, high)
-        if end > begin:
-            own = array("q", (row - low for row in rows[begin:end]))
-            found.columns[name] = (own, values[begin:end])
-    found.media = [replace(one, row=one.row - low) for one in part.media if low <= one.row < high]
-    return found
+def _as_record(step: int, row: dict[str, Any]) -> SimpleNamespace:
+    """The row as the offline reader meets it: what is no number is sorted out in one place."""
+    items = [
+        SimpleNamespace(key=key, nested_key=(), value_json=json.dumps(value))
+        for key, value in sorted(row.items())
+        if key
+    ]
+    return SimpleNamespace(step=SimpleNamespace(num=step), item=items)
+
+
+def _listed(parts: Sequence[Part]) -> Iterator[tuple[Row, list[Found]]]:
+    """All rows one by one, each with its media."""
+    for part in parts:
+        media: dict[int, list[Found]] = {}
+        for found in part.others.media:
+            media.setdefault(found.row, []).append(found)
+        for chunk in part.history:
+            numbers: list[list[tuple[str, float]]] = [[] for _ in chunk.steps]
+            columns = np.repeat(chunk.columns, chunk.counts).tolist()
+            for column, row, value in zip(
+                columns, chunk.row.tolist(), chunk.value.tolist(), strict=True
+            ):
+                numbers[row].append((part.history.names[column], value))
+            steps, times = chunk.steps.tolist(), chunk.times.tolist()
+            for at, own in enumerate(numbers):
+                yield Row(steps[at], times[at], own), media.get(chunk.first + at, [])
 
 
 def add_events(parts: Sequence[Part], rows: Iterable[dict[str, Any]]) -> None:
     """System readings by name, without the server's `system.`; after all rows of the history."""
-    ordered = [array("d", sorted(filter(math.isfinite, part.times))) for part in parts]
+    ordered = [
+        np.sort(np.concatenate([np.empty(0), *(chunk.times for chunk in part.history)]))
+        for part in parts
+    ]
+    readings: list[list[Row]] = [[] for _ in parts]
     for row in rows:
-        seconds = _number(row.get("_timestamp"))
-        seconds = math.nan if seconds is None else seconds
-        number = sum(p.start is not None and p.start <= seconds for p in parts[1:])
-        part, before = parts[number], 0
+        seconds = _seconds(row)
+        own = sum(part.start is not None and part.start <= seconds for part in parts[1:])
+        before = 0
         if math.isfinite(seconds):
-            part.seen(seconds)
-            before = bisect.bisect_right(ordered[number], seconds)
-        for key, branch in row.items():
-            if key[:1] == "_":
-                continue
-            for name, value in flatten(key.removeprefix("system."), branch):
-                found = _number(value)
-                if found is not None and name:
-                    part.stats.setdefault(name, []).append((seconds, found, before))
+            parts[own].seen(seconds)
+            before = int(np.searchsorted(ordered[own], seconds, side="right"))
+        numbers = [
+            (name, found)
+            for key, branch in sorted(row.items())
+            if key[:1] != "_"
+            for name, value in flatten(key.removeprefix("system."), branch)
+            if name and (found := _number(value)) is not None
+        ]
+        readings[own].append(Row(before, seconds, numbers))
+    for part, listed in zip(parts, readings, strict=True):
+        part.stats.add(*_columns(listed))
+
+
+def _plain(value: object) -> object:
+    """The same value with NaN and the infinities as numbers."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return _NAMED.get(value, value) if isinstance(value, str) else value
 
 
 def add_summary(part: Part, summary: dict[str, Any]) -> None:
     """The tracker's own summary, as the offline reader keeps it: JSON text of each key."""
-    part.summary |= {key: json.dumps(plain(value)) for key, value in summary.items()}
+    part.summary |= {key: json.dumps(_plain(value)) for key, value in sorted(summary.items())}
