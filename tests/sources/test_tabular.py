@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from runpages.errors import SourceError
 from runpages.model import Run
-from runpages.sources import sniff
+from runpages.sources import Claim, Folder, sniff
 from runpages.sources._tabular_blocks import Block, Form, Table
 from runpages.sources._tabular_look import CLOCK_NAMES, STEP_NAMES, examine
 from runpages.sources._tabular_rows import Meaning, Rows
@@ -146,10 +146,9 @@ def test_a_table_without_a_step_is_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_log_is_left_to_others(tmp_path: Path, name: str, text: str | bytes) -> None:
-    write(tmp_path / name, text)
-    found = sniff(tmp_path)
-    assert found.runs == ()
-    assert found.skipped == ((name, "no source reads this file"),)
+    path = write(tmp_path / name, text)
+    folder = Folder(path.parent, (path.name,))
+    assert Tabular(str(tmp_path)).claim(folder) == Claim()
 
 
 def test_results_of_many_models_are_no_run(tmp_path: Path) -> None:
