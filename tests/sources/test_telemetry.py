@@ -115,6 +115,7 @@ def test_a_log_beside_a_run_is_joined_by_time(tmp_path):
     with (logs / "run" / "metrics.jsonl").open("a") as stream:
         stream.write(json.dumps({"step": 9, "time": start + 12, "train/loss": 1.0}) + "\n")
     smi(logs / "gpu.csv", start - 3, 30)
+    smi(logs / "run" / "own.csv", start, 5, header=HEADER.replace("memory.used", "memory.free"))
     smi(logs / "later.csv", start + 5000)
     settings = Settings(
         folder=tmp_path,
@@ -128,6 +129,7 @@ def test_a_log_beside_a_run_is_joined_by_time(tmp_path):
     util = run.series["system/gpu.0.gpu"]
     assert 12 <= len(util.time) <= 15
     assert run.start <= util.time[0] <= util.time[-1] <= run.end
+    assert len(run.series["system/gpu.1.memory.free (MiB)"].time) == 2
     assert ("gpu.csv", (logs / "gpu.csv").stat().st_size) in run.provenance.files
     assert builder.pull(settings, running=True).slugs("unchanged") == (slug,)
 

@@ -160,7 +160,7 @@ def _beside(runs: Sequence[RunRef], hardware: Sequence[Path]) -> tuple[list[RunR
     """Runs with the hardware logs in their folder or above it, and the logs that have no run."""
     alone = []
     found: dict[int, list[str]] = defaultdict(list)
-    folders = [{Path(part).parent for part in ref.parts or (ref.location,)} for ref in runs]
+    folders = [{_folder(Path(part)) for part in ref.parts or (ref.location,)} for ref in runs]
     for path in hardware:
         near = [
             number
@@ -176,6 +176,10 @@ def _beside(runs: Sequence[RunRef], hardware: Sequence[Path]) -> tuple[list[RunR
         for number, ref in enumerate(runs)
     ]
     return attached, alone
+
+
+def _folder(part: Path) -> Path:
+    return part if part.is_dir() else part.parent
 
 
 def _unread(name: str) -> str:
