@@ -126,10 +126,11 @@ def test_a_log_beside_a_run_is_joined_by_time(tmp_path):
     reason = "hardware log: no run beside it ran at its time"
     assert pulled.skipped == ((str(logs / "later.csv"), reason),)
     run = Archive(settings.archive_path).get(slug)
-    util = run.series["system/gpu.0.gpu"]
+    util = run.series["system/gpu/gpu.0.gpu"]
+    assert util.role == "gpu_util"
     assert 12 <= len(util.time) <= 15
     assert run.start <= util.time[0] <= util.time[-1] <= run.end
-    assert len(run.series["system/gpu.1.memory.free (MiB)"].time) == 2
+    assert len(run.series["system/own/gpu.1.memory.free (MiB)"].time) == 2
     assert ("gpu.csv", (logs / "gpu.csv").stat().st_size) in run.provenance.files
     assert builder.pull(settings, running=True).slugs("unchanged") == (slug,)
 

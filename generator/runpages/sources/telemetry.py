@@ -174,7 +174,9 @@ class _NvidiaLog:
     devices: set[str] = field(default_factory=set)
     """By index or uuid; empty where no column tells."""
 
-    def spool(self, spool: Spool, start: float = -math.inf, end: float = math.inf) -> int:
+    def spool(
+        self, spool: Spool, start: float = -math.inf, end: float = math.inf, *, prefix: str = ""
+    ) -> int:
         """Rows within [start, end] (UTC seconds) as `system/...` series; how many there were."""
         count = 0
         for row in self._rows():
@@ -182,7 +184,7 @@ class _NvidiaLog:
             if start <= row.seconds <= end:
                 count += 1
                 for name, value in row.values.items():
-                    spool.sample(f"system/{row.device}{name}", row.seconds, value)
+                    spool.sample(f"system/{prefix}{row.device}{name}", row.seconds, value)
         return count
 
     def _rows(self) -> Iterator[_Row]:
@@ -265,14 +267,18 @@ def join(run: Run, paths: Sequence[str], time_zone: str = "") -> tuple[Run, tupl
     files: list[tuple[str, int]] = []
     lossy: list[str] = []
     summary = dict(run.summary)
-    for text in paths:
+    kinds = {text: kind_of(Path(text)) for text in paths}
+    # each host counts its devices from 0: several logs are told apart by their names
+    several = list(kinds.values()).count(NVIDIA) > 1
+    for text, kind in kinds.items():
         path = Path(text)
-        if kind_of(path) == CARBON:
+        if kind == CARBON:
             found = _emissions(path, zone, run.start, run.end)
             summary |= found
             used = bool(found)
         else:
-            used = _nvidia(path, zone).spool(spool, run.start, run.end) > 0
+            prefix = f"{path.stem}/" if several else ""
+            used = _nvidia(path, zone).spool(spool, run.start, run.end, prefix=prefix) > 0
         if used:
             joined.append(text)
             files.append((path.name, path.stat().st_size))
