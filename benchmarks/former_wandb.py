@@ -1,6 +1,8 @@
 """The reader that wandb < 0.31 brought along: DataStore, protobuf, json.
 
-usage: PYTHON former_wandb.py FILE   (PYTHON: an interpreter with wandb < 0.31, e.g. 0.19.11)
+usage: PYTHON former_wandb.py [FILE]   (PYTHON: an interpreter with wandb < 0.31, e.g. 0.19.11)
+
+Without a file it only imports what it needs.
 """
 
 from __future__ import annotations
@@ -8,15 +10,15 @@ from __future__ import annotations
 import json
 import sys
 
+import wandb
+from wandb.proto.wandb_internal_pb2 import Record
+from wandb.sdk.internal.datastore import DataStore
+
+wandb._assert_is_internal_process = True  # noqa: SLF001 - the reader insists on it
+
 
 def read(path: str) -> dict[str, list[float]]:
     """Every record decoded, the values of the history parsed."""
-    import wandb
-
-    wandb._assert_is_internal_process = True  # noqa: SLF001 - the reader insists on it
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
-
     store = DataStore()
     store.open_for_scan(path)
     columns: dict[str, list[float]] = {}
@@ -30,4 +32,5 @@ def read(path: str) -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    print({name: len(values) for name, values in read(sys.argv[1]).items()})
+    for argument in sys.argv[1:]:
+        print({name: len(values) for name, values in read(argument).items()})

@@ -19,6 +19,7 @@ from runpages.model import Run
 from runpages.sources.contract import Folder
 from runpages.sources.wandb_offline import WandbOffline
 from sources.conformance import SourceConformance
+from sources.wandb_files import environment_of
 
 WRITER = """
 import math, os, sys, time
@@ -91,17 +92,6 @@ def killed():
 for act in (full, resumed, fallen, plain, long, aborted, killed):
     act()
 """
-
-
-def environment_of(folder: Path) -> dict[str, str]:
-    """For a process with the SDK: everything it writes stays below `folder`."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    return environment | {
-        "WANDB_SILENT": "true",
-        "WANDB_DATA_DIR": str(folder / "staging"),
-        "WANDB_CACHE_DIR": str(folder / "cache"),
-        "WANDB_CONFIG_DIR": str(folder / "config"),
-    }
 
 
 class TestConformance(SourceConformance):
@@ -258,9 +248,11 @@ def test_other_tables_are_capped_and_say_so(runs: dict[str, Run]) -> None:
     assert "table numbers: 200 of its 201 rows are read" in runs["full"].provenance.warnings
 
 
-def test_media_that_is_not_read_is_one_sentence(runs: dict[str, Run]) -> None:
-    (sentence,) = runs["full"].provenance.lossy
-    assert "page" in sentence
+def test_what_is_not_read_is_one_sentence_a_kind(runs: dict[str, Run]) -> None:
+    assert runs["full"].provenance.lossy == (
+        "html-file left out: page (1 logged)",
+        "files of its artifacts lie outside the run's folder and are not read (1)",
+    )
     assert runs["plain"].provenance.lossy == ()
 
 

@@ -143,15 +143,14 @@ def lossy_of(parts: Sequence[Part]) -> tuple[str, ...]:
             names = unread.setdefault(kind, {})
             names[name] = names.get(name, 0) + count
     sentences = [
-        f"{kind} is not read: {_few(names)} ({sum(names.values()):,} logged)"
+        f"{kind} left out: {_few(names)} ({sum(names.values()):,} logged)"
         for kind, names in sorted(unread.items())
     ]
     artifacts = [artifact for part in parts for artifact in part.artifacts]
     files = sum(a.files for a in artifacts if not is_internal(a))
     if files:
         sentences.append(
-            f"the {files:,} file{'s' if files > 1 else ''} of its artifacts are not read: "
-            "they lie outside the run's folder"
+            f"files of its artifacts lie outside the run's folder and are not read ({files:,})"
         )
     if tables := {a.name for a in artifacts if a.type == "run_table" and a.files > 1}:
         sentences.append(

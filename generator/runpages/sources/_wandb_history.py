@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,13 +63,23 @@ class _Stored(NamedTuple):
 
 
 class Store:
-    """Keeps the chunks of all files of a run; too many of them go to one temporary file."""
+    """Keeps the chunks of all files of a run; too many of them go to one temporary file.
+
+    A context: behind it the chunks that went to the file are gone.
+    """
 
     def __init__(self, *, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._buffer_bytes = buffer_bytes
         self._chunks: list[Chunk | _Stored] = []
         self._held = 0
         self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def put(self, chunk: Chunk) -> int:
         """The number under which `get` gives it."""
@@ -101,7 +111,7 @@ class Store:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="runpages-"))  # noqa: SIM115 - lives as long as the rows
+            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="runpages-"))  # noqa: SIM115 - `__exit__` closes it
         offset = self._file.seek(0, 2)
         for number, chunk in enumerate(self._chunks):
             if isinstance(chunk, _Stored):

@@ -201,8 +201,7 @@ def _artifact(media: Media, artifact: Artifact, attempt: int) -> None:
     if artifact.type == "dataset":
         name, version = artifact.name, ", ".join(artifact.aliases)
         if artifact.used:
-            name, _, version = artifact.name.rpartition(":")
-            name = name or artifact.name
+            name, _, version = artifact.name.partition(":")
         media.datasets.append(Dataset(name=name, version=version, digest=artifact.digest))
         return
     metadata = _metadata(artifact.metadata)

@@ -16,8 +16,9 @@ __all__ = ["MEDIA", "TABLES", "Found", "Others", "Row", "flatten", "nested", "pa
 
 TABLES = frozenset({"table-file", "table", "incremental-table-file"})
 MEDIA = frozenset({"image-file", "images/separated", "audio-file", "audio"})
-_KEPT = ("_type", "path", "caption", "filenames", "captions", "audio", "masks", "all_masks")
+_KEPT = ("_type", "path", "caption", "filenames", "captions", "audio")
 """What is kept of a media object until all rows are read."""
+_OVERLAYS = ("masks", "boxes", "all_masks", "all_boxes")
 _MOST_FOUND = 50_000
 _MOST_BUCKETS = 10_000
 
@@ -167,6 +168,8 @@ def _object(value: Mapping[str, Any], others: Others, found: Found) -> Iterator[
     elif kind not in MEDIA | TABLES or len(others.media) >= _MOST_FOUND:
         others.leave(kind, found.name)
     else:
+        if any(key in value for key in _OVERLAYS):
+            others.leave("masks and boxes of images", found.name)
         content = {key: value[key] for key in _KEPT if key in value}
         others.media.append(
             Found(row=found.row, seconds=found.seconds, name=found.name, content=content)

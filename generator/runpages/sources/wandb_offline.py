@@ -155,24 +155,10 @@ class WandbOffline(FileSource):
 
     def read(self, ref: RunRef) -> Run:
         paths = [Path(part) for part in ref.parts or (ref.location,)]
-        try:
-            for path in paths:
-                if not has_header(path):
-                    raise SourceError(path, "does not begin as a .wandb file does")
-            store = Store()
-            parts = [read_part(path, store) for path in paths]
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise SourceError(error.filename or paths[0], f"cannot be read: {reason}") from error
-        if not any(part.log.read for part in parts):
-            raise SourceError(
-                paths[0],
-                "no record in it is whole",
-                place=f"{sum(p.log.bytes_read for p in parts):,} bytes",
-                remedy="copy the file again from where it was written",
-            )
-        placed = place(parts)
-        curves = curves_of(parts, placed)
+        with Store() as store:
+            parts = _parts(paths, store)
+            placed = place(parts)
+            curves = curves_of(parts, placed)
         facts = [facts_of(part) for part in parts]
         media = media_of(parts, placed, curves)
         return self._run(ref, parts, placed, curves, facts, media)
@@ -245,6 +231,26 @@ class WandbOffline(FileSource):
                 *media.warnings,
             ),
         )
+
+
+def _parts(paths: Sequence[Path], store: Store) -> list[Part]:
+    """Everything of each file. Raises SourceError if nothing of them can be used."""
+    try:
+        for path in paths:
+            if not has_header(path):
+                raise SourceError(path, "does not begin as a .wandb file does")
+        parts = [read_part(path, store) for path in paths]
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SourceError(error.filename or paths[0], f"cannot be read: {reason}") from error
+    if not any(part.log.read for part in parts):
+        raise SourceError(
+            paths[0],
+            "no record in it is whole",
+            place=f"{sum(p.log.bytes_read for p in parts):,} bytes",
+            remedy="copy the file again from where it was written",
+        )
+    return parts
 
 
 def _parent(ref: RunRef, fields: Mapping[str, Any]) -> str:
