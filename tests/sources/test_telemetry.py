@@ -130,7 +130,7 @@ def test_a_log_beside_a_run_is_joined_by_time(tmp_path):
     assert util.role == "gpu_util"
     assert 12 <= len(util.time) <= 15
     assert run.start <= util.time[0] <= util.time[-1] <= run.end
-    assert len(run.series["system/own/gpu.1.memory.free (MiB)"].time) == 2
+    assert len(run.series["system/own/gpu.1.memory.free (MiB)"].time) == 5
     assert ("gpu.csv", (logs / "gpu.csv").stat().st_size) in run.provenance.files
     assert builder.pull(settings, running=True).slugs("unchanged") == (slug,)
 
