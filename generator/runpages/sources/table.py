@@ -42,6 +42,11 @@ _BUILT_IN = {
         target="runpages.sources.tensorboard:TensorBoard",
         reads="TensorBoard event files: scalars in both encodings, text",
     ),
+    "clearml": Row(
+        target="runpages.sources.clearml_offline:ClearmlOffline",
+        server="runpages.sources.clearml_server:ClearmlServer",
+        extra="clearml",
+        reads="ClearML offline sessions and servers",
     "telemetry": Row(
         target="runpages.sources.telemetry:Telemetry",
         reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
