@@ -253,8 +253,7 @@ class Collected:
     @property
     def samples(self) -> Iterator[Sample]:
         for kept in self._tables.values():
-            for sample in kept:
-                yield sample
+            yield from kept
 
     def warnings(self) -> Iterator[str]:
         """What was met and set aside, and where a 0 may hide a NaN."""
@@ -302,7 +301,6 @@ class Collected:
             )
             for number in range(1, self.attempt + 1)
         )
-
 
     def _host(self, attempt: int) -> str:
         """The one worker that spoke while the attempt was alive."""

@@ -90,8 +90,7 @@ def config_of(task: Mapping[str, Any]) -> dict[str, object]:
         for name, value in parameters.items():
             _nest(config, name, value)
     objects = {
-        name: _object(as_dict(entry))
-        for name, entry in as_dict(task.get("configuration")).items()
+        name: _object(as_dict(entry)) for name, entry in as_dict(task.get("configuration")).items()
     }
     if objects:
         config["configuration objects" if _CONFIGURATION in config else _CONFIGURATION] = objects
@@ -263,5 +262,3 @@ def events_of_task(task: Mapping[str, Any]) -> Iterator[LoggedEvent]:
             stamp = _number(found.get("timestamp"))
             text = f"{as_text(found.get('type'))} {key}".strip()
             yield LoggedEvent(kind="artifact", text=text, time=stamp or None)
-
-

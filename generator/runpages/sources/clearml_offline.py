@@ -142,15 +142,16 @@ class ClearmlOffline(FileSource):
         task = _task_of(files, tally)
         collected = Collected(ref.run_id)
         for name in (METRICS, LOG):
+            before = (tally.records, tally.damaged)
             for found in events_of(files, name, tally):
                 problem = collected.take(found.event)
                 if problem:
                     tally.reject(found, problem)
-            if name == METRICS and not tally.records and tally.damaged:
+            if name == METRICS and tally.records == before[0] and tally.damaged > before[1]:
                 raise SourceError(
                     path,
                     "no record of its metrics can be read",
-                    place=next(iter(tally.warnings), ""),
+                    place=tally.warnings[-1],
                     remedy="copy the session again from where it was written",
                 )
         return self._run(ref, files, task, collected, tally)
@@ -170,7 +171,8 @@ class ClearmlOffline(FileSource):
         state = state_of(task)
         if not state:
             # the SDK zips a session when its process ends, and does not say how it ended
-            ended = isinstance(files, ZipFiles)
+            path = Path(ref.location)
+            ended = path.is_file() or path.with_name(f"{path.name}.zip").is_file()
             state = "ended" if ended else settled_state(collected.end, self.settle_minutes)
         tags = task.get("tags")
         return Run(

@@ -47,6 +47,7 @@ _BUILT_IN = {
         server="runpages.sources.clearml_server:ClearmlServer",
         extra="clearml",
         reads="ClearML offline sessions and servers",
+    ),
     "telemetry": Row(
         target="runpages.sources.telemetry:Telemetry",
         reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
