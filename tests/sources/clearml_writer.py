@@ -100,6 +100,8 @@ def rich() -> None:
     for step in range(8):
         shade = np.full((8, 8, 3), 30 * step, np.uint8)
         logger.report_image("grid", "drawn", iteration=step, image=shade, max_image_history=5)
+        if step == 4:
+            task.flush(wait_for_uploads=True)  # files of one flush are written side by side
     with wave.open("tone.wav", "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)

@@ -305,6 +305,25 @@ def test_images_belong_to_the_step_that_wrote_the_file(rich: Path) -> None:
         assert any(line.startswith("3 debug samples were over") for line in run.provenance.lossy)
 
 
+def test_an_image_that_several_steps_wrote_at_once_is_left_out(session: Path) -> None:
+    """Seen with the SDK: files of one flush are written side by side, the earlier may stay."""
+    picture = io.BytesIO()
+    Image.new("L", (4, 4)).save(picture, "PNG")
+    (session / "data").mkdir(exist_ok=True)
+    (session / "data/a.png").write_bytes(picture.getvalue())
+    lines = [(1, 2), (3,)]
+    for count, steps in enumerate(lines):
+        found = [
+            {"type": "training_debug_image", "metric": "m", "iter": step, "key": "a.png"}
+            for step in steps
+        ]
+        append(session, json.dumps(found).encode() + b"\n")
+        run = read(session)
+        raced = "1 debug samples are left out: several steps wrote their file at once"
+        assert any(line.startswith(raced) for line in run.provenance.lossy) == (count == 0)
+        assert [s.step for s in run.samples] == [[], [3]][count]
+
+
 def test_sounds(rich: Path) -> None:
     (sound,) = (s for s in read(rich).samples if s.kind == "audio")
     assert (sound.name, sound.step) == ("said/clip", 4)

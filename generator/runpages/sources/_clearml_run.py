@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runpages.analysis.roles import role_of
@@ -29,6 +29,8 @@ MAX_PICTURES = 20_000
 MAX_WORKERS = 1000
 _TABLES_PER_NAME = 24
 _TOLD_METRICS = 12
+_BATCH_SECONDS = 30.0
+"""The SDK writes what was reported every 5 s, later where the writing takes long."""
 
 LOSSY = (
     "ClearML's SDK stores NaN and infinities as 0 unless it is told otherwise: a value that is"
@@ -49,6 +51,9 @@ class Picture:
     attempt: int
     key: str
     url: str
+    batch: int | None
+    raced: bool = False
+    """Whether its file was written for several steps at once: nobody knows which it shows."""
 
 
 def seconds_of(value: object) -> float | None:
@@ -84,6 +89,7 @@ class Collected:
     foreign: int = 0
     """Events of a model, which are not the task's."""
     overwritten: int = 0
+    """Pictures whose file a later step has taken."""
     plots: int = 0
     vectors: int = 0
     not_kept: Counter[str] = field(default_factory=Counter)
@@ -97,8 +103,11 @@ class Collected:
     _console: deque[str] = field(default_factory=deque)
     _console_size: int = 0
 
-    def take(self, event: dict[str, Any]) -> str:
-        """Keep what the event says; the reason if it is of no use."""
+    def take(self, event: dict[str, Any], *, batch: int | None = None) -> str:
+        """Keep what the event says; the reason if it is of no use.
+
+        Events of one `batch` were written at once; None = by their times.
+        """
         if not self.task_id:
             self.task_id = str(event.get("task") or "")
         if event.get("task", self.task_id) != self.task_id or event.get("model_event"):
@@ -112,7 +121,7 @@ class Collected:
         if kind == "plot":
             return self._plot(event)
         if kind == "training_debug_image":
-            return self._picture(event)
+            return self._picture(event, batch)
         if kind == "training_stats_vector":
             self.vectors += 1
             return ""
@@ -228,26 +237,34 @@ class Collected:
         kept.append(found)
         return ""
 
-    def _picture(self, event: dict[str, Any]) -> str:
+    def _picture(self, event: dict[str, Any], batch: int | None) -> str:
+        """The SDK writes the files of a series in rotation: the latest event has the file.
+
+        Files of one batch are written side by side, so of two events with one file in a batch
+        either can be the later.
+        """
         key = str(event.get("key") or event.get("url") or "")
         if not key:
             return "a debug sample without the place of its file"
         clock = self._clock(event)
-        if key in self.pictures:
-            # the SDK writes the files of a series in rotation: the later event has the file
+        before = self.pictures.pop(key, None)
+        if before is not None:
             self.overwritten += 1
-            del self.pictures[key]
         if len(self.pictures) >= MAX_PICTURES:
             self.not_kept["debug samples"] += 1
             return ""
-        self.pictures[key] = Picture(
+        picture = Picture(
             name=_written(str(event.get("metric") or ""), str(event.get("variant") or "")),
             step=step_of(event.get("iter")),
             time=None if math.isnan(clock) else clock,
             attempt=self.attempt_at(clock),
             key=key,
             url=str(event.get("url") or ""),
+            batch=batch,
         )
+        if before is not None and _side_by_side(before, picture):
+            picture = replace(picture, raced=True)
+        self.pictures[key] = picture
         return ""
 
     @property
@@ -277,6 +294,12 @@ class Collected:
             yield (
                 f"{self.overwritten:,} debug samples were overwritten by the SDK, which keeps few"
                 " files a series"
+            )
+        raced = sum(picture.raced for picture in self.pictures.values())
+        if raced:
+            yield (
+                f"{raced:,} debug samples are left out: several steps wrote their file at once, and"
+                " which of them it shows is not recorded"
             )
         if self.plots:
             yield f"{self.plots:,} plots that are no tables are not read"
@@ -308,6 +331,14 @@ class Collected:
         high = math.inf if attempt == self.attempt else self.last.get(attempt, -math.inf)
         spoke = [w for w, (first, last) in self.workers.items() if first <= high and last >= low]
         return spoke[0] if len(spoke) == 1 else ""
+
+
+def _side_by_side(one: Picture, other: Picture) -> bool:
+    if one.batch is not None or other.batch is not None:
+        return one.batch == other.batch
+    if one.time is None or other.time is None:
+        return True
+    return abs(other.time - one.time) < _BATCH_SECONDS
 
 
 def _written(title: str, series: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from runpages.errors import SourceError
-from runpages.model import Provenance, Run, RunRef, Sample
+from runpages.model import Checkpoint, Run, RunRef, Sample
 
+from ._clearml_build import run_of
 from ._clearml_events import Tally, events_of
 from ._clearml_files import (
     LOG,
@@ -24,19 +25,7 @@ from ._clearml_files import (
     reason_of,
 )
 from ._clearml_run import Collected
-from ._clearml_task import (
-    as_text,
-    checkpoints_of,
-    code_of,
-    config_of,
-    datasets_of,
-    environment_of,
-    events_of_task,
-    hardware_of,
-    moment,
-    seed_of,
-    state_of,
-)
+from ._clearml_task import as_text, checkpoints_of, state_of
 from ._media import MEDIA_BYTES, Gallery, media_type_of
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
 
@@ -144,7 +133,7 @@ class ClearmlOffline(FileSource):
         for name in (METRICS, LOG):
             before = (tally.records, tally.damaged)
             for found in events_of(files, name, tally):
-                problem = collected.take(found.event)
+                problem = collected.take(found.event, batch=found.line)
                 if problem:
                     tally.reject(found, problem)
             if name == METRICS and tally.records == before[0] and tally.damaged > before[1]:
@@ -165,55 +154,20 @@ class ClearmlOffline(FileSource):
         tally: Tally,
     ) -> Run:
         samples, media_warnings, unread = _samples(files, collected)
-        config = config_of(task)
-        hardware = hardware_of(task, collected.workers)
-        series = collected.spool.finish()
-        state = state_of(task)
-        if not state:
-            # the SDK zips a session when its process ends, and does not say how it ended
-            path = Path(ref.location)
-            ended = path.is_file() or path.with_name(f"{path.name}.zip").is_file()
-            state = "ended" if ended else settled_state(collected.end, self.settle_minutes)
-        tags = task.get("tags")
-        return Run(
-            ref=ref,
-            name=ref.name,
-            state=state,
-            incomplete=tuple(tally.incomplete),
-            start=moment(task.get("started")) or collected.start,
-            end=moment(task.get("completed")) or collected.end,
-            attempts=collected.attempts(
-                series.spans,
-                state=state,
-                devices=hardware.devices,
-                host=hardware.hosts[0] if len(hardware.hosts) == 1 else "",
-            ),
-            series=series,
-            config=config,
-            summary=collected.summary,
-            job_type=as_text(task.get("type")),
-            parent=as_text(task.get("parent")),
-            tags=tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
-            description=as_text(task.get("comment")).strip(),
-            code=code_of(task),
-            hardware=hardware,
-            environment=environment_of(task),
-            seed=seed_of(config),
-            datasets=datasets_of(task),
+        path = Path(ref.location)
+        # the SDK zips a session when its process ends, and does not say how it ended
+        ended = path.is_file() or path.with_name(f"{path.name}.zip").is_file()
+        return run_of(
+            ref,
+            task,
+            collected,
+            tally,
+            reader=READER,
+            undecided="ended" if ended else settled_state(collected.end, self.settle_minutes),
+            samples=samples,
             checkpoints=_checkpoints(files, task),
-            samples=(*collected.samples, *samples),
-            logged_events=tuple(events_of_task(task)),
-            console=collected.console,
-            provenance=Provenance(
-                reader=READER,
-                files=tuple(tally.files),
-                records_read=tally.records,
-                records_damaged=tally.damaged,
-                bytes_damaged=tally.bytes_damaged,
-                step_source="iter",
-                lossy=(*collected.lossy(), *unread),
-                warnings=(*collected.warnings(), *tally.warnings, *media_warnings),
-            ),
+            lossy=unread,
+            warnings=media_warnings,
         )
 
 
@@ -289,6 +243,8 @@ def _samples(
     """Debug samples that are images or sounds, what was left out, and what is not read."""
     gallery, other = Gallery(), 0
     for picture in collected.pictures.values():
+        if picture.raced:
+            continue
         name = f"data/{picture.key}"
         try:
             with files.open(name) as stream:
@@ -311,7 +267,7 @@ def _samples(
     return samples, told, unread if other else ()
 
 
-def _checkpoints(files: SessionFiles, task: dict[str, Any]) -> tuple[Any, ...]:
+def _checkpoints(files: SessionFiles, task: dict[str, Any]) -> tuple[Checkpoint, ...]:
     models = task.get("offline_output_models")
     models = models if isinstance(models, list) else []
     sizes = {}
