@@ -1,8 +1,8 @@
-"""Programs that log to ClearML offline, each run in a process of its own: the SDK patches much.
+"""Programs that log to ClearML, each run in a process of its own: the SDK patches much.
 
     python clearml_writer.py <name of a function below>
 
-prints the folder of the session on the last line.
+logs offline, or to the server that CLEARML_API_HOST names.
 """
 
 from __future__ import annotations
@@ -20,23 +20,40 @@ VALUES = [1.5, math.nan, math.inf, 0.1 + 0.2, 5e-324, 1.7976931348623157e308, -2
 
 
 def write(scenario: str, folder: Path, *arguments: str, check: bool = True) -> Path:
-    """Run a scenario with everything the SDK writes below `folder`; the session's folder."""
+    """Run a scenario offline, everything the SDK writes below `folder`; the session's folder."""
+    home = _run(scenario, folder, {}, *arguments, check=check)
+    (session,) = (path for path in (home / "cache/offline").iterdir() if path.is_dir())
+    return session
+
+
+def log_to(address: str, keys: tuple[str, str], scenario: str, folder: Path) -> None:
+    """Run a scenario that logs to a server."""
+    where = {
+        "CLEARML_API_HOST": address,
+        "CLEARML_WEB_HOST": address,
+        "CLEARML_FILES_HOST": f"{address}/files",
+        "CLEARML_API_ACCESS_KEY": keys[0],
+        "CLEARML_API_SECRET_KEY": keys[1],
+    }
+    _run(scenario, folder, where, check=True)
+
+
+def _run(scenario: str, folder: Path, where: dict[str, str], *arguments: str, check: bool) -> Path:
     home = folder / "home"
     home.mkdir(parents=True)
     # the SDK's reporting process now and then waits minutes for its end; a thread does not
     (home / "clearml.conf").write_text("sdk { development { report_use_subprocess: false } }\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CLEARML")}
-    environment = {**kept, "HOME": str(home), "CLEARML_CACHE_DIR": str(home / "cache")}
+    environment = {**kept, **where, "HOME": str(home), "CLEARML_CACHE_DIR": str(home / "cache")}
     command = [sys.executable, str(Path(__file__).resolve()), scenario, *arguments]
     subprocess.run(command, cwd=home, env=environment, check=check, capture_output=True)
-    (session,) = (path for path in (home / "cache/offline").iterdir() if path.is_dir())
-    return session
+    return home
 
 
 def _task(name: str = "first try", **options):
     from clearml import Task
 
-    Task.set_offline(True)
+    Task.set_offline("CLEARML_API_HOST" not in os.environ)
     return Task.init("team/llm", name, auto_resource_monitoring=False, **options)
 
 
@@ -93,7 +110,7 @@ def rich() -> None:
     logger.report_scalar("a/b", "c", 1.0, 1)
     logger.report_scalar("a", "b/c", 2.0, 1)
     logger.report_scalar(":monitor:gpu", "gpu_0_utilization", 91.5, 1)
-    logger.report_scalar(":monitor:gpu", "gpu_0_utilization", 12.25, 1)
+    logger.report_scalar(":monitor:gpu", "gpu_0_utilization", 12.25, 2)
     logger.report_scalar(":monitor:machine", "cpu_usage", 50.0, 1)
     logger.report_scalar(":monitor:machine:rank1", "cpu_usage", 40.0, 1)
     logger.report_text("\x1b[31mred\x1b[0m words")
@@ -118,8 +135,10 @@ def rich() -> None:
     task.upload_artifact("tokens", artifact_object={"x": 1})
     Path("step-5.pt").write_bytes(b"weights" * 10)
     model = OutputModel(task=task, name="policy", framework="PyTorch")
-    # update_weights itself fails offline in 2.1.12; this is what it calls
-    model._update_weights_offline(weights_filename="step-5.pt", iteration=5)
+    if task.is_offline():  # update_weights itself fails there in 2.1.12; this is what it calls
+        model._update_weights_offline(weights_filename="step-5.pt", iteration=5)
+    else:
+        model.update_weights("step-5.pt", iteration=5)
     model.report_scalar("model", "size", 1.0, 5)
     print("said by the program")
     time.sleep(0.3)
