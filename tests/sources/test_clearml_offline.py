@@ -33,13 +33,23 @@ LOGGED = {
 ONE_INFINITY = "the SDK gives both infinities the one value that it was told: -inf cannot be kept"
 
 
+_WRITTEN: dict[str, Path] = {}
+
+
+def once(scenario: str, folder: Path) -> Path:
+    """The session of a scenario, written by the first who asks."""
+    if scenario not in _WRITTEN:
+        _WRITTEN[scenario] = write(scenario, folder)
+    return _WRITTEN[scenario]
+
+
 class TestFolder(SourceConformance):
     kind = "clearml"
     log = "metrics.jsonl"
     lossy_nonfinite = ONE_INFINITY
 
     def write(self, root: Path) -> dict[str, list[tuple[int, float]]]:
-        session = write("rows", root.parent)
+        session = once("rows", root.parent)
         shutil.copytree(session, root / session.name)
         return LOGGED
 
@@ -50,7 +60,7 @@ class TestZip(SourceConformance):
     lossy_nonfinite = ONE_INFINITY
 
     def write(self, root: Path) -> dict[str, list[tuple[int, float]]]:
-        session = write("rows", root.parent)
+        session = once("rows", root.parent)
         shutil.copy(session.with_name(f"{session.name}.zip"), root)
         return LOGGED
 
@@ -81,7 +91,7 @@ def untold(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write("rows", tmp_path_factory.mktemp("plain"))
+    return once("rows", tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clearml.backend_api.session.session import Session
 from PIL import Image
 
 from runpages.errors import SourceError, UnknownNameError, UnreachableError, UsageError
@@ -437,6 +438,13 @@ def test_a_run_that_takes_too_long_is_given_up(api: ClearmlApi) -> None:
     assert not isinstance(caught.value, UnreachableError)
 
 
+def test_a_server_that_trickles_is_given_up(api: ClearmlApi) -> None:
+    ref = ref_of(api, "first try")
+    api.faults["events.get_task_events"] = ["trickle"]
+    with pytest.raises(SourceError, match=r"takes longer than 0\.5 s for one run"):
+        source(api, run_seconds=0.5).read(ref)
+
+
 def test_a_task_that_is_gone(api: ClearmlApi) -> None:
     ref = ref_of(api, "first try")
     del api.tasks[ref.run_id]
@@ -452,6 +460,28 @@ def test_events_of_no_use_are_counted(api: ClearmlApi) -> None:
     assert run.provenance.records_damaged == 1
     assert run.provenance.records_read == before.provenance.records_read
     assert any("a scalar without a number" in w for w in run.provenance.warnings)
+
+
+def test_a_listing_that_is_refused(api: ClearmlApi) -> None:
+    api.faults["tasks.get_all"] = ["400"] * 2
+    with pytest.raises(UsageError, match=r"a fault of the test; see `filter`"):
+        list(source(api, filter='{"tags": ["a"]}').discover())
+    with pytest.raises(UnreachableError, match=r"tasks.get_all is refused \(400\)"):
+        list(source(api).discover())
+
+
+def test_a_process_that_logs_offline_still_reads(
+    api: ClearmlApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "_offline_mode", True)
+    assert len(list(source(api).discover())) == 2
+
+
+def test_nothing_is_printed(api: ClearmlApi, capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output belongs to `--json`."""
+    api.faults["tasks.get_all"] = ["503", "cut"]
+    read(api)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_settings_file_of_the_user_has_no_say(api: ClearmlApi, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from clearml.backend_api.services.v2_9 import events, models, projects, tasks
 
-from runpages.errors import SourceError, UnknownNameError, UsageError
+from runpages.errors import SourceError, UnknownNameError, UnreachableError, UsageError
 from runpages.model import Link, LoggedEvent, Run, RunRef, Sample
 
 from ._clearml_api import Api, RefusedError, files_origin, web_address
@@ -51,19 +51,28 @@ class ClearmlServer(ServerSource):
     kind: ClassVar[str] = "clearml"
 
     def discover(self) -> Iterator[RunRef]:
-        api = Api(self.location, run_seconds=self.run_seconds)
+        try:
+            found = self._found(Api(self.location, run_seconds=self.run_seconds))
+        except UnreachableError:
+            raise
+        except RefusedError as error:
+            if error.status == 400 and self.filter:
+                raise UsageError(f"{self.kind}: {error}; see `filter`") from error
+            raise UnreachableError(error.path, error.problem) from error
+        except SourceError as error:
+            raise UnreachableError(error.path, error.problem, remedy=error.remedy) from error
+        yield from (found[run_id] for run_id in sorted(found))
+
+    def _found(self, api: Api) -> dict[str, RunRef]:
         names = self._projects(api)
         found: dict[str, RunRef] = {}
-        try:
-            for page in api.pages(self._request(names), "tasks"):
-                api.restart()  # the time is meant for one run, here for one page
-                for task in page:
-                    ref = self._ref(api, as_dict(task), names)
-                    if ref is not None:
-                        found[ref.run_id] = ref
-        except RefusedError as error:
-            raise UsageError(f"{self.kind}: {error}; see `filter`") from error
-        yield from (found[run_id] for run_id in sorted(found))
+        for page in api.pages(self._request(names), "tasks"):
+            api.restart()  # the time is meant for one run, here for one page
+            for task in page:
+                ref = self._ref(api, as_dict(task), names)
+                if ref is not None:
+                    found[ref.run_id] = ref
+        return found
 
     def _request(self, names: dict[str, str]) -> Any:
         wanted: dict[str, Any] = {"system_tags": ["-archived"]}
