@@ -345,7 +345,7 @@ def test_the_token_goes_to_clearmls_servers_only(api: ClearmlApi, where: str) ->
     run = read(api, "rich <b>")
     assert all(s.media is None for s in run.samples)
     assert [action for action, _ in api.calls if action == "file"] == []
-    assert any("are not on ClearML's files server; not read" in s for s in run.provenance.lossy)
+    assert any("not on the files server" in s for s in run.provenance.lossy)
 
 
 def test_an_image_that_is_gone_is_a_sentence(api: ClearmlApi) -> None:
@@ -496,6 +496,5 @@ def test_the_settings_file_of_the_user_has_no_say(api: ClearmlApi, tmp_path: Pat
 
 def test_no_key_is_in_a_run(api: ClearmlApi) -> None:
     run = read(api, "rich <b>")
-    for text in (repr(run.ref), repr(run.links), repr(run.provenance), repr(run.config)):
-        assert SECRET_KEY not in text
-        assert not any(token in text for token in api.tokens)
+    text = repr((run.ref, run.links, run.provenance, run.config))
+    assert not any(key in text for key in (SECRET_KEY, *api.tokens))

@@ -104,6 +104,9 @@ class Api(Session):
         except ValueError as error:
             raise self._no_api() from error
 
+    def close(self) -> None:
+        self._http.close()
+
     def restart(self) -> None:
         """The time for one run begins now."""
         self._deadline = time.monotonic() + self._run_seconds

@@ -19,7 +19,7 @@ from runpages.model import Attempt, Sample
 from ._clearml_tables import table_of
 from .spool import Spool
 
-__all__ = ["LOSSY", "SINGLE_VALUE_STEP", "Collected", "Picture", "seconds_of"]
+__all__ = ["LOSSY", "SINGLE_VALUE_STEP", "Collected", "Picture", "counted", "seconds_of", "step_of"]
 
 SINGLE_VALUE_STEP = -(2**31)
 """`report_single_value` is a scalar of this iteration."""
@@ -54,6 +54,10 @@ class Picture:
     batch: int | None
     raced: bool = False
     """Whether its file was written for several steps at once: nobody knows which it shows."""
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def seconds_of(value: object) -> float | None:
@@ -292,21 +296,21 @@ class Collected:
         yield LOSSY
         if self.overwritten:
             yield (
-                f"{self.overwritten:,} debug samples were overwritten by the SDK, which keeps few"
-                " files a series"
+                f"{counted(self.overwritten, 'debug sample')} overwritten by the SDK, which keeps"
+                " few files a series"
             )
         raced = sum(picture.raced for picture in self.pictures.values())
         if raced:
             yield (
-                f"{raced:,} debug samples are left out: several steps wrote their file at once, and"
-                " which of them it shows is not recorded"
+                f"{counted(raced, 'debug sample')} left out: several steps wrote the file at once,"
+                " and which of them it shows is not recorded"
             )
         if self.plots:
-            yield f"{self.plots:,} plots that are no tables are not read"
+            yield f"not read: {counted(self.plots, 'plot')} other than tables"
         if self.vectors:
-            yield f"{self.vectors:,} vectors are not read"
+            yield f"not read: {counted(self.vectors, 'vector')}"
         if self.foreign:
-            yield f"{self.foreign:,} events of models are not read"
+            yield f"not read: {counted(self.foreign, 'event')} of models"
 
     def attempts(
         self, spans: dict[int, tuple[int, int]], *, state: str, devices: int | None, host: str

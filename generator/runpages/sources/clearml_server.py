@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from runpages.model import Link, LoggedEvent, Run, RunRef, Sample
 from ._clearml_api import Api, RefusedError, files_origin, web_address
 from ._clearml_build import run_of
 from ._clearml_events import Found, Tally
-from ._clearml_run import CONSOLE_BYTES, Collected, Picture, step_of
+from ._clearml_run import CONSOLE_BYTES, Collected, Picture, counted, step_of
 from ._clearml_task import as_dict, as_text, moment, state_of
 from ._media import MEDIA_BYTES, Gallery
 from .contract import ServerSource, settled_state
@@ -52,7 +53,8 @@ class ClearmlServer(ServerSource):
 
     def discover(self) -> Iterator[RunRef]:
         try:
-            found = self._found(Api(self.location, run_seconds=self.run_seconds))
+            with closing(Api(self.location, run_seconds=self.run_seconds)) as api:
+                found = self._found(api)
         except UnreachableError:
             raise
         except RefusedError as error:
@@ -135,7 +137,10 @@ class ClearmlServer(ServerSource):
         )
 
     def read(self, ref: RunRef) -> Run:
-        api = Api(self.location, run_seconds=self.run_seconds)
+        with closing(Api(self.location, run_seconds=self.run_seconds)) as api:
+            return self._read(api, ref)
+
+    def _read(self, api: Api, ref: RunRef) -> Run:
         task = as_dict(api.call(tasks.GetByIdRequest(task=ref.run_id)).get("task"))
         if not task:
             raise SourceError(ref.location, "the server gives no such task")
@@ -249,9 +254,9 @@ def _samples(
     samples, told = gallery.finish()
     unread = []
     if other:
-        unread.append(f"{other:,} debug samples are neither image nor sound; they are not read")
+        unread.append(f"not read: {counted(other, 'debug sample')} neither image nor sound")
     if elsewhere:
-        unread.append(f"{elsewhere:,} debug samples are not on ClearML's files server; not read")
+        unread.append(f"not read: {counted(elsewhere, 'debug sample')} not on the files server")
     return samples, told, tuple(unread)
 
 
