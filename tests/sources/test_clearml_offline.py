@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from runpages.redact import redact
-from runpages.sources import UNREADABLE, sniff
+from runpages.sources import UNREADABLE, _clearml_run, sniff
 from runpages.sources.clearml_offline import ClearmlOffline
 from sources.clearml_sessions import append, damaged_member, once, read, zipped
 from sources.clearml_writer import VALUES, write
@@ -310,6 +310,29 @@ def test_tables(rich: Path) -> None:
     assert tables["samples/val"].columns == ("prompt", "output", "score")
     assert tables["samples/val"].rows == (("Hi", "<i>", "1.5"), ("Bye", "b", "2.0"))
     assert (tables["lists/raw"].step, tables["lists/raw"].rows) == (3, (("1", ""),))
+
+
+def table(step: int, cell: str) -> bytes:
+    trace = {"type": "table", "header": {"values": ["a"]}, "cells": {"values": [[cell]]}}
+    plot = json.dumps({"data": [trace]})
+    return json.dumps([{"type": "plot", "metric": "t", "iter": step, "plot_str": plot}]).encode()
+
+
+def test_of_many_tables_the_last_are_kept(session: Path) -> None:
+    for step in range(30):
+        append(session, table(step, "x") + b"\n")
+    run = read(session)
+    assert [s.step for s in run.samples] == list(range(6, 30))
+    assert "t: the last 24 of its 30 tables are kept" in run.provenance.warnings
+
+
+def test_text_of_tables_is_limited(session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clearml_run, "_TABLE_CHARS", 25)
+    for step in range(4):
+        append(session, table(step, "x" * 10) + b"\n")
+    run = read(session)
+    assert [s.step for s in run.samples] == [0, 1]
+    assert "2 tables are too many; left out" in run.provenance.warnings
 
 
 def test_what_is_not_read_is_counted(rich: Path) -> None:

@@ -28,6 +28,8 @@ MAX_ATTEMPTS = 10_000
 MAX_PICTURES = 20_000
 MAX_WORKERS = 1000
 _TABLES_PER_NAME = 24
+_TABLE_CHARS = 64_000_000
+"""Text that is kept of all tables together."""
 _TOLD_METRICS = 12
 _BATCH_SECONDS = 30.0
 """The SDK writes what was reported every 5 s, later where the writing takes long."""
@@ -104,6 +106,7 @@ class Collected:
     _zeros: Counter[str] = field(default_factory=Counter)
     _tables: dict[str, deque[Sample]] = field(default_factory=dict)
     _table_count: Counter[str] = field(default_factory=Counter)
+    _table_chars: int = 0
     _console: deque[str] = field(default_factory=deque)
     _console_size: int = 0
 
@@ -237,7 +240,13 @@ class Collected:
             self.plots += 1
             return ""
         self._table_count[name] += 1
-        kept = self._tables.setdefault(name, deque(maxlen=_TABLES_PER_NAME))
+        kept = self._tables.setdefault(name, deque())
+        if len(kept) == _TABLES_PER_NAME:
+            self._table_chars -= _chars(kept.popleft())
+        if self._table_chars + _chars(found) > _TABLE_CHARS:
+            self.not_kept["tables"] += 1
+            return ""
+        self._table_chars += _chars(found)
         kept.append(found)
         return ""
 
@@ -335,6 +344,10 @@ class Collected:
         high = math.inf if attempt == self.attempt else self.last.get(attempt, -math.inf)
         spoke = [w for w, (first, last) in self.workers.items() if first <= high and last >= low]
         return spoke[0] if len(spoke) == 1 else ""
+
+
+def _chars(table: Sample) -> int:
+    return sum(len(cell) for row in table.rows for cell in row)
 
 
 def _side_by_side(one: Picture, other: Picture) -> bool:
