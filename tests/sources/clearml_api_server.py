@@ -222,6 +222,7 @@ def _page(found: list[Any], body: dict[str, Any]) -> list[Any]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     api: ClearmlApi
 
     def log_message(self, *_: Any) -> None:
@@ -281,6 +282,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "1000")
             self.end_headers()
             self.wfile.write(b'{"meta": {')
+            self.close_connection = True
+        elif fault == "trickle":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(1000):
+                    self.wfile.write(b" ")
+                    time.sleep(0.01)
             self.close_connection = True
         elif fault == "html":
             self._send(200, b"<!DOCTYPE html><title>ClearML</title>", kind="text/html")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clearml.backend_api.session.session import Session
 from PIL import Image
 
 from runpages.errors import SourceError, UnknownNameError, UnreachableError, UsageError
@@ -344,7 +345,7 @@ def test_the_token_goes_to_clearmls_servers_only(api: ClearmlApi, where: str) ->
     run = read(api, "rich <b>")
     assert all(s.media is None for s in run.samples)
     assert [action for action, _ in api.calls if action == "file"] == []
-    assert any("are not on ClearML's files server; not read" in s for s in run.provenance.lossy)
+    assert any("not on the files server" in s for s in run.provenance.lossy)
 
 
 def test_an_image_that_is_gone_is_a_sentence(api: ClearmlApi) -> None:
@@ -437,6 +438,13 @@ def test_a_run_that_takes_too_long_is_given_up(api: ClearmlApi) -> None:
     assert not isinstance(caught.value, UnreachableError)
 
 
+def test_a_server_that_trickles_is_given_up(api: ClearmlApi) -> None:
+    ref = ref_of(api, "first try")
+    api.faults["events.get_task_events"] = ["trickle"]
+    with pytest.raises(SourceError, match=r"takes longer than 0\.5 s for one run"):
+        source(api, run_seconds=0.5).read(ref)
+
+
 def test_a_task_that_is_gone(api: ClearmlApi) -> None:
     ref = ref_of(api, "first try")
     del api.tasks[ref.run_id]
@@ -454,6 +462,28 @@ def test_events_of_no_use_are_counted(api: ClearmlApi) -> None:
     assert any("a scalar without a number" in w for w in run.provenance.warnings)
 
 
+def test_a_listing_that_is_refused(api: ClearmlApi) -> None:
+    api.faults["tasks.get_all"] = ["400"] * 2
+    with pytest.raises(UsageError, match=r"a fault of the test; see `filter`"):
+        list(source(api, filter='{"tags": ["a"]}').discover())
+    with pytest.raises(UnreachableError, match=r"tasks.get_all is refused \(400\)"):
+        list(source(api).discover())
+
+
+def test_a_process_that_logs_offline_still_reads(
+    api: ClearmlApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "_offline_mode", True)
+    assert len(list(source(api).discover())) == 2
+
+
+def test_nothing_is_printed(api: ClearmlApi, capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output belongs to `--json`."""
+    api.faults["tasks.get_all"] = ["503", "cut"]
+    read(api)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_settings_file_of_the_user_has_no_say(api: ClearmlApi, tmp_path: Path) -> None:
     (tmp_path / "clearml.conf").write_text(
         'api { api_server: "http://127.0.0.1:9", credentials { access_key: "k" } }\n'
@@ -466,6 +496,5 @@ def test_the_settings_file_of_the_user_has_no_say(api: ClearmlApi, tmp_path: Pat
 
 def test_no_key_is_in_a_run(api: ClearmlApi) -> None:
     run = read(api, "rich <b>")
-    for text in (repr(run.ref), repr(run.links), repr(run.provenance), repr(run.config)):
-        assert SECRET_KEY not in text
-        assert not any(token in text for token in api.tokens)
+    text = repr((run.ref, run.links, run.provenance, run.config))
+    assert not any(key in text for key in (SECRET_KEY, *api.tokens))

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import requests
 from clearml.backend_api.session.session import LoginError, Session
 from clearml.utilities.pyhocon import ConfigFactory
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
+from urllib3.exceptions import TimeoutError as TimeoutError_
 
 from runpages.errors import SourceError, UnreachableError
 
@@ -102,6 +104,9 @@ class Api(Session):
         except ValueError as error:
             raise self._no_api() from error
 
+    def close(self) -> None:
+        self._http.close()
+
     def restart(self) -> None:
         """The time for one run begins now."""
         self._deadline = time.monotonic() + self._run_seconds
@@ -164,7 +169,7 @@ class Api(Session):
         for attempt in range(_TRIES):
             try:
                 answer = self._once(method, url, headers, **request)
-            except requests.RequestException as error:
+            except (requests.RequestException, HTTPError) as error:
                 problem, wait = _words(error), _WAITS_SECONDS[min(attempt, 2)]
             else:
                 if answer.status_code not in _PASSING:
@@ -204,21 +209,24 @@ class Api(Session):
                     "answers with a redirect to another address",
                     remedy="give the API's own address",
                 )
-            pieces, size = [], 0
-            for piece in response.iter_content(_PIECE_BYTES):
-                self._left()
-                size += len(piece)
-                if size > _BODY_BYTES:
-                    raise SourceError(
-                        self.address, f"an answer has more than {_BODY_BYTES:,} bytes"
-                    )
-                pieces.append(piece)
             return _Answer(
                 response.status_code,
                 response.reason or "",
-                b"".join(pieces),
+                self._body(response),
                 _seconds(response.headers.get("Retry-After")),
             )
+
+    def _body(self, response: requests.Response) -> bytes:
+        """Piece by piece as it comes: a server that trickles is given up in time as well."""
+        read = getattr(response.raw, "read1", response.raw.read)
+        pieces, size = [], 0
+        while piece := read(_PIECE_BYTES, decode_content=True):
+            self._left()
+            size += len(piece)
+            if size > _BODY_BYTES:
+                raise SourceError(self.address, f"an answer has more than {_BODY_BYTES:,} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def call(self, request: Any) -> dict[str, Any]:
         """The `data` of the answer to one of the SDK's requests."""
@@ -274,13 +282,13 @@ class Api(Session):
         return answer.content
 
 
-def _words(error: requests.RequestException) -> str:
+def _words(error: requests.RequestException | HTTPError) -> str:
     """Without the address and its parameters, which requests puts into its messages."""
     if isinstance(error, requests.exceptions.SSLError):
         return "has no certificate that can be verified"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | TimeoutError_):
         return "does not answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, ProtocolError | DecodeError):
         return "cuts its answers off"
     return "cannot be reached"
 

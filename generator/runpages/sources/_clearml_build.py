@@ -57,8 +57,9 @@ def run_of(
         name=ref.name,
         state=state,
         incomplete=tuple(tally.incomplete),
-        start=moment(task.get("started")) or collected.start,
-        end=moment(task.get("completed")) or collected.end,
+        # a task that is started again forgets its first start
+        start=min(_known(moment(task.get("started")), collected.start), default=None),
+        end=max(_known(moment(task.get("completed")), collected.end), default=None),
         attempts=attempts,
         series=series,
         config=config,
@@ -88,3 +89,7 @@ def run_of(
             warnings=(*collected.warnings(), *tally.warnings, *warnings),
         ),
     )
+
+
+def _known(*moments: float | None) -> list[float]:
+    return [found for found in moments if found is not None]

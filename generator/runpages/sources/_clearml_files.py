@@ -216,12 +216,11 @@ class ZipFiles:
 
 def _prefix(entries: list[zipfile.ZipInfo]) -> str | None:
     """The folder of the session inside the zip: none (the SDK), or one (zipped by hand)."""
-    tasks = [PurePosixPath(entry.filename) for entry in entries if not entry.is_dir()]
-    found = {path.parent.as_posix() for path in tasks if path.name in {TASK, METRICS, LOG}}
-    if "." in found:
-        return ""
-    shallow = sorted(folder for folder in found if "/" not in folder)
-    return f"{shallow[0]}/" if len(shallow) == 1 else None
+    names = {entry.filename for entry in entries}
+    folders = {str(PurePosixPath(name).parent) for name in names if name.endswith(TASK)}
+    prefixes = ["" if folder == "." else f"{folder}/" for folder in sorted(folders)]
+    found = [p for p in prefixes if p + TASK in names and {p + METRICS, p + LOG} & names]
+    return found[0] if found and found[0].count("/") <= 1 else None
 
 
 def _refused(entries: list[zipfile.ZipInfo]) -> str:

@@ -19,7 +19,7 @@ from runpages.model import Attempt, Sample
 from ._clearml_tables import table_of
 from .spool import Spool
 
-__all__ = ["LOSSY", "SINGLE_VALUE_STEP", "Collected", "Picture", "seconds_of"]
+__all__ = ["LOSSY", "SINGLE_VALUE_STEP", "Collected", "Picture", "counted", "seconds_of", "step_of"]
 
 SINGLE_VALUE_STEP = -(2**31)
 """`report_single_value` is a scalar of this iteration."""
@@ -28,6 +28,8 @@ MAX_ATTEMPTS = 10_000
 MAX_PICTURES = 20_000
 MAX_WORKERS = 1000
 _TABLES_PER_NAME = 24
+_TABLE_CHARS = 64_000_000
+"""Text that is kept of all tables together."""
 _TOLD_METRICS = 12
 _BATCH_SECONDS = 30.0
 """The SDK writes what was reported every 5 s, later where the writing takes long."""
@@ -54,6 +56,10 @@ class Picture:
     batch: int | None
     raced: bool = False
     """Whether its file was written for several steps at once: nobody knows which it shows."""
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def seconds_of(value: object) -> float | None:
@@ -100,6 +106,7 @@ class Collected:
     _zeros: Counter[str] = field(default_factory=Counter)
     _tables: dict[str, deque[Sample]] = field(default_factory=dict)
     _table_count: Counter[str] = field(default_factory=Counter)
+    _table_chars: int = 0
     _console: deque[str] = field(default_factory=deque)
     _console_size: int = 0
 
@@ -233,7 +240,13 @@ class Collected:
             self.plots += 1
             return ""
         self._table_count[name] += 1
-        kept = self._tables.setdefault(name, deque(maxlen=_TABLES_PER_NAME))
+        kept = self._tables.setdefault(name, deque())
+        if len(kept) == _TABLES_PER_NAME:
+            self._table_chars -= _chars(kept.popleft())
+        if self._table_chars + _chars(found) > _TABLE_CHARS:
+            self.not_kept["tables"] += 1
+            return ""
+        self._table_chars += _chars(found)
         kept.append(found)
         return ""
 
@@ -292,21 +305,21 @@ class Collected:
         yield LOSSY
         if self.overwritten:
             yield (
-                f"{self.overwritten:,} debug samples were overwritten by the SDK, which keeps few"
-                " files a series"
+                f"{counted(self.overwritten, 'debug sample')} overwritten by the SDK, which keeps"
+                " few files a series"
             )
         raced = sum(picture.raced for picture in self.pictures.values())
         if raced:
             yield (
-                f"{raced:,} debug samples are left out: several steps wrote their file at once, and"
-                " which of them it shows is not recorded"
+                f"{counted(raced, 'debug sample')} left out: several steps wrote the file at once,"
+                " and which of them it shows is not recorded"
             )
         if self.plots:
-            yield f"{self.plots:,} plots that are no tables are not read"
+            yield f"not read: {counted(self.plots, 'plot')} other than tables"
         if self.vectors:
-            yield f"{self.vectors:,} vectors are not read"
+            yield f"not read: {counted(self.vectors, 'vector')}"
         if self.foreign:
-            yield f"{self.foreign:,} events of models are not read"
+            yield f"not read: {counted(self.foreign, 'event')} of models"
 
     def attempts(
         self, spans: dict[int, tuple[int, int]], *, state: str, devices: int | None, host: str
@@ -331,6 +344,10 @@ class Collected:
         high = math.inf if attempt == self.attempt else self.last.get(attempt, -math.inf)
         spoke = [w for w, (first, last) in self.workers.items() if first <= high and last >= low]
         return spoke[0] if len(spoke) == 1 else ""
+
+
+def _chars(table: Sample) -> int:
+    return sum(len(cell) for row in table.rows for cell in row)
 
 
 def _side_by_side(one: Picture, other: Picture) -> bool:

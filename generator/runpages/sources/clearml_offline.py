@@ -24,7 +24,7 @@ from ._clearml_files import (
     ZipFiles,
     reason_of,
 )
-from ._clearml_run import Collected
+from ._clearml_run import Collected, counted
 from ._clearml_task import as_text, checkpoints_of, state_of
 from ._media import MEDIA_BYTES, Gallery, media_type_of
 from .contract import UNREADABLE, Claim, FileSource, Folder, settled_state
@@ -34,8 +34,8 @@ __all__ = ["ClearmlOffline"]
 READER = "clearml 1"
 
 _SESSION = re.compile(r"offline-[0-9a-f]{32}")
-_HEAD = re.compile(rb'\s*\[\s*\{\s*"(timestamp|type|task|iter|metric)"')
-_HEAD_BYTES = 200
+_HEAD = re.compile(rb'\s*\[\s*\{[^}]*"type": ?"(training_\w+|plot|log)"')
+_HEAD_BYTES = 4096
 _TASK_BYTES = 64 << 20
 _PARTS = (METRICS, LOG, TASK)
 
@@ -204,7 +204,7 @@ def _files_of(path: Path) -> SessionFiles:
         return FolderFiles(path)
     files = ZipFiles(path)
     if not files.is_session:
-        raise ValueError("the zip holds no task.json, metrics.jsonl or log.jsonl")
+        raise ValueError("the zip holds no task.json with metrics.jsonl or log.jsonl beside it")
     return files
 
 
@@ -263,7 +263,7 @@ def _samples(
         )
         gallery.add(sample, lambda name=name: files.read(name, max_bytes=MEDIA_BYTES))  # type: ignore[misc]
     samples, told = gallery.finish()
-    unread = (f"{other:,} debug samples are neither image nor sound; they are not read",)
+    unread = (f"not read: {counted(other, 'debug sample')} neither image nor sound",)
     return samples, told, unread if other else ()
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from typing import Any, ClassVar
 
 from clearml.backend_api.services.v2_9 import events, models, projects, tasks
 
-from runpages.errors import SourceError, UnknownNameError, UsageError
+from runpages.errors import SourceError, UnknownNameError, UnreachableError, UsageError
 from runpages.model import Link, LoggedEvent, Run, RunRef, Sample
 
 from ._clearml_api import Api, RefusedError, files_origin, web_address
 from ._clearml_build import run_of
 from ._clearml_events import Found, Tally
-from ._clearml_run import CONSOLE_BYTES, Collected, Picture, step_of
+from ._clearml_run import CONSOLE_BYTES, Collected, Picture, counted, step_of
 from ._clearml_task import as_dict, as_text, moment, state_of
 from ._media import MEDIA_BYTES, Gallery
 from .contract import ServerSource, settled_state
@@ -51,19 +52,29 @@ class ClearmlServer(ServerSource):
     kind: ClassVar[str] = "clearml"
 
     def discover(self) -> Iterator[RunRef]:
-        api = Api(self.location, run_seconds=self.run_seconds)
+        try:
+            with closing(Api(self.location, run_seconds=self.run_seconds)) as api:
+                found = self._found(api)
+        except UnreachableError:
+            raise
+        except RefusedError as error:
+            if error.status == 400 and self.filter:
+                raise UsageError(f"{self.kind}: {error}; see `filter`") from error
+            raise UnreachableError(error.path, error.problem) from error
+        except SourceError as error:
+            raise UnreachableError(error.path, error.problem, remedy=error.remedy) from error
+        yield from (found[run_id] for run_id in sorted(found))
+
+    def _found(self, api: Api) -> dict[str, RunRef]:
         names = self._projects(api)
         found: dict[str, RunRef] = {}
-        try:
-            for page in api.pages(self._request(names), "tasks"):
-                api.restart()  # the time is meant for one run, here for one page
-                for task in page:
-                    ref = self._ref(api, as_dict(task), names)
-                    if ref is not None:
-                        found[ref.run_id] = ref
-        except RefusedError as error:
-            raise UsageError(f"{self.kind}: {error}; see `filter`") from error
-        yield from (found[run_id] for run_id in sorted(found))
+        for page in api.pages(self._request(names), "tasks"):
+            api.restart()  # the time is meant for one run, here for one page
+            for task in page:
+                ref = self._ref(api, as_dict(task), names)
+                if ref is not None:
+                    found[ref.run_id] = ref
+        return found
 
     def _request(self, names: dict[str, str]) -> Any:
         wanted: dict[str, Any] = {"system_tags": ["-archived"]}
@@ -126,7 +137,10 @@ class ClearmlServer(ServerSource):
         )
 
     def read(self, ref: RunRef) -> Run:
-        api = Api(self.location, run_seconds=self.run_seconds)
+        with closing(Api(self.location, run_seconds=self.run_seconds)) as api:
+            return self._read(api, ref)
+
+    def _read(self, api: Api, ref: RunRef) -> Run:
         task = as_dict(api.call(tasks.GetByIdRequest(task=ref.run_id)).get("task"))
         if not task:
             raise SourceError(ref.location, "the server gives no such task")
@@ -240,9 +254,9 @@ def _samples(
     samples, told = gallery.finish()
     unread = []
     if other:
-        unread.append(f"{other:,} debug samples are neither image nor sound; they are not read")
+        unread.append(f"not read: {counted(other, 'debug sample')} neither image nor sound")
     if elsewhere:
-        unread.append(f"{elsewhere:,} debug samples are not on ClearML's files server; not read")
+        unread.append(f"not read: {counted(elsewhere, 'debug sample')} not on the files server")
     return samples, told, tuple(unread)
 
 
