@@ -217,6 +217,13 @@ def test_train_and_validation_below_one_folder_are_one_run(tmp_path: Path) -> No
     assert points == {"train/loss": 5, "validation/loss": 3}
 
 
+def test_folders_whose_series_have_the_same_name_are_not_mixed(tmp_path: Path) -> None:
+    write(tmp_path / "run", range(3), tag="train/loss")
+    write(tmp_path / "run" / "train", range(1))
+    run = read(tmp_path)
+    assert {i.name: i.points for i in run.series.infos} == {"train/loss": 3, "train/loss (2)": 1}
+
+
 def test_points_equal_tensorboards_own_count(tmp_path: Path) -> None:
     write(tmp_path, range(50))
     writer = Writer(str(tmp_path))

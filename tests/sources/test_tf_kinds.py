@@ -113,6 +113,7 @@ def test_several_images_of_one_tensor(tmp_path: Path) -> None:
         bare = summary_pb2.SummaryMetadata()
         writer.add(strings([b"3", b"2", png(9)], [3], bare, "pictures"), 8)
     run = read(tmp_path)
+    assert run.provenance.warnings == ()
     shades = [Image.open(io.BytesIO(s.media.bytes())).getpixel((0, 0))[0] for s in run.samples]
     assert shades == [1, 2, 3, 9]
     assert [s.step for s in run.samples] == [7, 7, 7, 8]
@@ -123,6 +124,8 @@ def test_sounds_of_tensors_and_of_the_old_message(tmp_path: Path) -> None:
     with Protos(tmp_path) as writer:
         parts = [wav(10), b"first *take*", wav(20), b"second"]
         writer.add(strings(parts, [2, 2], metadata, "new"), 4)
+        bare = summary_pb2.SummaryMetadata()
+        writer.add(strings([wav(50), b"third"], [1, 2], bare, "new"), 6)
         writer.add(strings([wav(40)], [1], metadata, "bare"), 5)
         old = summary_pb2.Summary.Audio(encoded_audio_string=wav(30), content_type="audio/wav")
         writer.add(summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="old", audio=old)]), 3)
@@ -131,6 +134,7 @@ def test_sounds_of_tensors_and_of_the_old_message(tmp_path: Path) -> None:
         ("old", 3, "", len(wav(30))),
         ("new", 4, "first *take*", len(wav(10))),
         ("new", 4, "second", len(wav(20))),
+        ("new", 6, "third", len(wav(50))),
         ("bare", 5, "", len(wav(40))),
     }
 
@@ -171,6 +175,28 @@ def test_many_samples_are_thinned_while_they_are_read(
     assert run.provenance.warnings == (
         "said: 7 of its 42 text samples are kept, evenly spaced and the last",
     )
+
+
+def test_what_samples_take_in_memory_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_tf_media, "KEPT", 5)
+    monkeypatch.setattr(_tf_media, "TEXT_CHARACTERS", 1000)
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in range(100):
+            writer.add_text("said", "x" * 500, step)
+        writer.add_text("said", "x" * 1001, 100)
+        for step in range(10):
+            writer.add_text(f"other{step}", "x" * 500, step)
+    # at most twelve texts of one name are held, whatever there were, in the end eight
+    monkeypatch.setattr(_tf_media, "HELD_BYTES", 14 * 1200)
+    run = read(tmp_path)
+    names = [sample.name for sample in run.samples]
+    assert names.count("said") <= 12
+    assert "said" in names
+    assert names.count("other9") == 0
+    (told,) = (w for w in run.provenance.warnings if "left out" in w)
+    assert int(told.split()[0]) == 1 + sum(f"other{n}" not in names for n in range(10))
 
 
 # --- histograms ---------------------------------------------------------------------------------
@@ -246,6 +272,18 @@ def test_a_histogram_that_is_none_is_counted(tmp_path: Path, histo: dict[str, An
     run = read(tmp_path)
     assert list(run.series) == []
     assert "1 malformed histograms are not read." in run.provenance.lossy
+
+
+def test_a_statistic_is_never_mixed_with_a_scalar_of_the_same_name(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_histogram("grad", np.arange(10.0), 1)
+        writer.add_scalar("grad/max", 77.0, 1)
+    run = read(tmp_path)
+    assert run.series["grad/max"].value.tolist() == [77.0]
+    assert run.series["grad/max (2)"].value.tolist() == [9.0]
+    assert run.provenance.warnings == (
+        "grad/max: two series have this name; one is kept as grad/max (2)",
+    )
 
 
 # --- what is counted only -----------------------------------------------------------------------

@@ -242,6 +242,19 @@ def test_real_writers_files_and_how_little_of_them_is_left_to_protobuf(
     assert left == {824: 25, 800: 1}
 
 
+def test_events_of_a_great_many_values(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    out = []
+    for step in range(3):
+        event = event_pb2.Event(step=step, wall_time=1.7e9)
+        for number in range(2000):
+            event.summary.value.add(tag=f"m{number}", simple_value=number)
+        out.append(framed(event.SerializeToString()))
+    path.write_bytes(b"".join(out))
+    rows = same(path, 1 << 20)["rows"]
+    assert [row[0] for row in rows] == [f"m{number}" for number in range(2000)] * 3
+
+
 def test_damaged_files_of_real_writers(tmp_path: Path) -> None:
     write_mixed(tmp_path)
     (path,) = tmp_path.glob("*tfevents*")

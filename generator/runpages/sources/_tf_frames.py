@@ -56,6 +56,19 @@ class Window(NamedTuple):
     """Of each payload in `data`."""
     end: Ints
 
+    def payload(self, number: int) -> bytes:
+        return self.data[self.start[number] : self.end[number]]
+
+    def place(self, number: int) -> tuple[int, int]:
+        """(offset in the file, bytes) of a record's payload."""
+        start, end = int(self.start[number]), int(self.end[number])
+        return self.offset + start, end - start
+
+    def reject(self, number: int, damage: Damage) -> None:
+        """Note that what is in a record cannot be decoded."""
+        offset, size = self.place(number)
+        damage.note(offset - _HEAD, size + _AROUND)
+
 
 def windows(path: Path, damage: Damage, *, width: int = WINDOW_BYTES) -> Iterator[Window]:
     """All good records of a file; what cannot be read is noted in `damage`.
@@ -93,7 +106,7 @@ class _Framing:
             if not data:
                 break
             self.pieces = []
-            stop = self._walk(data)
+            stop = self._walk(data, _chains(data if need == width else b""))
             need = width
             if stop == 0:
                 # the first record is larger than the window
@@ -113,11 +126,11 @@ class _Framing:
             self.size = self.position + len(data)  # it may have been cut while it was read
         return data
 
-    def _walk(self, data: bytes) -> int:
+    def _walk(self, data: bytes, chains: tuple[Ints, Ints, Ints]) -> int:
         """Collect the records of a window; where in it the reading has to go on."""
         length = len(data)
         left = self.size - self.position
-        found, ends, breaks = _chains(data)
+        found, ends, breaks = chains
         at = 0 if self.lost_from is None else self._resume(data, 0, left)
         while at < length:
             number = int(np.searchsorted(found, at))

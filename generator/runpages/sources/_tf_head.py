@@ -42,8 +42,8 @@ def look(path: Path) -> Head:
         return Head(reason="empty: 0 bytes")
     seen = _Seen(small=size <= _SESSION_BYTES)
     for window in windows(path, Damage(), width=_WIDTH):
-        for start, end in zip(window.start.tolist(), window.end.tolist(), strict=True):
-            seen.record(window.data[start:end])
+        for number in range(len(window.start)):
+            seen.record(window.payload(number))
             if seen.enough:
                 break
         if seen.enough:

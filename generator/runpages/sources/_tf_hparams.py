@@ -57,7 +57,10 @@ class Session:
 def session_of(messages: Iterable[Message]) -> Session:
     """What several messages tell together; of two the later one counts."""
     session = Session()
-    for time, content in messages:
+    # those without a time first
+    for time, content in sorted(
+        messages, key=lambda m: -math.inf if math.isnan(m.time) else m.time
+    ):
         message: Any = HParams()
         try:
             message.ParseFromString(content)
@@ -95,9 +98,10 @@ def _plain(value: Any, depth: int = 0) -> object:
     return None
 
 
-def seed_of(settings: Mapping[str, object]) -> int | None:
-    """Numbers are stored as doubles; a seed that is a whole one is taken as such."""
-    found = settings.get("seed")
+def seed_of(config: Mapping[str, object]) -> int | None:
+    """Of the settings, or of Hugging Face's `args`. A whole number, though stored as a double."""
+    args = config.get("args")
+    found = config.get("seed", args.get("seed") if isinstance(args, dict) else None)
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
     return int(found) if math.isfinite(found) and found == int(found) else None

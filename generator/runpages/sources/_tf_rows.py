@@ -20,9 +20,8 @@ __all__ = ["MAX_TAGS", "Book", "Other", "Rows", "rows_of"]
 
 MAX_TAGS = 100_000
 """Rows of further tags are counted and left out."""
-_MAX_BLOBS = 1000
+_MAX_BLOBS = 10_000
 _SCALARS = "scalars"
-_AROUND, _HEAD = 16, 12
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -189,13 +188,12 @@ class _Slow:
             while record < number:
                 self.book.plugins.setdefault(self.book.name(tag), _SCALARS)
                 record, tag = next(news)
-            start, end = int(window.start[number]), int(window.end[number])
-            event = decoded(window.data[start:end], self.book.plugins)
+            event = decoded(window.payload(number), self.book.plugins)
             if event is None:
-                self.damage.note(window.offset + start - _HEAD, end - start + _AROUND)
+                window.reject(number, self.damage)
                 self.events -= 1
             else:
-                self._event(number, event, window.offset + start, end - start)
+                self._event(number, event, *window.place(number))
         while tag >= 0:
             self.book.plugins.setdefault(self.book.name(tag), _SCALARS)
             record, tag = next(news)

@@ -68,13 +68,22 @@ class Attempts:
 
     of_life: Mapping[int, int]
     spans: Mapping[int, Span]
-    """Clock of each attempt."""
+    """Clock of each attempt; empty where the rows have to be asked one by one."""
     moments: tuple[float, ...] | None = None
 
     def at(self, life: int, time: float) -> int:
         if self.moments is None:
             return self.of_life[life]
         return 1 + bisect_right(self.moments, time)
+
+
+class _Source(NamedTuple):
+    """Where the rows of a series come from."""
+
+    stream: Stream
+    tag: str
+    statistic: str
+    """Of a histogram; empty for a scalar."""
 
 
 class Finished(NamedTuple):
@@ -99,6 +108,7 @@ class RunReading:
         self.files: list[EventFile] = []
         self.config_texts: dict[str, str] = {}
         self._spool = Spool()
+        self._keys: dict[_Source, str] = {}
         self._lives = 0
 
     def read(self, path: Path, stream: Stream) -> None:
@@ -143,7 +153,7 @@ class RunReading:
         # names in the order in which the file has them
         for block in sorted(blocks, key=lambda block: block[:1].tolist()):
             if len(block):
-                key = _key(file.stream, self.book.name(int(tag[block[0]])))
+                key = self._key(file.stream, self.book.name(int(tag[block[0]])))
                 attempt = int(life[block[0]])
                 self._spool.extend(key, step[block], time[block], value[block], attempt=attempt)
         for start, rows in placed:
@@ -165,7 +175,7 @@ class RunReading:
                 self.config_texts[other.tag] = content.text
         elif isinstance(content, Distribution):
             for statistic, value in content.statistics.items():
-                key = _key(file.stream, f"{other.tag}/{statistic}")
+                key = self._key(file.stream, other.tag, statistic)
                 self._spool.add(key, other.step, other.time, value, attempt=life)
         elif isinstance(content, Pictures):
             for element, caption in enumerate(content.captions):
@@ -175,15 +185,21 @@ class RunReading:
         elif isinstance(content, Unread):
             self.unread[content.what] += 1
 
+    def _key(self, stream: Stream, tag: str, statistic: str = "") -> str:
+        """Of a series in the spool while names that are used twice are not known."""
+        return self._keys.setdefault(_Source(stream, tag, statistic), str(len(self._keys)))
+
     def finish(self) -> Finished:
         """Everything that was read, once all files are."""
         attempts = self._attempts()
+        names, told = _named(self._keys)
+        self._spool.rename(names)
         self._spool.renumber(attempts.of_life)
         series = self._spool.finish()
+        spans = attempts.spans
         if attempts.moments is not None:
             series = _split(series, attempts.moments)
-        samples, told = self.samples.finish(attempts.at)
-        spans = dict(attempts.spans)
+        samples, left_out = self.samples.finish(attempts.at)
         if attempts.moments is not None:
             spans = _clocks(series, samples)
         ranks = sorted({f.stream.rank for f in self.files if f.stream.rank is not None})
@@ -192,7 +208,8 @@ class RunReading:
             merged = Spool()
             spool_ranks(merged, own)
             series = merged.finish()
-        return Finished(series, own, tuple(_numbered(spans, series.spans)), samples, told)
+        numbered = tuple(_numbered(spans, series.spans))
+        return Finished(series, own, numbered, samples, (*told, *left_out))
 
     def _attempts(self) -> Attempts:
         """Lives into attempts: within each stream by the steps, between streams by the clock."""
@@ -213,26 +230,41 @@ class RunReading:
         moments = None
         if len(clocks) > 1 and any(len(spans) > 1 for spans in clocks):
             moments = restarts(clocks)
-        whole = True
         if moments is not None:
-            numbers_of = {
-                life: (bisect_right(moments, span.first), bisect_right(moments, span.last))
-                for life, span in clock.items()
-            }
-            whole = all(first == last for first, last in numbers_of.values())
-            of_life |= {life: 1 + first for life, (first, _) in numbers_of.items() if whole}
+            if any(bisect_right(moments, s.first) != bisect_right(moments, s.last)
+                   for s in clock.values()):  # fmt: skip
+                return Attempts(of_life=of_life, spans={}, moments=tuple(moments))
+            of_life |= {life: 1 + bisect_right(moments, s.first) for life, s in clock.items()}
         spans: dict[int, Span] = {}
         for life, span in clock.items():
             spans[of_life[life]] = spans.get(of_life[life], Span()).joined(span)
-        return Attempts(
-            of_life=of_life, spans=spans, moments=None if whole or not moments else tuple(moments)
-        )
+        return Attempts(of_life=of_life, spans=spans)
 
 
-def _key(stream: Stream, tag: str) -> str:
-    """Of a series in the spool: its name, with the rank before it where there are ranks."""
-    name = f"{stream.prefix}{tag}"
-    return name if stream.rank is None else f"{stream.rank}{_SEPARATOR}{name}"
+def _named(keys: Mapping[_Source, str]) -> tuple[dict[str, str], list[str]]:
+    """The name of each series by its key in the spool, and what was renamed.
+
+    A tag keeps its name before a statistic of a histogram gets one, and the run's own folder before
+    `train` and the like.
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    told = []
+    for source, key in sorted(
+        keys.items(), key=lambda k: (bool(k[0].statistic), k[0].stream.prefix)
+    ):
+        name = plain = f"{source.stream.prefix}{source.tag}"
+        if source.statistic:
+            name = plain = f"{plain}/{source.statistic}"
+        if source.stream.rank is not None:
+            name = f"{source.stream.rank}{_SEPARATOR}{plain}"
+        if name in taken:
+            told.append(f"{plain}: two series have this name; one is kept as {plain} (2)")
+        while name in taken:
+            name += " (2)"
+        taken.add(name)
+        names[key] = name
+    return names, told
 
 
 def _split(series: SeriesSet, moments: Sequence[float]) -> SeriesSet:

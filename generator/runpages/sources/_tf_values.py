@@ -174,8 +174,8 @@ def _sounds(tensor: Any) -> list[tuple[bytes, str]]:
     return [(sound, "") for sound in parts]
 
 
-def encoded_media(payload: bytes, number: int, element: int) -> bytes:
-    """The bytes of an image or a sound in an event: value `number`, its `element`.
+def encoded_media(payload: bytes, kind: str, number: int, element: int) -> bytes:
+    """The bytes of an `image` or a sound (`audio`) in an event: value `number`, its `element`.
 
     Raises ValueError if there is no such thing.
     """
@@ -184,9 +184,9 @@ def encoded_media(payload: bytes, number: int, element: int) -> bytes:
         event.ParseFromString(payload)
         value = event.summary.value[number]
         if value.HasField("tensor"):
-            parts = value.tensor.string_val
-            audio = value.metadata.plugin_data.plugin_name == "audio"
-            return bytes(_sounds(value.tensor)[element][0] if audio else parts[2 + element])
+            if kind == "audio":
+                return _sounds(value.tensor)[element][0]
+            return bytes(value.tensor.string_val[2 + element])
     except (DecodeError, IndexError) as error:
         raise ValueError("the file has changed since it was read") from error
     return bytes(value.image.encoded_image_string or value.audio.encoded_audio_string)

@@ -124,6 +124,10 @@ class Spool:
         step = metric.points + len(metric.step)
         self.add(name, step, seconds, value, attempt=attempt)
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give series other names, for sources that learn at the end which names are taken."""
+        self._metrics = {names.get(name, name): metric for name, metric in self._metrics.items()}
+
     def renumber(self, attempts: Mapping[int, int]) -> None:
         """Give attempts other numbers, for sources that learn at the end which belong together."""
         for metric in self._metrics.values():

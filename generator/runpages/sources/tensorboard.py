@@ -139,10 +139,10 @@ class _Reading:
         """A file that `add_hparams` wrote: its metrics have one value each, the result."""
         file = EventFile(path, Stream(), 0, size=path.stat().st_size)
         for window in windows(path, file.damage):
-            for start, end in zip(window.start.tolist(), window.end.tolist(), strict=True):
-                event = decoded(window.data[start:end], self.rows.book.plugins)
+            for number in range(len(window.start)):
+                event = decoded(window.payload(number), self.rows.book.plugins)
                 if event is None:
-                    file.damage.note(window.offset + start - 12, end - start + 16)
+                    window.reject(number, file.damage)
                     continue
                 file.events += 1
                 for tag, content in event.values:
@@ -159,7 +159,7 @@ class _Reading:
                 ref.location, "no record of its event files can be read", remedy="restore them"
             )
         finished = self.rows.finish()
-        session = session_of(sorted(self.rows.messages, key=lambda m: m.time))
+        session = session_of(self.rows.messages)
         config, told = _config(session, self.rows.config_texts)
         starts = [a.start for a in finished.attempts if a.start is not None]
         ends = [a.end for a in finished.attempts if a.end is not None]
@@ -184,7 +184,7 @@ class _Reading:
             group=session.group,
             author=session.author,
             description=session.description,
-            seed=seed_of(session.settings),
+            seed=seed_of(config),
             samples=finished.samples,
             provenance=Provenance(
                 reader=READER,
