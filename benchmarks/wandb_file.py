@@ -4,8 +4,8 @@ usage: wandb_file.py write FILE MEGABYTES
        wandb_file.py ours FILE
        wandb_file.py compare FILE PYTHON   (PYTHON: an interpreter with wandb < 0.31)
 
-`compare` prints the CPU seconds and the peak of resident memory of both readers, each the median of
-three processes. The former reader's imports are measured apart, to be subtracted; ours are included.
+`compare` prints the CPU seconds and the peak of resident memory of both readers, each the median
+of three processes. The former reader's imports are measured apart, to be subtracted; ours count.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from runpages.model import Run
 from runpages.sources.contract import Folder
 from runpages.sources.wandb_offline import WandbOffline
 from sources.conformance import SourceConformance
-from sources.wandb_files import environment_of
+from sources.wandb_files import environment_of, records_of
 
 WRITER = """
 import math, os, sys, time
@@ -475,18 +475,14 @@ def test_reading_does_not_import_the_sdk(written: Path) -> None:
 
 @pytest.mark.acceptance
 def test_real_logs_have_the_points_that_the_sdks_classes_count(shared: Path) -> None:
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    from runpages.sources._wandb_records import RecordLog
-
     source = WandbOffline(str(shared / "data" / "logs" / "wandb"))
     refs = list(source.discover())
     assert len(refs) == 9
     for ref in refs:
         run = source.read(ref)
         expected: Counter[str] = Counter()
-        for payload in RecordLog(Path(ref.location))._payloads():
-            for item in Record.FromString(payload).history.item:
+        for record in records_of(Path(ref.location)):
+            for item in record.history.item:
                 name = item.key or ".".join(item.nested_key)
                 if not name.startswith("_") and type(json.loads(item.value_json)) in {int, float}:
                     expected[name] += 1

@@ -20,8 +20,9 @@ __all__ = ["Walk", "nothing", "walk"]
 
 _LITTLE = 1 << 15
 """Bytes of a batch that the decoder reads faster."""
-_SEGMENTS = 64
-"""With more summary records of another form in a batch, all of them go to the decoder."""
+_MOST_KEYS = 1 << 20
+"""Names of a batch, times summary records of another form in it; with more, all summary records go
+to the decoder."""
 
 # tag bytes: field number * 8 + wire type
 _NUM, _ROW, _CHANGES = 0x08, HISTORY << 3 | 2, SUMMARY << 3 | 2
@@ -86,7 +87,7 @@ def walk(batch: Batch) -> Walk:
     steps[ours] = found.steps
     items = found.items._replace(record=ours[found.items.record])
     values = _Values(batch.blob, buffer, items)
-    rows = _Rows(values, plain, tag == _ROW)
+    numbers = _numbers(values, plain, tag == _ROW)
     summary = values.last_texts(np.flatnonzero(tag[items.record] == _CHANGES), plain, other)
     if summary is None:
         plain[tag == _CHANGES] = False
@@ -96,10 +97,10 @@ def walk(batch: Batch) -> Walk:
         nums=num.astype(np.int64),
         steps=steps,
         names=values.names,
-        row=rows.row,
-        name=rows.name,
-        value=rows.value,
-        texts=rows.texts,
+        row=numbers.row,
+        name=numbers.name,
+        value=numbers.value,
+        texts=numbers.texts,
         summary=summary or [],
     )
 
@@ -213,17 +214,18 @@ class _Values:
     ) -> list[tuple[int, int, str]] | None:
         """See `Walk.summary`. `which` are the items of summaries; `other` records may be some.
 
-        None if they are not all text, or other summary records stand between too often.
+        None if they are not all text, or too many keys change between too many other records.
         """
         segment = np.cumsum(other & ~plain, dtype=np.int64)
-        if segment[-1] >= _SEGMENTS or not self._all_text(which):
+        width = len(self.names)
+        keys = (int(segment[-1]) + 1) * width
+        if keys > _MOST_KEYS or not self._all_text(which):
             return None
         which = which[plain[self.items.record[which]]]
-        width = len(self.names)
         name = self.name[which]
         key = segment[self.items.record[which]] * width + name
         order = np.arange(len(which))
-        first = np.full((int(segment[-1]) + 1) * width, len(which))
+        first = np.full(keys, len(which))
         last = np.full(len(first), -1)
         np.minimum.at(first, key, order)
         np.maximum.at(last, key, order)
@@ -235,43 +237,50 @@ class _Values:
         return [(record, own, text.decode()) for record, own, text in found]
 
 
-class _Rows:
-    """Numbers of the rows that hold numbers, and words that no step or picture depends on."""
+class _Numbers(NamedTuple):
+    """See `Walk`."""
 
-    def __init__(self, values: _Values, plain: Bools, is_row: Bools) -> None:
-        """Rows of another form, and all records with a name that is no text, are not `plain`."""
-        items, name = values.items, values.name
-        plain[items.record[name < 0]] = False
-        which = np.flatnonzero(is_row[items.record])
-        record = items.record[which]
-        value, fine = values.numbers(which)
-        words = np.zeros(len(which), dtype=bool)
-        rest = np.flatnonzero(~fine)
-        if len(rest):
-            is_word, is_null = values.wordy(which[rest])
-            plain[record[rest[~(is_word | is_null)]]] = False
-            words[rest[is_word]] = True
-            self._mixed(values, plain, is_row, record[rest], which)
-        kept = plain[record]
-        numbers = np.flatnonzero(kept & fine)
-        self.row = record[numbers]
-        self.name = name[which[numbers]]
-        self.value = value[numbers]
-        counts = np.bincount(name[which[kept & words]], minlength=len(values.names))
-        self.texts = {
-            values.names[own]: int(counts[own])
-            for own in np.flatnonzero(counts).tolist()
-            if values.names[own][:1] != "_"
-        }
+    row: Ints
+    name: Ints
+    value: Floats
+    texts: dict[str, int]
 
-    @staticmethod
-    def _mixed(values: _Values, plain: Bools, is_row: Bools, records: Ints, which: Ints) -> None:
-        """Of rows with words, those in which one value may stand for another are not `plain`."""
-        mixed = np.zeros(len(plain), dtype=bool)
-        mixed[records] = True
-        mixed &= plain & is_row
-        own = which[mixed[values.items.record[which]]]
-        record, name = values.items.record[own], values.name[own]
-        plain[record[~values.simple[name]]] = False
-        pairs, counts = np.unique(record * len(values.names) + name, return_counts=True)
-        plain[pairs[counts > 1] // max(len(values.names), 1)] = False
+
+def _numbers(values: _Values, plain: Bools, is_row: Bools) -> _Numbers:
+    """Of rows that hold numbers, and perhaps words; others are no longer `plain`.
+
+    Nor are records with a name that is no text.
+    """
+    items, name = values.items, values.name
+    plain[items.record[name < 0]] = False
+    which = np.flatnonzero(is_row[items.record])
+    record = items.record[which]
+    value, fine = values.numbers(which)
+    words = np.zeros(len(which), dtype=bool)
+    rest = np.flatnonzero(~fine)
+    if len(rest):
+        is_word, is_null = values.wordy(which[rest])
+        plain[record[rest[~(is_word | is_null)]]] = False
+        words[rest[is_word]] = True
+        _keep_simple(values, plain, record[rest], which)
+    kept = plain[record]
+    numbers = np.flatnonzero(kept & fine)
+    counts = np.bincount(name[which[kept & words]], minlength=len(values.names))
+    texts = {
+        values.names[own]: int(counts[own])
+        for own in np.flatnonzero(counts).tolist()
+        if values.names[own][:1] != "_"
+    }
+    return _Numbers(record[numbers], name[which[numbers]], value[numbers], texts)
+
+
+def _keep_simple(values: _Values, plain: Bools, records: Ints, which: Ints) -> None:
+    """Of these rows, those in which one value may stand for another are no longer `plain`."""
+    mixed = np.zeros(len(plain), dtype=bool)
+    mixed[records] = True
+    mixed &= plain
+    own = which[mixed[values.items.record[which]]]
+    record, name = values.items.record[own], values.name[own]
+    plain[record[~values.simple[name]]] = False
+    pairs, counts = np.unique(record * len(values.names) + name, return_counts=True)
+    plain[pairs[counts > 1] // max(len(values.names), 1)] = False

@@ -118,16 +118,12 @@ class WandbOffline(FileSource):
         for head in heads:
             if head.recorded:
                 runs.setdefault((head.project, head.run_id), []).append(head)
-        known = {key: list(found) for key, found in runs.items()}
         for head in heads:
             if head.recorded:
                 continue
-            places = [key for key in known if key[1] == head.run_id]
-            beside = [
-                key
-                for key in places
-                if any(h.path.parent.parent == head.path.parent.parent for h in known[key])
-            ]
+            above = head.path.parent.parent
+            places = [key for key in runs if key[1] == head.run_id]
+            beside = [k for k in places if any(h.path.parent.parent == above for h in runs[k])]
             if len(places) > 1 and len(beside) != 1:
                 why = f"has no run record, and several projects have a run {head.run_id}"
                 self.skipped.append((str(head.path), why))
