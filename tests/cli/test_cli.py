@@ -126,7 +126,7 @@ def test_sources_lists_what_can_be_read(tmp_path):
         (["build", "-f", "bad.toml"], 2, "bad.toml:1: unknown key 'sites'"),
         (["show", "x", "-f", "good.toml"], 2, "no run named 'x'"),
         (["pull", "mlflow", "-f", "good.toml"], 2, "no source named 'mlflow'"),
-        (["pull", "-f", "kind.toml"], 2, "no source named 'mlfow'; there are: rundir"),
+        (["pull", "-f", "kind.toml"], 2, "no source named 'mlfow'; there are: clearml"),
         (["pull", "--since", "soon", "-f", "good.toml"], 2, "a date like"),
     ],
 )

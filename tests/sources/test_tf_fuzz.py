@@ -60,7 +60,7 @@ def rows(run: Run | None) -> Iterator[tuple[str, int, float]]:
         recorded = run.series[name].recorded
         yield from ((name, *row) for row in zip(recorded.step, recorded.value, strict=True))
     for sample in run.samples:
-        size = len(sample.text) if sample.media is None else len(sample.media.bytes())
+        size = len(sample.text) if sample.media is None else len(sample.media.read())
         yield (f"{sample.kind} {sample.name}", sample.step or 0, size)
 
 

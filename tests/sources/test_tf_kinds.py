@@ -98,7 +98,7 @@ def test_images_of_tensorboardx(tmp_path: Path) -> None:
     for sample in run.samples:
         assert sample.media is not None
         assert sample.media.media_type == "image/png"
-        image = Image.open(io.BytesIO(sample.media.bytes()))
+        image = Image.open(io.BytesIO(sample.media.read()))
         assert image.size == (5, 4)
         assert image.getpixel((0, 0)) == (sample.step * 10,) * 3
     assert not any("image" in sentence for sentence in run.provenance.lossy)
@@ -114,7 +114,7 @@ def test_several_images_of_one_tensor(tmp_path: Path) -> None:
         writer.add(strings([b"3", b"2", png(9)], [3], bare, "pictures"), 8)
     run = read(tmp_path)
     assert run.provenance.warnings == ()
-    shades = [Image.open(io.BytesIO(s.media.bytes())).getpixel((0, 0))[0] for s in run.samples]
+    shades = [Image.open(io.BytesIO(s.media.read())).getpixel((0, 0))[0] for s in run.samples]
     assert shades == [1, 2, 3, 9]
     assert [s.step for s in run.samples] == [7, 7, 7, 8]
 
@@ -130,7 +130,7 @@ def test_sounds_of_tensors_and_of_the_old_message(tmp_path: Path) -> None:
         old = summary_pb2.Summary.Audio(encoded_audio_string=wav(30), content_type="audio/wav")
         writer.add(summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="old", audio=old)]), 3)
     run = read(tmp_path)
-    assert {(s.name, s.step, s.text, len(s.media.bytes())) for s in run.samples} == {
+    assert {(s.name, s.step, s.text, len(s.media.read())) for s in run.samples} == {
         ("old", 3, "", len(wav(30))),
         ("new", 4, "first *take*", len(wav(10))),
         ("new", 4, "second", len(wav(20))),
@@ -148,10 +148,10 @@ def test_the_bytes_of_media_stay_in_the_file(tmp_path: Path) -> None:
     data[-20] ^= 1
     path.write_bytes(data)
     with pytest.raises(ValueError, match="changed"):
-        run.samples[0].media.bytes()
+        run.samples[0].media.read()
     path.unlink()
     with pytest.raises(OSError, match="No such file"):
-        run.samples[0].media.bytes()
+        run.samples[0].media.read()
 
 
 def test_an_image_that_is_none_is_said(tmp_path: Path) -> None:

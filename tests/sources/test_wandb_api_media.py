@@ -63,7 +63,7 @@ def test_images_and_sounds(server: WandbLoopback) -> None:
     }  # fmt: skip
     (sound,) = (s for s in run.samples if s.kind == "audio")
     assert sound.media is not None
-    assert (sound.media.media_type, sound.media.bytes()) == ("audio/wav", WAVE)
+    assert (sound.media.media_type, sound.media.read()) == ("audio/wav", WAVE)
     assert sound.time == START + 12
     assert "one (step 2): its file cannot be read: the server has no such file" in (
         run.provenance.warnings
@@ -142,7 +142,7 @@ def test_a_redirect_on_the_same_host_is_followed(server: WandbLoopback) -> None:
     server.faults = at(first, Fault(status=302, headers={"Location": target}))
     (sample,) = only(server).samples
     assert sample.media is not None
-    assert sample.media.bytes() == _png(2)
+    assert sample.media.read() == _png(2)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_half_a_file_is_no_file(server: WandbLoopback) -> None:
     server.faults = at(first, Fault(cut=True), times=2)
     (sample,) = only(server).samples
     assert sample.media is not None
-    assert sample.media.bytes() == _png()
+    assert sample.media.read() == _png()
     assert len(server.asked(first)) == 3
 
 

@@ -239,7 +239,7 @@ def test_tables_images_and_what_is_not_read(both) -> None:
         ("one", "cap", 70), ("two", "c1", 70), ("two", "c2", 70),
     ]  # fmt: skip
     assert all(s.media.media_type == "image/png" for s in images)
-    assert images[0].media.bytes().startswith(b"\x89PNG")
+    assert images[0].media.read().startswith(b"\x89PNG")
     assert any("html-file" in s and "page (1 logged)" in s for s in run.provenance.lossy)
     assert next(s for s in offline.provenance.lossy if "html-file" in s) in run.provenance.lossy
 

@@ -68,7 +68,7 @@ def _samples(run: Run, name: str) -> list[Sample]:
 
 def _shade(sample: Sample) -> int:
     assert sample.media is not None
-    with Image.open(io.BytesIO(sample.media.bytes())) as image:
+    with Image.open(io.BytesIO(sample.media.read())) as image:
         return int(np.asarray(image)[0, 0, 0])
 
 
@@ -103,7 +103,7 @@ def test_sounds(run: Run) -> None:
     assert (tone.kind, tone.text, tone.step) == ("audio", "a hum", 290)
     assert tone.media is not None
     assert tone.media.media_type == "audio/wav"
-    with wave.open(io.BytesIO(tone.media.bytes())) as sound:
+    with wave.open(io.BytesIO(tone.media.read())) as sound:
         assert sound.getnframes() == 400
 
 
