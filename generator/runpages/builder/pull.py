@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from runpages.archive import Archive, locked, write_atomically
 from runpages.config import Settings, SourceSettings
 from runpages.engine import open_engine, run_all
@@ -291,17 +293,21 @@ def _same(one: Run, other: Run) -> bool:
     """Two trackers' records of one run, or one record met at two places.
 
     Runs of a sweep that were launched together have the same last part of their ids and nearly the
-    same start: of one kind of log only the very same times and number of rows are the same run.
+    same start: of one kind of log only the very same rows are the same run.
     """
     if _tail(one.ref) != _tail(other.ref) or one.start is None or other.start is None:
         return False
     if one.ref.kind == other.ref.kind:
-        return (one.start, one.end, _points(one)) == (other.start, other.end, _points(other))
+        return (one.start, one.end) == (other.start, other.end) and _same_rows(one, other)
     return abs(one.start - other.start) <= SAME_START_SECONDS
 
 
-def _points(run: Run) -> int:
-    return sum(info.points for info in run.series.infos)
+def _same_rows(one: Run, other: Run) -> bool:
+    return list(one.series) == list(other.series) and all(
+        np.array_equal(left, right, equal_nan=True)
+        for name in one.series
+        for left, right in zip(one.series.rows(name), other.series.rows(name), strict=True)
+    )
 
 
 def _twin_sentence(run: Run, twin: Run) -> str:
