@@ -19,6 +19,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -58,11 +59,11 @@ def exploded(values: NDArray[np.float64]) -> bool:
     """Whether the last value is not finite or far above those before it."""
     if not len(values):
         return False
-    last, before = float(values[-1]), np.abs(values[-1 - _RUNNING : -1])
-    before = before[np.isfinite(before)]
+    *before, last = values[-1 - _RUNNING :].tolist()
     if not math.isfinite(last):
         return True
-    return bool(len(before)) and abs(last) > BLOWN_UP * float(np.median(before))
+    levels = [abs(value) for value in before if math.isfinite(value)]
+    return bool(levels) and abs(last) > BLOWN_UP * median(levels)
 
 
 def silent_rows(rows: Iterable[Row], stopped: frozenset[str]) -> dict[str, list[Row]]:
@@ -81,11 +82,7 @@ def silent_rows(rows: Iterable[Row], stopped: frozenset[str]) -> dict[str, list[
             watch.shapes.add(shape)
             watch.unsure |= watch.silent.keys()
             watch.silent.clear()
-    return {
-        name: found
-        for name, watch in watched.items()
-        if (found := _of_known_shape(watch))
-    }
+    return {name: found for name, watch in watched.items() if (found := _of_known_shape(watch))}
 
 
 def _of_known_shape(watch: _Watch) -> list[Row]:

@@ -36,6 +36,7 @@ _MAX_CONFIG_DEPTH = 64
 _MAX_WARNINGS = 20
 _MAX_LINE_BYTES = 32 << 20
 _LINE_FEED = 10
+_CACHED_BYTES = 64 << 10
 _BY_NAME = {
     "nan": math.nan,
     "infinity": math.inf,
@@ -55,18 +56,25 @@ class Line(NamedTuple):
     row: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lines:
     """Some lines of a file."""
 
     first: int
     """Number of the first, from 1."""
     data: bytes
+    known_count: int = 0
+    """How many they are, if somebody has counted; 0 = nobody."""
 
     @property
     def count(self) -> int:
-        whole_lines = np.count_nonzero(np.frombuffer(self.data, np.uint8) == _LINE_FEED)
-        return int(whole_lines) + (not self.data.endswith(b"\n"))
+        if not self.known_count:
+            text = np.frombuffer(self.data, np.uint8)
+            # in parts that stay in the processor's cache
+            parts = (text[i : i + _CACHED_BYTES] for i in range(0, len(text), _CACHED_BYTES))
+            ends = sum(int(np.count_nonzero(part == _LINE_FEED)) for part in parts)
+            self.known_count = ends + (not self.data.endswith(b"\n"))
+        return self.known_count
 
     def starts(self) -> NDArray[np.int64]:
         """Offset of each line, and the end of the last."""
@@ -187,19 +195,20 @@ class Ledger:
                 raise SourceError(path, f"cannot be read: {reason}") from error
             self.warn(f"{name}: cannot be opened: {reason}; left out")
 
-    def _pieces(
-        self, name: str, stream: BinaryIO, size: int, block_bytes: int
-    ) -> Iterator[Lines]:
-        number = 1
-        while data := stream.read(size):
+    def _pieces(self, name: str, stream: BinaryIO, size: int, block_bytes: int) -> Iterator[Lines]:
+        number, offset = 1, 0
+        while True:
+            # where the line ends that the block would cut; then one read without a copy
+            stream.seek(offset + size - 1)
+            rest = stream.readline(_MAX_LINE_BYTES)
+            stream.seek(offset)
+            data = stream.read(size - 1 + len(rest))
             size, too_long = block_bytes, 0
-            if not data.endswith(b"\n"):
-                rest = stream.readline(_MAX_LINE_BYTES)
-                data += rest
-                if len(rest) == _MAX_LINE_BYTES and not rest.endswith(b"\n"):
-                    end = data.rfind(b"\n") + 1
-                    too_long = len(data) - end + _rest_of_line(stream)
-                    data = data[:end]
+            if len(rest) == _MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                end = data.rfind(b"\n") + 1
+                too_long = len(data) - end + _rest_of_line(stream)
+                data = data[:end]
+            offset = stream.tell()
             if data:
                 lines = Lines(number, data)
                 yield lines
@@ -207,6 +216,8 @@ class Ledger:
             if too_long:
                 self.damage(name, number, too_long, f"more than {_MAX_LINE_BYTES:,} bytes")
                 number += 1
+            elif not data.endswith(b"\n"):
+                return
 
 
 def _rest_of_line(stream: BinaryIO) -> int:

@@ -64,7 +64,9 @@ class Tabular(FileSource):
         for path in logs:
             look = examine(path)
             if look is None or look.reason:
-                self.skipped.append((str(path), look.reason if look else "holds no rows of metrics"))
+                self.skipped.append(
+                    (str(path), look.reason if look else "holds no rows of metrics")
+                )
             else:
                 folders[path.parent].append(path)
         found = []
