@@ -397,6 +397,14 @@ def test_evaluations_that_say_the_same_again_belong_to_the_table(tmp_path: Path)
     assert found.skipped == ()
 
 
+def test_event_files_beside_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "measurements.csv", "step,loss\n1,3\n")
+    write(tmp_path / "events.out.tfevents.1.host", b"")
+    assert read(tmp_path).provenance.warnings == (
+        "TensorBoard event files lie beside it: they may log the same training",
+    )
+
+
 def test_a_file_that_vanished_is_an_error_or_a_warning(tmp_path: Path) -> None:
     for rank in (0, 1):
         write(tmp_path / f"m_rank{rank}.jsonl", lines({"step": 1, "loss": rank}))
@@ -493,6 +501,12 @@ def test_a_metric_that_stops_with_the_loss_does_not_change_the_shape() -> None:
     found = silent_rows(rows, frozenset({"loss", "norm"}))
     assert [r.step for r in found["loss"]] == [2, 4]
     assert [r.step for r in found["norm"]] == [1, 2, 4]
+
+
+def test_no_blank_cell_before_the_last_step_of_its_attempt_counts() -> None:
+    rows = [Row(step, math.nan, 1, frozenset({"loss"})) for step in (8, 9)]
+    rows += [Row(step, math.nan, 1, frozenset()) for step in (7, 9, 10)]
+    assert [r.step for r in silent_rows(rows, frozenset({"loss"}))["loss"]] == [9, 10]
 
 
 @pytest.mark.parametrize(

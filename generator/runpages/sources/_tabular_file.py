@@ -94,7 +94,8 @@ def _late_start(series: SeriesSet) -> int | None:
     if len(steps) < 3:
         return None
     gap = median(later - earlier for earlier, later in zip(steps, steps[1:], strict=False))
-    return int(steps[0]) if steps[0] > 2 * gap + 1 else None
+    first = min(low for low, _ in series.spans.values())
+    return first if first > 2 * gap + 1 else None
 
 
 def _blanks_after_blow_up(path: Path, look: Look, rows: Rows) -> None:

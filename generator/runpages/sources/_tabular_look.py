@@ -40,7 +40,7 @@ _TOLD = frozenset({"loss", "val_loss", "lr", "grad_norm"})
 """Roles of columns that make a table without a step worth a sentence."""
 _HEAD_BYTES = 64 << 10
 _WIDE_BYTES = 8 << 20
-_SAMPLE_ROWS = 50
+_SAMPLE_ROWS = 40
 _LONG_TEXT = 100
 _MOST_EPOCHS = 10_000_000
 _MOST_TEXTS = 3

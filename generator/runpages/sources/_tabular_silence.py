@@ -51,8 +51,16 @@ class _Watch:
     """In which it was recorded."""
     unsure: set[frozenset[str]] = field(default_factory=set)
     """In which it was blank and recorded later."""
+    newest: tuple[int, int] = (0, 0)
+    """(attempt, step) at which it was recorded last."""
     silent: dict[frozenset[str], list[Row]] = field(default_factory=lambda: defaultdict(list))
     """Rows since it was recorded last, by shape."""
+
+    def record(self, row: Row, shape: frozenset[str]) -> None:
+        self.shapes.add(shape)
+        self.unsure |= self.silent.keys()
+        self.silent.clear()
+        self.newest = max(self.newest, (row.attempt, row.step))
 
 
 def exploded(values: NDArray[np.float64]) -> bool:
@@ -73,15 +81,12 @@ def silent_rows(rows: Iterable[Row], stopped: frozenset[str]) -> dict[str, list[
         shape = row.names - stopped
         bare = row._replace(names=frozenset())
         for name, watch in watched.items():
-            if name not in row.names:
-                if shape in watch.shapes:
-                    watch.silent[shape].append(bare)
-                else:
-                    watch.unsure.add(shape)
-                continue
-            watch.shapes.add(shape)
-            watch.unsure |= watch.silent.keys()
-            watch.silent.clear()
+            if name in row.names:
+                watch.record(row, shape)
+            elif shape not in watch.shapes:
+                watch.unsure.add(shape)
+            elif (row.attempt, row.step) >= watch.newest:
+                watch.silent[shape].append(bare)
     return {name: found for name, watch in watched.items() if (found := _of_known_shape(watch))}
 
 

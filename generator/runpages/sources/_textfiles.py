@@ -37,13 +37,6 @@ _MAX_WARNINGS = 20
 _MAX_LINE_BYTES = 32 << 20
 _LINE_FEED = 10
 _CACHED_BYTES = 64 << 10
-_BY_NAME = {
-    "nan": math.nan,
-    "infinity": math.inf,
-    "inf": math.inf,
-    "-infinity": -math.inf,
-    "-inf": -math.inf,
-}
 
 
 class Line(NamedTuple):
@@ -319,14 +312,10 @@ def text(value: object) -> str:
 
 def number(value: object) -> float | None:
     """A number, also as text and by name (NaN, Infinity); None for anything else."""
-    if isinstance(value, str):
-        known = _BY_NAME.get(value.strip().lower())
-        if known is not None:
-            return known
-        if "_" in value:  # Python's own way to write long numbers, and nobody else's
-            return None
-    if not isinstance(value, bool | int | float | str):
+    if not isinstance(value, str | bool | int | float):
         return None
+    if isinstance(value, str) and "_" in value:
+        return None  # Python's own way to write long numbers, and nobody else's
     try:
         return float(value)
     except (ValueError, OverflowError):
