@@ -23,20 +23,22 @@ ROWS = 120_000
 NAMES = ("loss", "grad_norm", "lr", "tok_s", "step_s", "util", "memory", "val_loss", "val_acc")
 
 CLOCK = """
-import resource, sys, time
-{imports}
+import os, resource, sys, time
+import pyarrow.csv, pyarrow.json
+import runpages.sources.rundir, runpages.sources.tabular
+from runpages.sources import load_source
 began = time.process_time()
 {work}
 spent = time.process_time() - began
 print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, rows)
 """
-PYARROW = ("import pyarrow.csv, pyarrow.json", "rows = pyarrow.{kind}.read_{kind}(sys.argv[1]).num_rows")
-OURS = (
-    "import os, pyarrow.csv, pyarrow.json\nfrom runpages.sources import load_source\n"
-    "cls = load_source({source!r})",
-    "source = cls(os.path.dirname(sys.argv[1]))\n(ref,) = source.discover()\nrun = source.read(ref)\n"
-    "rows = max(len(run.series[name]) for name in run.series)",
-)
+PYARROW = "rows = pyarrow.{kind}.read_{kind}(sys.argv[1]).num_rows"
+OURS = """
+source = load_source({source!r})(os.path.dirname(sys.argv[1]))
+(ref,) = source.discover()
+run = source.read(ref)
+rows = max(len(run.series[name]) for name in run.series)
+"""
 
 
 def write(folder: Path) -> dict[str, Path]:
@@ -55,15 +57,34 @@ def write(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def measure(path: Path, imports: str, work: str) -> tuple[float, float]:
+def measure(path: Path, work: str) -> tuple[float, float]:
     """(CPU seconds, MB of memory) of one fresh process."""
-    code = CLOCK.format(imports=imports, work=work)
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", CLOCK.format(work=work), str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     cpu, memory, rows = done.stdout.split()
     assert int(rows) == ROWS, rows
     return float(cpu), float(memory)
+
+
+def compare(path: Path, kind: str, *, repeats: int) -> None:
+    """Print the medians of all readers of one file."""
+    readers = {f"pyarrow.{kind}": PYARROW.format(kind=kind)}
+    readers |= {source: OURS.format(source=source) for source in ("rundir", "tabular")}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
+    for _ in range(repeats):
+        for name, work in readers.items():
+            spent[name].append(measure(path, work))
+    values = ROWS * (len(NAMES) + 1)
+    print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, {values:,} values")
+    alone = statistics.median(cpu for cpu, _ in spent[f"pyarrow.{kind}"])
+    for name, figures in spent.items():
+        cpu = statistics.median(cpu for cpu, _ in figures)
+        memory = statistics.median(memory for _, memory in figures)
+        print(f"  {name:14} {cpu:6.3f} s CPU ({cpu / alone:4.2f} x)  {memory:5.0f} MB")
 
 
 def main() -> None:
@@ -73,21 +94,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         paths = write(options.folder or Path(temporary))
-        for suffix, path in paths.items():
-            kind = "json" if suffix == "jsonl" else suffix
-            readers = {f"pyarrow.{kind}": (PYARROW[0], PYARROW[1].format(kind=kind))} | {
-                source: (OURS[0].format(source=source), OURS[1]) for source in ("rundir", "tabular")
-            }
-            spent: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
-            for _ in range(options.repeats):
-                for name, (imports, work) in readers.items():
-                    spent[name].append(measure(path, imports, work))
-            print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, {ROWS * (len(NAMES) + 1):,} values")
-            alone = statistics.median(cpu for cpu, _ in next(iter(spent.values())))
-            for name, figures in spent.items():
-                cpu = statistics.median(cpu for cpu, _ in figures)
-                memory = statistics.median(memory for _, memory in figures)
-                print(f"  {name:14} {cpu:6.3f} s CPU ({cpu / alone:4.2f} x)  {memory:5.0f} MB")
+        compare(paths["jsonl"], "json", repeats=options.repeats)
+        compare(paths["csv"], "csv", repeats=options.repeats)
 
 
 if __name__ == "__main__":

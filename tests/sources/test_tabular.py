@@ -20,10 +20,10 @@ from runpages.errors import SourceError
 from runpages.model import Run
 from runpages.sources import Claim, Folder, sniff
 from runpages.sources._tabular_blocks import Block, Form, Table
-from runpages.sources._tabular_look import CLOCK_NAMES, STEP_NAMES, examine
+from runpages.sources._tabular_look import CLOCK_NAMES, STEP_NAMES
 from runpages.sources._tabular_rows import Meaning, Rows
 from runpages.sources._tabular_silence import Row, exploded, silent_rows
-from runpages.sources._textfiles import Ledger, json_rows
+from runpages.sources._textfiles import Ledger
 from runpages.sources.tabular import Tabular
 from sources.conformance import SourceConformance, read_all
 
@@ -139,7 +139,10 @@ def test_a_table_without_a_step_is_a_sentence(tmp_path: Path) -> None:
         ("notes.txt", "step 1 loss 2\nstep 2 loss 1\n"),
         ("0.monitor.csv", '#{"t_start": 1.5}\nr,l,t\n1,2,3\n'),
         ("emissions.csv", "timestamp,duration,emissions,gpu_power\n2026-01-01T00:00:00,1,2,3\n"),
-        ("gpu.csv", "timestamp, utilization.gpu [%], power.draw [W]\n2026/01/01 00:00:00, 0 %, 5 W\n"),
+        (
+            "gpu.csv",
+            "timestamp, utilization.gpu [%], power.draw [W]\n2026/01/01 00:00:00, 0 %, 5 W\n",
+        ),
         ("plots/metrics/loss.tsv", "step\tloss\n1\t2\n"),
         ("array.jsonl", "[1, 2]\n[3, 4]\n"),
         ("binary.csv", bytes(range(256)) * 100),
@@ -171,7 +174,18 @@ def test_json_lines_go_by_many_names(tmp_path: Path, name: str) -> None:
 
 
 def test_values_of_json_lines(tmp_path: Path) -> None:
-    texts = ["NaN", '"NaN"', '"nan"', "Infinity", '"-Infinity"', '"0.5"', "true", "null", '""', '" "']
+    texts = [
+        "NaN",
+        '"NaN"',
+        '"nan"',
+        "Infinity",
+        '"-Infinity"',
+        '"0.5"',
+        "true",
+        "null",
+        '""',
+        '" "',
+    ]
     body = "".join(f'{{"step": {i}, "loss": {t}}}\n' for i, t in enumerate(texts))
     run = read(write(tmp_path / "log.jsonl", body).parent)
     assert [(s, str(v)) for s, v in points(run, "loss")] == [
@@ -223,9 +237,7 @@ def test_bytes_that_are_no_utf8_cost_no_number(tmp_path: Path) -> None:
 
 
 def test_a_header_among_the_rows_and_another_one(tmp_path: Path) -> None:
-    text = (
-        "epoch,loss\n0,3\n1,2\nepoch,loss\n0,2.5\n1,1.5\n2,1\nepoch,acc,loss\n3,0.5,0.75\n"
-    )
+    text = "epoch,loss\n0,3\n1,2\nepoch,loss\n0,2.5\n1,1.5\n2,1\nepoch,acc,loss\n3,0.5,0.75\n"
     run = read(write(tmp_path / "log.csv", text).parent)
     assert points(run, "loss") == [(0, 3), (1, 2), (0, 2.5), (1, 1.5), (2, 1), (3, 0.75)]
     assert points(run, "acc") == [(3, 0.5)]
@@ -242,9 +254,7 @@ def test_a_torn_last_row_is_cut(tmp_path: Path) -> None:
 def test_of_two_columns_of_one_name_the_last_is_read(tmp_path: Path) -> None:
     run = read(write(tmp_path / "log.csv", "step,loss,loss\n1,0.5,0.25\n").parent)
     assert points(run, "loss") == [(1, 0.25)]
-    assert run.provenance.warnings == (
-        "log.csv:1: two columns named 'loss'; the last is read",
-    )
+    assert run.provenance.warnings == ("log.csv:1: two columns named 'loss'; the last is read",)
 
 
 def test_very_many_columns_are_capped(tmp_path: Path) -> None:
@@ -252,9 +262,7 @@ def test_very_many_columns_are_capped(tmp_path: Path) -> None:
     cells = ",".join("1" * 100_000)
     run = read(write(tmp_path / "log.csv", f"step,{names}\n1,{cells}\n").parent)
     assert len(run.series) == 10_000
-    assert run.provenance.warnings == (
-        "log.csv: more than 10,000 metrics; 90,000 are left out",
-    )
+    assert run.provenance.warnings == ("log.csv: more than 10,000 metrics; 90,000 are left out",)
 
 
 def test_a_line_without_end_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +281,6 @@ def test_a_line_without_end_is_not_held(tmp_path: Path, monkeypatch: pytest.Monk
     assert ledger.damaged == 1
     assert ledger.bytes_damaged > 100_000
     assert ledger.warnings == ("log.jsonl:2: more than 1,000 bytes; this line is left out",)
-    assert [row.row["step"] for row in json_rows(Ledger(tmp_path), "log.jsonl")] == [1, 3] or True
 
 
 # clocks
@@ -389,15 +396,21 @@ def test_evaluations_that_say_the_same_again_belong_to_the_table(tmp_path: Path)
     assert found.skipped == ()
 
 
+def test_event_files_beside_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "measurements.csv", "step,loss\n1,3\n")
+    write(tmp_path / "events.out.tfevents.1.host", b"")
+    assert read(tmp_path).provenance.warnings == (
+        "TensorBoard event files lie beside it: they may log the same training",
+    )
+
+
 def test_a_file_that_vanished_is_an_error_or_a_warning(tmp_path: Path) -> None:
     for rank in (0, 1):
         write(tmp_path / f"m_rank{rank}.jsonl", lines({"step": 1, "loss": rank}))
     source = Tabular(str(tmp_path))
     (ref,) = source.discover()
     (tmp_path / "m_rank1.jsonl").unlink()
-    assert source.read(ref).provenance.warnings == (
-        "m_rank1.jsonl: is no regular file; left out",
-    )
+    assert source.read(ref).provenance.warnings == ("m_rank1.jsonl: is no regular file; left out",)
     (tmp_path / "m_rank0.jsonl").unlink()
     with pytest.raises(SourceError, match=r"m_rank\d.jsonl"):
         source.read(ref)
@@ -444,9 +457,7 @@ def test_further_settings_stand_under_their_names(tmp_path: Path) -> None:
     write(tmp_path / "meta_data_0.json", "[1]")
     run = read(tmp_path)
     assert run.config == {"lr": 1, "flags_0": {"seed": 3}}
-    assert run.provenance.warnings == (
-        "meta_data_0.json: holds no mapping of settings; left out",
-    )
+    assert run.provenance.warnings == ("meta_data_0.json: holds no mapping of settings; left out",)
     assert sniff(tmp_path).skipped == ()
 
 
@@ -455,7 +466,9 @@ def test_further_settings_stand_under_their_names(tmp_path: Path) -> None:
 
 def blown_up(*after: str, last: str = "1e9") -> str:
     healthy = "".join(f"{step},0.5,0.1,\n" for step in range(20))
-    return f"step,loss,lr,val_loss\n{healthy}20,{last},0.1,\n" + "".join(f"{row}\n" for row in after)
+    return f"step,loss,lr,val_loss\n{healthy}20,{last},0.1,\n" + "".join(
+        f"{row}\n" for row in after
+    )
 
 
 @pytest.mark.parametrize(
@@ -487,6 +500,12 @@ def test_a_metric_that_stops_with_the_loss_does_not_change_the_shape() -> None:
     found = silent_rows(rows, frozenset({"loss", "norm"}))
     assert [r.step for r in found["loss"]] == [2, 4]
     assert [r.step for r in found["norm"]] == [1, 2, 4]
+
+
+def test_no_blank_cell_before_the_last_step_of_its_attempt_counts() -> None:
+    rows = [Row(step, math.nan, 1, frozenset({"loss"})) for step in (8, 9)]
+    rows += [Row(step, math.nan, 1, frozenset()) for step in (7, 9, 10)]
+    assert [r.step for r in silent_rows(rows, frozenset({"loss"}))["loss"]] == [9, 10]
 
 
 @pytest.mark.parametrize(
@@ -548,7 +567,9 @@ class Writer:
         return self.random.choice(STEPS) if self.odd() else str(self.step)
 
     def joined(self, rows: list[str]) -> bytes:
-        rows = [self.random.choice([row, "", row[:-2], row * 2]) if self.odd() else row for row in rows]
+        rows = [
+            self.random.choice([row, "", row[:-2], row * 2]) if self.odd() else row for row in rows
+        ]
         text = self.end.join(rows) + self.random.choice([self.end, self.end, ""])
         return text.encode("utf-8", "surrogatepass")
 
@@ -602,8 +623,8 @@ def taken(folder: Path, form: Form, meaning: Meaning, *, columnar: bool) -> tupl
     """Everything that reading gives, floats by their bits."""
     ledger = Ledger(folder)
     rows = Rows(ledger, meaning)
-    table = Table(ledger, "log", form, first_bytes=40, block_bytes=300, columnar=columnar)
-    rows.collect(table.pieces())
+    table = Table(ledger, "log", form, first_bytes=40, block_bytes=300)
+    rows.collect(table.pieces() if columnar else table.one_by_one())
     series = rows.spool.finish()
     return (
         [
@@ -683,7 +704,9 @@ def test_labelled_series_come_out_as_they_are(shared: Path) -> None:
             continue
         (run,) = read_all(Tabular(str(path)))
         found = [(s, v) for s, v in points(run, label["metric"]) if math.isfinite(v)]
-        assert found == expected[label["id"]], label["id"]
+        # some of the labelled values are rounded to nine digits
+        rounded = [(step, f"{value:.9g}") for step, value in expected[label["id"]]]
+        assert [(step, f"{value:.9g}") for step, value in found] == rounded, label["id"]
         checked += 1
     assert checked == 14
 

@@ -87,7 +87,6 @@ class Table:
     form: Form
     first_bytes: int = FIRST_BYTES
     block_bytes: int = BLOCK_BYTES
-    columnar: bool = True
     header: list[str] = field(default_factory=list)
     _newest: dict[str, Any] = field(default_factory=dict)
     """The last row that was read by itself."""
@@ -96,15 +95,22 @@ class Table:
 
     def pieces(self) -> Iterator[Line | Block]:
         """All rows. Raises SourceError if the file cannot be opened."""
-        blocks = self.ledger.blocks(
-            self.name, first_bytes=self.first_bytes, block_bytes=self.block_bytes, needed=True
-        )
-        for text in blocks:
-            block = self._block(text) if self.columnar and self._newest else None
+        for text in self._texts():
+            block = self._block(text) if self._newest else None
             if block is None:
                 yield from self.lines(text)
             else:
                 yield block
+
+    def one_by_one(self) -> Iterator[Line]:
+        """All rows, none of them in a block."""
+        for text in self._texts():
+            yield from self.lines(text)
+
+    def _texts(self) -> Iterator[Lines]:
+        return self.ledger.blocks(
+            self.name, first_bytes=self.first_bytes, block_bytes=self.block_bytes, needed=True
+        )
 
     def lines(self, text: Lines) -> Iterator[Line]:
         """Rows one by one; a bad line is damage."""
@@ -187,7 +193,8 @@ class Table:
         if found is None or found.num_rows != text.count:
             return None
         columns = self._columns(found)
-        if columns is None or not (self.form.delimiter or _same_numbers(text.data, columns)):
+        same = _same_cells if self.form.delimiter else _same_numbers
+        if columns is None or not same(text.data, columns):
             return None
         if self.form.foreign:
             columns.pop("", None)
@@ -195,9 +202,6 @@ class Table:
 
     def _csv_table(self, text: Lines) -> pa.Table | None:
         data = text.data
-        # quotes and nan(...) mean something else to the two readers
-        if b'"' in data or b"(" in data:
-            return None
         if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
             return None
         if len(set(self.header)) < len(self.header):
@@ -212,9 +216,7 @@ class Table:
                 use_threads=False,
                 block_size=min(len(data) + 1, _LONGEST),
             ),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=self.form.delimiter, quote_char=False
-            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self.form.delimiter, quote_char=False),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=types, null_values=[""], strings_can_be_null=True
             ),
@@ -223,6 +225,7 @@ class Table:
     def _json_table(self, text: Lines) -> pa.Table | None:
         # every line feed stands between two objects, so that no object spans two lines
         data, starts = text.data, text.starts()
+        text.known_count = len(starts) - 1
         content = np.frombuffer(data, np.uint8)
         ends = starts[1:] - 2
         if data[0] != ord("{") or not (content[starts[1:-1]] == ord("{")).all():
@@ -261,12 +264,13 @@ class Table:
         """Columns by name; None where two have one name or a type is not known here."""
         if len(set(table.column_names)) < table.num_columns:
             return None
+        everywhere = np.arange(table.num_rows, dtype=np.int64)
         columns = {}
         for name, chunked in zip(table.column_names, table.columns, strict=True):
-            column = chunked.combine_chunks()
+            column = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
             if column.offset:
                 return None
-            cells = self._typed(_present(column), column)
+            cells = self._typed(_present(column) if column.null_count else everywhere, column)
             if cells is None:
                 return None
             if len(cells.rows):
@@ -296,8 +300,6 @@ class Table:
 
 def _present(column: pa.Array) -> NDArray[np.int64]:
     """Rows that hold something."""
-    if not column.null_count:
-        return np.arange(len(column), dtype=np.int64)
     valid = column.is_valid().buffers()[1]
     return np.flatnonzero(_bits(valid, len(column)))
 
@@ -325,6 +327,16 @@ def _cells(text: str, delimiter: str) -> list[str]:
     else:
         cells = text.split(delimiter)
     return [cell.strip() for cell in cells]
+
+
+def _same_cells(data: bytes, columns: dict[str, Cells]) -> bool:
+    """Whether no quote was taken for a character of a text, nor `nan(...)` for a number."""
+    for cells in columns.values():
+        if cells.words is not None and any('"' in word for word in set(cells.words)):
+            return False
+        if cells.values is not None and np.isnan(cells.values).any() and b"(" in data:
+            return False
+    return True
 
 
 def _same_numbers(data: bytes, columns: dict[str, Cells]) -> bool:

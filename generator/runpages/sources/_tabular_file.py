@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -89,10 +90,11 @@ def _late_start(series: SeriesSet) -> int | None:
     named = max(series.infos, key=lambda info: info.points, default=None)
     if named is None:
         return None
-    steps = np.unique(series[named.name].recorded.step[:50])
+    steps = sorted(set(series[named.name].recorded.step[:50].tolist()))
     if len(steps) < 3:
         return None
-    first, gap = int(steps[0]), float(np.median(np.diff(steps)))
+    gap = median(later - earlier for earlier, later in zip(steps, steps[1:], strict=False))
+    first = min(low for low, _ in series.spans.values())
     return first if first > 2 * gap + 1 else None
 
 
@@ -129,9 +131,7 @@ def _again(path: Path, look: Look, meaning: Meaning) -> Iterator[Row]:
     """The rows that were taken, one by one."""
     ledger = Ledger(path.parent)
     rows = Rows(ledger, meaning)
-    for line in Table(ledger, path.name, look.form, columnar=False).pieces():
-        if not hasattr(line, "row"):
-            continue
+    for line in Table(ledger, path.name, look.form).one_by_one():
         step = whole(line.row.get(meaning.step))
         if step is None:
             continue

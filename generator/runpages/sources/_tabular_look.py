@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -21,8 +21,8 @@ __all__ = ["CLOCK_NAMES", "MOST_METRICS", "STEP_NAMES", "Look", "examine"]
 STEP_NAMES = (
     "global_step", "trainer/global_step", "train/global_step", "optimizer_step", "step", "steps",
     "current_steps", "train_step", "training_step", "num_updates", "updates", "update",
-    "trained_steps", "iteration", "iterations", "iter", "training_iteration", "time/total_timesteps",
-    "total_timesteps", "_step", "epoch",
+    "trained_steps", "iteration", "iterations", "iter", "training_iteration",
+    "time/total_timesteps", "total_timesteps", "_step", "epoch",
 )  # fmt: skip
 """Columns that count steps, the best first; lower case, "_" for spaces and hyphens."""
 CLOCK_NAMES = (
@@ -40,7 +40,7 @@ _TOLD = frozenset({"loss", "val_loss", "lr", "grad_norm"})
 """Roles of columns that make a table without a step worth a sentence."""
 _HEAD_BYTES = 64 << 10
 _WIDE_BYTES = 8 << 20
-_SAMPLE_ROWS = 400
+_SAMPLE_ROWS = 40
 _LONG_TEXT = 100
 _MOST_EPOCHS = 10_000_000
 _MOST_TEXTS = 3
@@ -53,9 +53,9 @@ _YEARS = (1e9, 4e9)
 class Look:
     """What the first lines of a file tell."""
 
-    form: Form = Form(foreign=True)
+    form: Form = field(default_factory=Form)
     columns: tuple[str, ...] = ()
-    meaning: Meaning = Meaning()
+    meaning: Meaning = field(default_factory=Meaning)
     reason: str = ""
     """Why nothing is read of it; empty if it logs a run."""
 
@@ -223,7 +223,9 @@ def _several_runs(sample: Sequence[Line], meaning: Meaning) -> str:
     rows.collect(sample)
     falls = len(rows.seen) - 1
     if falls > max(3, len(sample) // 5) and not (rows.renewed and all(rows.renewed)):
-        return f"its `{meaning.step}` goes up and down as in a table of several runs: split it by run"
+        return (
+            f"its `{meaning.step}` goes up and down as in a table of several runs: split it by run"
+        )
     return ""
 
 

@@ -250,7 +250,7 @@ class Rows:
             if len(others):
                 wordy[key] = others
         self.ledger.records += block.rows
-        for key in _in_order(block, {k: v for k, v in wordy.items()}):
+        for key in _in_order(block, wordy):
             self.ledger.no_number(key, block.place(int(wordy[key][0])), rows=len(wordy[key]))
         kept = self._kept(block, numeric)
         epochs = columns.get(meaning.epoch) if meaning.epoch else None
@@ -280,7 +280,8 @@ class Rows:
         for key, cells in columns.items():
             low, high = np.searchsorted(cells.rows, [offset, offset + len(step)])
             if high > low:
-                inner[key] = (cells.rows[low:high] - offset, _numbers(cells)[low:high])
+                rows = cells.rows[low:high]
+                inner[key] = (rows - offset if offset else rows, _numbers(cells)[low:high])
         present = {key: rows for key, (rows, _) in inner.items()}
         for span in self.lives.place_all(label, step, present):
             here = slice(span.first, span.stop)

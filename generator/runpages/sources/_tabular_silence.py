@@ -19,6 +19,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -50,19 +51,27 @@ class _Watch:
     """In which it was recorded."""
     unsure: set[frozenset[str]] = field(default_factory=set)
     """In which it was blank and recorded later."""
+    newest: tuple[int, int] = (0, 0)
+    """(attempt, step) at which it was recorded last."""
     silent: dict[frozenset[str], list[Row]] = field(default_factory=lambda: defaultdict(list))
     """Rows since it was recorded last, by shape."""
+
+    def record(self, row: Row, shape: frozenset[str]) -> None:
+        self.shapes.add(shape)
+        self.unsure |= self.silent.keys()
+        self.silent.clear()
+        self.newest = max(self.newest, (row.attempt, row.step))
 
 
 def exploded(values: NDArray[np.float64]) -> bool:
     """Whether the last value is not finite or far above those before it."""
     if not len(values):
         return False
-    last, before = float(values[-1]), np.abs(values[-1 - _RUNNING : -1])
-    before = before[np.isfinite(before)]
+    *before, last = values[-1 - _RUNNING :].tolist()
     if not math.isfinite(last):
         return True
-    return bool(len(before)) and abs(last) > BLOWN_UP * float(np.median(before))
+    levels = [abs(value) for value in before if math.isfinite(value)]
+    return bool(levels) and abs(last) > BLOWN_UP * median(levels)
 
 
 def silent_rows(rows: Iterable[Row], stopped: frozenset[str]) -> dict[str, list[Row]]:
@@ -72,20 +81,13 @@ def silent_rows(rows: Iterable[Row], stopped: frozenset[str]) -> dict[str, list[
         shape = row.names - stopped
         bare = row._replace(names=frozenset())
         for name, watch in watched.items():
-            if name not in row.names:
-                if shape in watch.shapes:
-                    watch.silent[shape].append(bare)
-                else:
-                    watch.unsure.add(shape)
-                continue
-            watch.shapes.add(shape)
-            watch.unsure |= watch.silent.keys()
-            watch.silent.clear()
-    return {
-        name: found
-        for name, watch in watched.items()
-        if (found := _of_known_shape(watch))
-    }
+            if name in row.names:
+                watch.record(row, shape)
+            elif shape not in watch.shapes:
+                watch.unsure.add(shape)
+            elif (row.attempt, row.step) >= watch.newest:
+                watch.silent[shape].append(bare)
+    return {name: found for name, watch in watched.items() if (found := _of_known_shape(watch))}
 
 
 def _of_known_shape(watch: _Watch) -> list[Row]:

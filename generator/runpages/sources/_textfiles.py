@@ -39,13 +39,7 @@ _MAX_CONFIG_DEPTH = 64
 _MAX_WARNINGS = 20
 _MAX_LINE_BYTES = 32 << 20
 _LINE_FEED = 10
-_BY_NAME = {
-    "nan": math.nan,
-    "infinity": math.inf,
-    "inf": math.inf,
-    "-infinity": -math.inf,
-    "-inf": -math.inf,
-}
+_CACHED_BYTES = 64 << 10
 
 
 class Line(NamedTuple):
@@ -58,18 +52,25 @@ class Line(NamedTuple):
     row: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lines:
     """Some lines of a file."""
 
     first: int
     """Number of the first, from 1."""
     data: bytes
+    known_count: int = 0
+    """How many they are, if somebody has counted; 0 = nobody."""
 
     @property
     def count(self) -> int:
-        whole_lines = np.count_nonzero(np.frombuffer(self.data, np.uint8) == _LINE_FEED)
-        return int(whole_lines) + (not self.data.endswith(b"\n"))
+        if not self.known_count:
+            text = np.frombuffer(self.data, np.uint8)
+            # in parts that stay in the processor's cache
+            parts = (text[i : i + _CACHED_BYTES] for i in range(0, len(text), _CACHED_BYTES))
+            ends = sum(int(np.count_nonzero(part == _LINE_FEED)) for part in parts)
+            self.known_count = ends + (not self.data.endswith(b"\n"))
+        return self.known_count
 
     def starts(self) -> NDArray[np.int64]:
         """Offset of each line, and the end of the last."""
@@ -197,19 +198,20 @@ class Ledger:
         for piece in self.blocks(name, first_bytes=1 << 20, block_bytes=1 << 20, needed=needed):
             yield from piece.each()
 
-    def _pieces(
-        self, name: str, stream: BinaryIO, size: int, block_bytes: int
-    ) -> Iterator[Lines]:
-        number = 1
-        while data := stream.read(size):
+    def _pieces(self, name: str, stream: BinaryIO, size: int, block_bytes: int) -> Iterator[Lines]:
+        number, offset = 1, 0
+        while True:
+            # where the line ends that the block would cut; then one read without a copy
+            stream.seek(offset + size - 1)
+            rest = stream.readline(_MAX_LINE_BYTES)
+            stream.seek(offset)
+            data = stream.read(size - 1 + len(rest))
             size, too_long = block_bytes, 0
-            if not data.endswith(b"\n"):
-                rest = stream.readline(_MAX_LINE_BYTES)
-                data += rest
-                if len(rest) == _MAX_LINE_BYTES and not rest.endswith(b"\n"):
-                    end = data.rfind(b"\n") + 1
-                    too_long = len(data) - end + _rest_of_line(stream)
-                    data = data[:end]
+            if len(rest) == _MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                end = data.rfind(b"\n") + 1
+                too_long = len(data) - end + _rest_of_line(stream)
+                data = data[:end]
+            offset = stream.tell()
             if data:
                 lines = Lines(number, data)
                 yield lines
@@ -217,6 +219,8 @@ class Ledger:
             if too_long:
                 self.damage(name, number, too_long, f"more than {_MAX_LINE_BYTES:,} bytes")
                 number += 1
+            elif not data.endswith(b"\n"):
+                return
 
 
 def _rest_of_line(stream: BinaryIO) -> int:
@@ -338,14 +342,10 @@ def text(value: object) -> str:
 
 def number(value: object) -> float | None:
     """A number, also as text and by name (NaN, Infinity); None for anything else."""
-    if isinstance(value, str):
-        known = _BY_NAME.get(value.strip().lower())
-        if known is not None:
-            return known
-        if "_" in value:  # Python's own way to write long numbers, and nobody else's
-            return None
-    if not isinstance(value, bool | int | float | str):
+    if not isinstance(value, str | bool | int | float):
         return None
+    if isinstance(value, str) and "_" in value:
+        return None  # Python's own way to write long numbers, and nobody else's
     try:
         return float(value)
     except (ValueError, OverflowError):

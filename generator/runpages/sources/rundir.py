@@ -197,7 +197,9 @@ class _Reading:
                     name=text(row.get("name")) or "sample",
                     step=whole(row.get("step")),
                     time=None if math.isnan(clock) else clock,
-                    attempt=self.rows.lives.at(label_of(row.get("attempt")), clock, self.rows.first),
+                    attempt=self.rows.lives.at(
+                        label_of(row.get("attempt")), clock, self.rows.first
+                    ),
                     prompt=text(row.get("prompt")),
                     text=said,
                 )

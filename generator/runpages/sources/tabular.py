@@ -28,6 +28,7 @@ _SPLIT = re.compile(
 )
 _TRAINING = frozenset({"train", "training"})
 _VERSION = re.compile(r"version_\d+")
+_EVENT_FILE = "events.out.tfevents."
 _LOUD_SKEW_SECONDS = 1.0
 _LEAST_BUFFER = 1 << 20
 _LOSSY = "A table of metrics does not tell how a run ended, its code or its hardware."
@@ -64,7 +65,9 @@ class Tabular(FileSource):
         for path in logs:
             look = examine(path)
             if look is None or look.reason:
-                self.skipped.append((str(path), look.reason if look else "holds no rows of metrics"))
+                self.skipped.append(
+                    (str(path), look.reason if look else "holds no rows of metrics")
+                )
             else:
                 folders[path.parent].append(path)
         found = []
@@ -95,7 +98,10 @@ class Tabular(FileSource):
         folder = parts[0].path.parent
         ledger = Ledger(folder)
         files = _read_parts(ledger, parts)
-        config = foreign_config(ledger, _settings_of(parts))
+        beside = _beside(parts)
+        config = foreign_config(ledger, _settings_of(parts, beside))
+        if any(name.startswith(_EVENT_FILE) for name in beside):
+            ledger.warn("TensorBoard event files lie beside it: they may log the same training")
         if not ledger.records:
             raise SourceError(
                 parts[0].path,
@@ -119,20 +125,28 @@ def _repeats(name: str, looks: Mapping[str, Look]) -> bool:
     return set(looks[name].columns) <= set(beside.columns)
 
 
-def _settings_of(parts: Sequence[_Part]) -> tuple[str, ...]:
-    """Files with settings in the folder, if no other run's log lies there."""
-    folder = parts[0].path.parent
+def _beside(parts: Sequence[_Part]) -> tuple[str, ...]:
+    """Names of the other files in the folder."""
     own = {part.path.name for part in parts}
     try:
-        names = sorted(path.name for path in folder.iterdir())
+        return tuple(sorted({path.name for path in parts[0].path.parent.iterdir()} - own))
     except OSError:
         return ()
-    settings = config_names([name for name in names if name not in own])
+
+
+def _settings_of(parts: Sequence[_Part], beside: Sequence[str]) -> tuple[str, ...]:
+    """Which of the files beside hold settings of this run: none if another run's log is there."""
+    settings = config_names(beside)
     if not settings:
         return ()
-    looks = _looks(folder, names)
-    others = (n for n in looks if n not in own and not looks[n].reason and not _repeats(n, looks))
-    return () if any(name not in settings for name in others) else settings
+    looks = _looks(parts[0].path.parent, (part.path.name for part in parts))
+    for name in beside:
+        look = None if name in settings else examine(parts[0].path.parent / name)
+        if look is not None and not look.reason:
+            looks[name] = look
+            if not _repeats(name, looks):
+                return ()
+    return settings
 
 
 def _families(paths: Iterable[Path]) -> list[tuple[_Part, ...]]:
