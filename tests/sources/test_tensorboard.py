@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import runpy
 import struct
 import time
 from pathlib import Path
@@ -232,6 +233,19 @@ def test_points_equal_tensorboards_own_count(tmp_path: Path) -> None:
     writer.close()
     points = {i.name: i.points for i in read(tmp_path).series.infos}
     assert points == accumulated(tmp_path) == {"loss": 50, "acc": 30}
+
+
+@pytest.mark.parametrize("encoding", ["simple", "tensor"])
+def test_the_benchmarks_file_is_one_that_tensorboard_reads(tmp_path: Path, encoding: str) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "tensorboard_file.py"
+    benchmark = runpy.run_path(str(script))
+    path = tmp_path / "events.out.tfevents.1.host"
+    points = benchmark["write"](path, 1, encoding)
+    assert 0.8e6 < path.stat().st_size < 1.1e6
+    found = benchmark["ours"](path)
+    assert found.points == points == sum(accumulated(tmp_path).values())
+    assert found.total == pytest.approx(benchmark["event_accumulator"](path).total, rel=1e-9)
+    assert read(tmp_path).provenance.records_damaged == 0
 
 
 def test_a_value_without_content_is_no_zero(tmp_path: Path) -> None:

@@ -214,6 +214,83 @@ def test_both_ways_agree_on_scalars_hurt_anywhere(tmp_path: Path, data: st.DataO
     same(path)
 
 
+HEAD = b"\x09" + struct.pack("<d", 1.7e9) + b"\x10\x05"
+FOUR = struct.pack("<f", 1.5)
+SIMPLE = b"\n\x04loss\x15" + FOUR
+TENSOR = b"\n\x04lossB\x0a\x08\x01\x12\x00\x22\x04" + FOUR
+SCALARS = b"J\x0b\n\t\n\x07scalars"
+
+
+def lengths(content: bytes, value: int, summary: int) -> bytes:
+    """An event whose two lengths are wrong by so much."""
+    inner = b"\n" + bytes([len(content) + value]) + content
+    return HEAD + b"*" + bytes([len(inner) + summary]) + inner
+
+
+CRAFTED = [
+    # a number that ends behind its value, its summary, its record
+    *(lengths(SIMPLE, -n, -n)[:-n] for n in range(1, 12)),
+    *(lengths(SIMPLE, -n, 0) for n in range(1, 12)),
+    *(lengths(SIMPLE, 0, -n) for n in range(1, 12)),
+    *(lengths(SIMPLE, n, 0) for n in range(1, 5)),
+    *(lengths(TENSOR + SCALARS, -n, -n)[:-n] for n in range(1, 30)),
+    *(lengths(TENSOR, -n, -n)[:-n] for n in range(1, 17)),
+    # lengths that are right but written with more bytes than they need
+    HEAD + b"*\x8d\x00\n" + bytes([len(SIMPLE)]) + SIMPLE,
+    HEAD + b"*\x0e\n\x8b\x00" + SIMPLE,
+    HEAD[:-1] + b"\x85\x80\x80\x00" + lengths(SIMPLE, 0, 0)[len(HEAD) :],
+    HEAD[:-1] + b"\x85\x80\x80\x80\x80\x80\x80\x80\x00" + lengths(SIMPLE, 0, 0)[len(HEAD) :],
+    # something behind the summary: another step, a session, a second summary, what nobody knows
+    lengths(SIMPLE, 0, 0) + b"\x10\x07",
+    lengths(SIMPLE, 0, 0) + b":\x02\x08\x01",
+    lengths(SIMPLE, 0, 0) * 2,
+    lengths(SIMPLE, 0, 0) + b"\xf8\x07\x01",
+    # two numbers, a tag behind the number, no tag, metadata that are none
+    lengths(SIMPLE + SIMPLE[-5:], 0, 0),
+    lengths(SIMPLE[-5:] + SIMPLE[:-5], 0, 0),
+    lengths(SIMPLE[-5:], 0, 0),
+    lengths(SIMPLE + b"J\x02\xff\xff", 0, 0),
+    lengths(TENSOR + b"J\x02\xff\xff", 0, 0),
+    lengths(SIMPLE + b"J\x00", 0, 0),
+    lengths(SIMPLE + SCALARS * 2, 0, 0),
+    lengths(SIMPLE.replace(b"loss", b"lo\xff\xff"), 0, 0),
+    # tensors: a shape, more than one number, another type under the same bytes
+    lengths(TENSOR.replace(b"B\x0a\x08\x01", b"B\x0a\x08\x03"), 0, 0),
+    lengths(TENSOR.replace(b"\x22\x04", b"\x32\x04"), 0, 0),
+    lengths(b"\n\x04lossB\x02\x08\x01", 0, 0),
+    lengths(b"\n\x04lossB\x04\x08\x02\x12\x00", 0, 0),
+    lengths(b"\n\x04lossB\x00", 0, 0),
+]
+
+
+def test_both_ways_agree_on_crafted_records(tmp_path: Path) -> None:
+    for number, payload in enumerate(CRAFTED):
+        path = tmp_path / str(number)
+        regular = framed(lengths(SIMPLE, 0, 0))
+        # with more of the same behind it, as a number that ends too late would read it
+        path.write_bytes(regular + framed(payload) + regular * 2)
+        found = same(path)
+        assert len(found["rows"]) >= 3
+        assert found["events"] + found["damage"].records == 4
+
+
+@pytest.mark.parametrize("plugin", ["pr_curves", "text", "histograms", "scalars", "other"])
+@pytest.mark.parametrize("width", [64, 1 << 16])
+def test_a_tag_keeps_the_plugin_that_its_first_value_told(
+    tmp_path: Path, plugin: str, width: int
+) -> None:
+    name = b"J" + bytes([len(plugin) + 4]) + b"\n" + bytes([len(plugin) + 2])
+    told = name + b"\n" + bytes([len(plugin)]) + plugin.encode()
+    events = [TENSOR, TENSOR + told, TENSOR, TENSOR + SCALARS, TENSOR, SIMPLE]
+    path = tmp_path / "events"
+    path.write_bytes(b"".join(framed(lengths(content, 0, 0)) for content in events))
+    found = same(path, width)
+    assert dict(found["plugins"]) == {"loss": plugin}
+    scalar = [row[-1] for row in found["rows"]]
+    plain = plugin in {"scalars", "text", "other"}
+    assert scalar == [True, plain, plain, True, plain, True]
+
+
 def write_mixed(folder: Path) -> None:
     with SummaryWriter(str(folder)) as writer:
         for step in range(400):
