@@ -74,12 +74,6 @@ _BUILT_IN = {
         target="runpages.sources.rl_monitor:RlMonitor",
         reads="Stable-Baselines3 and Gym: *.monitor.csv, one a worker",
     ),
-    "clearml": Row(
-        target="runpages.sources.clearml_offline:ClearmlOffline",
-        server="runpages.sources.clearml_server:ClearmlServer",
-        extra="clearml",
-        reads="ClearML offline sessions and servers",
-    ),
     "telemetry": Row(
         target="runpages.sources.telemetry:Telemetry",
         reads="hardware logs (nvidia-smi CSV, codecarbon), joined by time to the runs beside them",
