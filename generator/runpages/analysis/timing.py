@@ -48,6 +48,8 @@ def _dense(run: Run) -> str | None:
 
 def _step_seconds(run: Run) -> tuple[Floats, str]:
     """A logged step time counts if the clock confirms its unit, or if there is no clock."""
+    if run.provenance.step_unit:
+        return np.empty(0), f"the steps of this log count {run.provenance.step_unit}"
     clock, how = _clock_seconds(run)
     for role, factor in (("step_seconds", 1.0), ("step_milliseconds", 1e-3)):
         for name in run.series.with_role(role):

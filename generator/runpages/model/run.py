@@ -222,6 +222,9 @@ class Provenance:
     """World size as the run states it; None = not stated."""
     step_source: str = "step"
     """Where the optimiser step comes from, e.g. `_step` (counts log calls) or `train/iter`."""
+    step_unit: str = ""
+    """What the steps of this log count where it is known to be something else: `epochs`,
+    `samples`, `records`, `environment steps`... Then no time of a step is told."""
     lossy: tuple[str, ...] = ()
     """What this format cannot tell, one sentence each."""
     warnings: tuple[str, ...] = ()

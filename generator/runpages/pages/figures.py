@@ -75,7 +75,9 @@ def _steps(report: Report) -> Fact:
         return Fact(label="Trained on", value=number, unit=unit, note=note)
     if steps.value is None:
         return Fact(label="Steps", value="", why=steps.why)
-    return Fact(label="Steps", value=units.count(steps.value), note=f"tokens not logged{redone}")
+    counted = report.run.provenance.step_unit
+    note = f"counted by {report.run.provenance.step_source}" if counted else "tokens not logged"
+    return Fact(label="Steps", value=units.count(steps.value), unit=counted, note=f"{note}{redone}")
 
 
 def _throughput(report: Report) -> Fact:

@@ -33,6 +33,8 @@ class File(NamedTuple):
     rows: Rows
     series: SeriesSet
     step_source: str
+    epochs: bool
+    """The step counts epochs."""
 
 
 def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
@@ -56,7 +58,8 @@ def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
     _tell(rows, path.name)
     if look.form.delimiter:
         _blanks_after_blow_up(path, look, rows)
-    return File(rows.ledger, rows, rows.spool.finish(), step_source)
+    epochs = meaning.step.rpartition("/")[2].lower() in {"epoch", "epochs"}
+    return File(rows.ledger, rows, rows.spool.finish(), step_source, epochs)
 
 
 def _collect(path: Path, look: Look, meaning: Meaning, buffer_bytes: int) -> Rows:

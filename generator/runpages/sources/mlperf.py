@@ -28,6 +28,8 @@ _RESULT = re.compile(r"result_\d+\.txt")
 """How the rules have a log named."""
 _COUNTERS = ("step_num", "samples_count", "epoch_num", "step")
 """Metadata that tell how far the training was, in the order of preference."""
+_UNITS = {"samples_count": "samples", "epoch_num": "epochs or tokens"}
+"""For GPT-3 `epoch_num` counts tokens, for others epochs: the log does not say which."""
 _MOST_SETTINGS = 2000
 _MOST_ROWS = 2_000_000
 _MOST_COUNTS = 1_000_000
@@ -125,6 +127,7 @@ class MLPerf(FileSource):
                 records_damaged=damaged,
                 bytes_damaged=reading.bytes_damaged + reading.counts.long_bytes,
                 step_source=axis.told,
+                step_unit=axis.unit,
                 lossy=_lossy(reading),
                 warnings=tuple(_warnings(reading, name, left_out)),
             ),
@@ -292,21 +295,25 @@ class _Axis(NamedTuple):
     counters: frozenset[str]
     divisor: int
     told: str
+    unit: str
+    """What it counts, if not the optimiser's steps."""
 
 
 def _axis(reading: _Reading) -> _Axis:
     used = Counter(point.counter for point in reading.points if point.counter)
     if not used:
-        return _Axis(frozenset(), 1, "number of the record, from 0: the log counts nothing")
+        told = "number of the record, from 0: the log counts nothing"
+        return _Axis(frozenset(), 1, told, "records")
     counter = max(used, key=lambda name: (used[name], -_COUNTERS.index(name)))
     same = _same_as(counter, used, reading.counted)
     counts = [point.progress for point in reading.points if point.counter in same]
     if any(count != int(count) or abs(count) >= 2**63 for count in counts):
-        return _Axis(frozenset(), 1, f"number of the record, from 0: {counter} has fractions")
+        told = f"number of the record, from 0: {counter} has fractions"
+        return _Axis(frozenset(), 1, told, "records")
     batch = whole(reading.settings.get("global_batch_size"))
     if counter == "samples_count" and batch and all(count % batch == 0 for count in counts):
-        return _Axis(same, batch, "samples_count / global_batch_size")
-    return _Axis(same, 1, counter)
+        return _Axis(same, batch, "samples_count / global_batch_size", "")
+    return _Axis(same, 1, counter, _UNITS.get(counter, ""))
 
 
 def _same_as(

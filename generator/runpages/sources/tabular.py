@@ -239,6 +239,7 @@ def _run(
             ranks_seen=tuple(sorted(ranks)),
             ranks_expected=expected,
             step_source=", ".join(dict.fromkeys(file.step_source for file in files.values())),
+            step_unit="epochs" if any(file.epochs for file in files.values()) else "",
             lossy=(_LOSSY,) if has_clock else (_LOSSY, _NO_CLOCK),
             warnings=ledger.warnings,
         ),

@@ -107,6 +107,7 @@ class Telemetry(FileSource):
                 records_damaged=log.ledger.damaged,
                 bytes_damaged=log.ledger.bytes_damaged,
                 step_source="number of the sample",
+                step_unit="samples of the clock",
                 lossy=(
                     "Hardware only: this log names no run, no metric and no step.",
                     *_zone_words(path.name, self.time_zone),

@@ -258,6 +258,7 @@ class TextLog(FileSource):
                 ranks_seen=sink.ranks if len(sink.ranks) > 1 else (),
                 ranks_expected=reading.whole_hint("world_size"),
                 step_source=_step_source(reading.dialect),
+                step_unit="records" if _by_record(reading.dialect) else "",
                 lossy=_lossy(reading, series),
                 warnings=tuple(warnings),
             ),
@@ -346,8 +347,12 @@ def _attempts(reading: Reading, series: SeriesSet, state: str) -> tuple[Attempt,
     )
 
 
+def _by_record(dialect: Dialect) -> bool:
+    return any(row.position for row in dialect.row)
+
+
 def _step_source(dialect: Dialect) -> str:
-    if any(row.position for row in dialect.row):
+    if _by_record(dialect):
         return "number of the record, from 0: the log counts within each epoch only"
     return next((row.step for row in dialect.row if row.step), "step")
 
