@@ -392,6 +392,17 @@ def test_hparams_of_tensorboardx_belong_to_the_run_above(tmp_path: Path) -> None
     assert run.provenance.records_read == 6 + 5
 
 
+def test_hparams_beside_train_and_validation(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path / "run")) as writer:
+        writer.add_hparams(HPARAMS, {"hparam/accuracy": 0.5})
+    for name in ("train", "val"):
+        with SummaryWriter(str(tmp_path / "run" / name)) as writer:
+            writer.add_scalar("loss", 1.0, 1)
+    run = read(tmp_path)
+    assert (run.ref.run_id, run.config) == ("run", STORED)
+    assert list(run.series) == ["train/loss", "val/loss"]
+
+
 def test_a_success_that_was_told_before_the_training_is_no_end(tmp_path: Path) -> None:
     with SummaryWriter(str(tmp_path / "run")) as writer:
         writer.add_hparams(HPARAMS, {})

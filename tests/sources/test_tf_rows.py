@@ -235,6 +235,8 @@ CRAFTED = [
     *(lengths(SIMPLE, n, 0) for n in range(1, 5)),
     *(lengths(TENSOR + SCALARS, -n, -n)[:-n] for n in range(1, 30)),
     *(lengths(TENSOR, -n, -n)[:-n] for n in range(1, 17)),
+    *(lengths(SIMPLE, 0, -n)[:-n] for n in range(1, 6)),
+    *(lengths(SIMPLE + SCALARS, 0, -n)[:-n] for n in range(1, 6)),
     # lengths that are right but written with more bytes than they need
     HEAD + b"*\x8d\x00\n" + bytes([len(SIMPLE)]) + SIMPLE,
     HEAD + b"*\x0e\n\x8b\x00" + SIMPLE,
@@ -254,12 +256,22 @@ CRAFTED = [
     lengths(SIMPLE + b"J\x00", 0, 0),
     lengths(SIMPLE + SCALARS * 2, 0, 0),
     lengths(SIMPLE.replace(b"loss", b"lo\xff\xff"), 0, 0),
-    # tensors: a shape, more than one number, another type under the same bytes
-    lengths(TENSOR.replace(b"B\x0a\x08\x01", b"B\x0a\x08\x03"), 0, 0),
-    lengths(TENSOR.replace(b"\x22\x04", b"\x32\x04"), 0, 0),
-    lengths(b"\n\x04lossB\x02\x08\x01", 0, 0),
-    lengths(b"\n\x04lossB\x04\x08\x02\x12\x00", 0, 0),
-    lengths(b"\n\x04lossB\x00", 0, 0),
+    # tensors: more than one number, another type under the same bytes, none at all
+    *(
+        lengths(tensor + metadata, 0, 0)
+        for metadata in (b"", SCALARS)
+        for tensor in (
+            TENSOR.replace(b"B\x0a\x08\x01", b"B\x0a\x08\x03"),
+            TENSOR.replace(b"\x22\x04", b"\x32\x04"),
+            TENSOR.replace(b"B\x0a", b"B\x10").replace(b"\x22\x04", b"\x2a\x04")
+            + b"\x22\x04\x00\x00\x00\x40",
+            b"\n\x04lossB\x02\x08\x01",
+            b"\n\x04lossB\x04\x08\x02\x12\x00",
+            b"\n\x04lossB\x02\x08\x07",
+            b"\n\x04lossB\x03\x08\x01\x12",
+            b"\n\x04lossB\x00",
+        )
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ __all__ = ["Found", "Group", "Seat", "grouped", "seat_of", "seats_of"]
 
 _PAIRED = frozenset({"train", "training", "val", "valid", "validation", "eval", "test"})
 _FROM_ONE = 3
+"""Ranks without rank 0 that are taken as ranks, if none of them is missing."""
 _CLOCK = re.compile(r"\d{9,}(\.\d+)?")
 """The name that `add_hparams` gives its folder: the time."""
 
@@ -96,8 +97,8 @@ def grouped(files: Sequence[Found]) -> tuple[list[Group], list[Found]]:
         if _is_session(own):
             below[folder.parent].append(folder)
     for parent, sessions in below.items():
-        seat = seats.get(parent)
-        group = None if seat is None else runs[seat.run, seat.rank is not None]
+        run, rank, _ = seats.get(parent, Seat(parent))
+        group = runs.get((run, rank is not None)) or runs.get((run, True))
         for folder in sessions:
             alike = len(sessions) == 1 or _CLOCK.fullmatch(folder.name) is not None
             if group is None or folder == parent or not (alike and _has_values(group.files)):
