@@ -14,7 +14,7 @@ from runpages.model import Columns, Sample, SeriesSet, rank_key, statistic_key
 from runpages.sources import Spool
 from runpages.sources._histogram import summarised
 from runpages.sources._media import PER_NAME, Gallery, media_type_of
-from runpages.sources._ranks import clock_skew, missing_ranks, rank_of, spool_ranks
+from runpages.sources._ranks import are_ranks, clock_skew, missing_ranks, rank_of, spool_ranks
 
 
 def png(shade: int = 0) -> bytes:
@@ -73,6 +73,14 @@ def test_of_too_many_samples_first_last_and_some_between_are_kept():
 )
 def test_a_rank_is_read_from_a_name(path, found):
     assert rank_of(PurePosixPath(path)) == found
+
+
+@pytest.mark.parametrize(
+    ("numbers", "true"),
+    [({0, 1}, True), ({0, 7}, True), ({1, 2, 3}, True), ({8, 16}, False), ({1, 2}, False)],
+)
+def test_a_search_over_a_rank_is_no_set_of_processes(numbers, true):
+    assert are_ranks(numbers) is true
 
 
 def one_rank(values, steps=None, time=0.0) -> SeriesSet:

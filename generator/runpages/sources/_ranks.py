@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -13,11 +13,13 @@ from runpages.model import Columns, SeriesSet, rank_key, statistic_key
 
 from .spool import Spool
 
-__all__ = ["KEPT_RANKS", "clock_skew", "missing_ranks", "rank_of", "spool_ranks"]
+__all__ = ["KEPT_RANKS", "are_ranks", "clock_skew", "missing_ranks", "rank_of", "spool_ranks"]
 
 KEPT_RANKS = 64
 """Of more ranks than this only mean, smallest and greatest value are kept."""
 
+_FROM_ONE = 3
+"""Ranks without rank 0 that are taken as ranks, if none of them is missing."""
 _RANK = re.compile(
     r"(?:^|[._-])(?:global[_-]?rank|rank|worker|proc|process)[_=.-]?(\d{1,6})(?=[._-]|$)",
     re.IGNORECASE,
@@ -34,6 +36,17 @@ def rank_of(path: PurePosixPath) -> tuple[int, str] | None:
         return None
     rest = path.name[: found.start()] + path.name[found.end() :]
     return int(found[1]), str(path.with_name(rest) if rest.strip("._-") else path.parent)
+
+
+def are_ranks(numbers: Collection[int]) -> bool:
+    """Whether these are the ranks of one run.
+
+    `lora_rank_8` beside `lora_rank_16` is a search over settings, not two processes: ranks begin
+    with 0, or are complete from 1 on (the log of rank 0 is lost, or workers count from 1).
+    """
+    return 0 in numbers or (
+        len(numbers) >= _FROM_ONE and set(numbers) == {*range(1, len(numbers) + 1)}
+    )
 
 
 def spool_ranks(spool: Spool, ranks: Mapping[int, SeriesSet]) -> None:

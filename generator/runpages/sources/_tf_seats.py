@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from ._ranks import rank_of
+from ._ranks import are_ranks, rank_of
 from ._tf_head import Head
 
 __all__ = ["Found", "Group", "Seat", "grouped", "seat_of", "seats_of"]
 
 _PAIRED = frozenset({"train", "training", "val", "valid", "validation", "eval", "test"})
-_FROM_ONE = 3
-"""Ranks without rank 0 that are taken as ranks, if none of them is missing."""
 _CLOCK = re.compile(r"\d{9,}(\.\d+)?")
 """The name that `add_hparams` gives its folder: the time."""
 
@@ -41,17 +39,6 @@ def seat_of(folder: PurePosixPath, *, ranked: bool = True) -> Seat:
         elif ranked and seat.rank is None and (found := rank_of(folder)) is not None:
             seat = seat._replace(run=PurePosixPath(found[1]), rank=found[0])
     return seat
-
-
-def are_ranks(numbers: Collection[int]) -> bool:
-    """Whether these are the ranks of one run.
-
-    `lora_rank_8` beside `lora_rank_16` is a search over settings, not two processes: ranks begin
-    with 0, or are complete from 1 on (the log of rank 0 is lost, or workers count from 1).
-    """
-    return 0 in numbers or (
-        len(numbers) >= _FROM_ONE and set(numbers) == {*range(1, len(numbers) + 1)}
-    )
 
 
 def seats_of(folders: Iterable[PurePosixPath]) -> dict[PurePosixPath, Seat]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from runpages.errors import SourceError
 from runpages.model import Attempt, Provenance, Run, RunRef, SeriesSet
 
-from ._ranks import clock_skew, missing_ranks, rank_of, spool_ranks
+from ._ranks import are_ranks, clock_skew, missing_ranks, rank_of, spool_ranks
 from ._tabular_config import config_names, foreign_config
 from ._tabular_file import File, read_file
 from ._tabular_look import Look, examine
@@ -169,7 +169,8 @@ def _families(paths: Iterable[Path]) -> list[tuple[_Part, ...]]:
 
 
 def _ranked(parts: list[_Part]) -> list[tuple[_Part, ...]]:
-    if len(parts) > 1 and len({part.rank for part in parts}) == len(parts):
+    numbers = {part.rank for part in parts if part.rank is not None}
+    if len(parts) > 1 and len(numbers) == len(parts) and are_ranks(numbers):
         return [tuple(sorted(parts, key=lambda part: part.rank or 0))]
     return [(_Part(part.path),) for part in parts]
 

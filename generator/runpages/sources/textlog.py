@@ -20,7 +20,7 @@ from runpages.model import (
     SeriesSet,
 )
 
-from ._ranks import missing_ranks, rank_of
+from ._ranks import are_ranks, missing_ranks, rank_of
 from ._textlog_dialects import DIALECTS, LINE_CHARS, Dialect, load_all
 from ._textlog_read import Reading, Section
 from ._textlog_rows import Clock
@@ -140,7 +140,12 @@ class TextLog(FileSource):
         for run_id, ranks in sorted(groups.items()):
             dialects = [self._sniff(path).dialect for path in ranks.values()]
             alike = all(dialect is dialects[0] for dialect in dialects)
-            if len(ranks) > 1 and alike and all(map(self._is_one_run, ranks.values())):
+            if (
+                len(ranks) > 1
+                and are_ranks(ranks)
+                and alike
+                and all(map(self._is_one_run, ranks.values()))
+            ):
                 found[run_id] = [path for _, path in sorted(ranks.items())]
         merged = {path for paths in found.values() for path in paths}
         return [path for path in logs if path not in merged], found
