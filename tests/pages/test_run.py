@@ -202,3 +202,15 @@ def test_a_group_page_shows_mean_sd_and_n_and_the_run_page_only_links_it() -> No
     assert list(page.files) == [f"runs/groups/{group_slug('seeds')}.json"]
     assert f"../by/group/{group_slug('seeds')}/" in unescape(render(members[0]).markdown)
     assert "4.0000" not in page_of(members[0]).text
+
+
+def test_runs_of_one_name_are_told_apart_by_their_ids():
+    ids = ("a/wmt/trial", "a/ogbg/trial", "b/wmt/trial")
+    rows = [list_row(factory.report(name="trial", run_id=i)) for i in ids]
+    rows.append(list_row(factory.report(name="other", run_id="c/other")))
+    page = render_index(rows, site=SITE).markdown
+    words = re.sub(r"&#(\d+);", lambda m: chr(int(m[1])), page)
+    assert words.count("<small>a/wmt/trial · ") == 1
+    assert "<small>ogbg/trial · " in words
+    assert "<small>b/wmt/trial · " in words
+    assert "c/other" not in words.replace("c-other", "")

@@ -41,6 +41,7 @@ def list_row(report: Report) -> dict[str, Any]:
     return {
         "slug": run.slug,
         "name": run.name,
+        "id": run.ref.run_id,
         "source": run.ref.kind,
         "project": run.ref.project,
         "group": run.group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -34,7 +35,27 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _row(row: Mapping[str, Any], up: str) -> dict[str, Any]:
+def _rows(rows: Sequence[Mapping[str, Any]], up: str) -> list[dict[str, Any]]:
+    """Rows ready to print. Runs of one name get as much of their ids as tells them apart."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        alike[row["name"]].append(row["id"])
+    return [_row(row, up, apart=_apart(row["id"], alike[row["name"]])) for row in rows]
+
+
+def _apart(run_id: str, others: Sequence[str]) -> str:
+    """The shortest end of an id that no other one has; empty where there is no other."""
+    if len(set(others)) < 2:
+        return ""
+    parts = run_id.split("/")
+    for count in range(1, len(parts)):
+        end = "/".join(parts[-count:])
+        if sum(other == end or other.endswith(f"/{end}") for other in set(others)) == 1:
+            return end
+    return run_id
+
+
+def _row(row: Mapping[str, Any], up: str, *, apart: str) -> dict[str, Any]:
     value, elapsed, steps = (_number(row[k]) for k in ("value", "elapsed_seconds", "steps"))
     start = _number(row["start"])
     state = _STATES.get(row["state"], row["state"])
@@ -42,6 +63,7 @@ def _row(row: Mapping[str, Any], up: str) -> dict[str, Any]:
     return {
         "href": f"{up}{row['slug']}/",
         "name": row["name"],
+        "apart": apart,
         "project": row["project"] or row["source"],
         "group": row["group"],
         "group_href": f"{up}by/group/{group_slug(row['group'])}/" if row["group"] else "",
@@ -72,7 +94,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
         "index.md.jinja",
         title=markup.yaml(site.title),
         heading=site.title,
-        rows=[_row(row, "./") for row in rows],
+        rows=_rows(rows, "./"),
         count=units.count(len(rows)),
         one=len(rows) == 1,
         summary=summary,
@@ -102,7 +124,7 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
         "group.md.jinja",
         title=markup.yaml(f"Group {group.name}"),
         name=group.name,
-        rows=[_row(row, "../../../") for row in rows],
+        rows=_rows(rows, "../../../"),
         metrics=metrics,
         seed_count=len(group.seed_set),
         seeds=", ".join(sorted(seeds, key=lambda s: (len(s), s))) or "not logged",
