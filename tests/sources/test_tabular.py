@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+import os
 import random
 import struct
 from collections import defaultdict
@@ -244,6 +245,32 @@ def test_a_header_among_the_rows_and_another_one(tmp_path: Path) -> None:
     assert points(run, "acc") == [(3, 0.5)]
     assert [(a.first_step, a.last_step) for a in run.attempts] == [(0, 1), (0, 3)]
     assert run.provenance.records_damaged == 0
+
+
+def test_a_row_of_one_word_is_no_header(tmp_path: Path) -> None:
+    run = read(write(tmp_path / "log.csv", "step,loss,val\n1,2,\n,,val\n2,1,\n").parent)
+    assert points(run, "loss") == [(1, 2), (2, 1)]
+    assert run.provenance.warnings == ("log.csv: 1 row without `step`; left out",)
+
+
+def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nothing")
+    source = Tabular(str(tmp_path))
+    assert list(source.discover()) == []
+    assert sorted((Path(path).name, why) for path, why in source.skipped) == [
+        ("gone.jsonl", "is a link to nothing"),
+        ("pipe.csv", "is no regular file"),
+    ]
+
+
+def test_nothing_is_left_of_a_log_that_became_unusable(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "step,loss\n1,2\n")
+    source = Tabular(str(tmp_path))
+    (ref,) = source.discover()
+    path.write_text("step,loss\nx,y\n")
+    with pytest.raises(SourceError, match=r"log.csv: holds no rows of metrics any more"):
+        source.read(ref)
 
 
 def test_a_torn_last_row_is_cut(tmp_path: Path) -> None:

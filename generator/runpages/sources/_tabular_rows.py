@@ -142,7 +142,7 @@ class Lives:
 
 @dataclass(slots=True)
 class Rows:
-    """Collects the rows of one file (or of several, one after the other)."""
+    """Collects the rows of one file."""
 
     ledger: Ledger
     meaning: Meaning
@@ -201,7 +201,7 @@ class Rows:
         step = whole(row.get(meaning.step))
         if step is None:
             if meaning.by_metric and meaning.step not in row:
-                self.without_step += 1
+                self.without_step += 1  # a foreign program may log other things between
             else:
                 self.ledger.reject(line, f"no whole number under `{meaning.step}`")
             return
