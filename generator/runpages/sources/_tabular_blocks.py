@@ -168,7 +168,9 @@ class Table:
 
     def _begin(self, count: int, cells: list[str]) -> None:
         self.header = cells
-        for twice in sorted(name for name, times in Counter(cells).items() if times > 1 and name):
+        for twice in sorted(name for name, times in Counter(cells).items() if times > 1):
+            if self.form.foreign and not twice:
+                continue  # columns without a name are not read
             self.ledger.warn(
                 f"{self.name}:{count}: two columns named {twice[:80]!r}; the last is read"
             )
@@ -178,7 +180,8 @@ class Table:
         if cells == self.header:
             return True
         named = {cell for cell in cells if cell}
-        return len(named & set(self.header)) * 2 > len(named) and not any(
+        shared = named & set(self.header)
+        return len(shared) > max(1, len(named) // 2) and not any(
             number(cell) is not None for cell in named
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -10,20 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runpages.analysis.roles import role_of
 from runpages.errors import SourceError
 from runpages.model import SeriesSet
 
 from ._tabular_blocks import Table
 from ._tabular_look import MOST_METRICS, Look, examine
 from ._tabular_rows import Meaning, Rows
-from ._tabular_silence import Row, exploded, silent_rows
+from ._tabular_silence import TAIL, Row, exploded, silent_rows
 from ._textfiles import Ledger, number, whole
 from .spool import Spool
 
 __all__ = ["File", "read_file"]
-
-_BLOWS_UP = frozenset({"loss", "val_loss", "grad_norm"})
 
 
 class File(NamedTuple):
@@ -43,7 +40,8 @@ def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
     if look is None or look.reason:
         problem = "holds no rows of metrics any more" if look is None else look.reason
         raise SourceError(path, problem, remedy="restore the file, or read it when it has rows")
-    meaning = replace(look.meaning, prefix=prefix)
+    tail = TAIL if look.form.delimiter else 0
+    meaning = replace(look.meaning, prefix=prefix, tail=tail)
     step_source = meaning.step
     rows = _collect(path, look, meaning, buffer_bytes)
     if rows.renewed and all(rows.renewed):
@@ -81,52 +79,41 @@ def _tell(rows: Rows, name: str) -> None:
         rows.ledger.warn(
             f"{name}: more than {MOST_METRICS:,} metrics; {len(rows.too_many):,} are left out"
         )
-    late = _late_start(rows.spool.finish())
+    late = _late_start(rows.head)
     if late is not None:
         rows.ledger.warn(
             f"{name}: starts at step {late:,}: it may go on from a run in another file or folder"
         )
 
 
-def _late_start(series: SeriesSet) -> int | None:
+def _late_start(head: Sequence[int]) -> int | None:
     """The first step, if it is more than twice as far from 0 as the first rows from one another."""
-    named = max(series.infos, key=lambda info: info.points, default=None)
-    if named is None:
-        return None
-    steps = sorted(set(series[named.name].recorded.step[:50].tolist()))
+    steps = sorted(set(head))
     if len(steps) < 3:
         return None
     gap = median(later - earlier for earlier, later in zip(steps, steps[1:], strict=False))
-    first = min(low for low, _ in series.spans.values())
-    return first if first > 2 * gap + 1 else None
+    return steps[0] if steps[0] > 2 * gap + 1 else None
 
 
 def _blanks_after_blow_up(path: Path, look: Look, rows: Rows) -> None:
     """See `_tabular_silence`: reads the file again if a loss of it ends far above the others."""
-    series, prefix = rows.spool.finish(), rows.meaning.prefix
-    stopped = frozenset(
-        info.name.removeprefix(prefix)
-        for info in series.infos
-        if info.role in _BLOWS_UP or role_of(info.name.removeprefix(prefix)) in _BLOWS_UP
-        if exploded(series[info.name].recorded.value)
-    )
+    stopped = frozenset(name for name, tail in rows.tails.items() if exploded(tail))
     if not stopped:
         return
     for name, silent in silent_rows(_again(path, look, rows.meaning), stopped).items():
-        last = series[f"{prefix}{name}"].recorded
         for attempt in sorted({row.attempt for row in silent}):
             own = [row for row in silent if row.attempt == attempt]
             rows.spool.extend(
-                f"{prefix}{name}",
+                f"{rows.meaning.prefix}{name}",
                 [row.step for row in own],
                 [row.seconds for row in own],
                 [np.nan] * len(own),
                 attempt=attempt,
             )
         rows.ledger.warn(
-            f"{path.name}: `{name}` stops at step {last.step[-1]:,} with {last.value[-1]:.4g} while"
-            f" rows like those that held it go on: {len(silent):,} blank"
-            f" cell{'s' * (len(silent) > 1)} from step {silent[0].step:,} on count as NaN"
+            f"{path.name}: `{name}` is blank after {rows.tails[name][-1]:.4g} while rows like those"
+            f" that held it go on: {len(silent):,} blank cell{'s' * (len(silent) > 1)} from step"
+            f" {silent[0].step:,} on count{'s' * (len(silent) == 1)} as NaN"
         )
 
 

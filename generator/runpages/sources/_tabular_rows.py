@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runpages.analysis.roles import role_of
 
 from ._tabular_blocks import Block, Cells
 from ._textfiles import Ledger, Line, number, seconds, whole
@@ -20,6 +23,9 @@ __all__ = ["MAX_ATTEMPT", "Lives", "Meaning", "Rows", "label_of"]
 MAX_ATTEMPT = 1_000_000
 _MAX_SPANS = 64
 """A block that falls into more pieces is read line by line."""
+_HEAD_ROWS = 50
+_BLOWS_UP = frozenset({"loss", "val_loss", "grad_norm"})
+"""Roles of metrics that can blow up."""
 _EXACT = 2**53
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
@@ -44,6 +50,8 @@ class Meaning:
     most_metrics: int = sys.maxsize
     epoch: str = ""
     """Column to compare with where an attempt begins: see `Rows.renewed`."""
+    tail: int = 0
+    """How many of the last values of each loss and gradient norm `Rows.tails` keeps."""
 
 
 class _Span(NamedTuple):
@@ -134,7 +142,7 @@ class Lives:
 
 @dataclass(slots=True)
 class Rows:
-    """Collects the rows of one file (or of several, one after the other)."""
+    """Collects the rows of one file."""
 
     ledger: Ledger
     meaning: Meaning
@@ -152,6 +160,10 @@ class Rows:
     """Records of a foreign file that hold no step at all."""
     renewed: list[bool] = field(default_factory=list)
     """Of each attempt that began among the rows: whether the epoch had risen there."""
+    head: list[int] = field(default_factory=list)
+    """Steps of the first rows."""
+    tails: dict[str, deque[float]] = field(default_factory=dict)
+    """Last values of the metrics that can blow up."""
     _epoch: float = math.nan
 
     def collect(self, pieces: Iterable[Line | Block]) -> None:
@@ -189,7 +201,7 @@ class Rows:
         step = whole(row.get(meaning.step))
         if step is None:
             if meaning.by_metric and meaning.step not in row:
-                self.without_step += 1
+                self.without_step += 1  # a foreign program may log other things between
             else:
                 self.ledger.reject(line, f"no whole number under `{meaning.step}`")
             return
@@ -206,7 +218,11 @@ class Rows:
         clock = self.clock(row, place, key=meaning.time) if meaning.time else math.nan
         self._compare_epochs(attempt, number(row.get(meaning.epoch)))
         self.saw(attempt, clock)
+        if len(self.head) < _HEAD_ROWS:
+            self.head.append(step)
         for key, found in values.items():
+            if key in self.tails:
+                self.tails[key].append(found)
             self.spool.add(f"{meaning.prefix}{key}", step, clock, found, attempt=attempt)
 
     def _label(self, row: Mapping[str, Any]) -> int | None:
@@ -220,6 +236,8 @@ class Rows:
             self.too_many.add(name)
             return False
         self.names.add(name)
+        if self.meaning.tail and role_of(name) in _BLOWS_UP:
+            self.tails[name] = deque(maxlen=self.meaning.tail)
         return True
 
     def _compare_epochs(self, attempt: int, epoch: float | None) -> None:
@@ -282,6 +300,9 @@ class Rows:
             if high > low:
                 rows = cells.rows[low:high]
                 inner[key] = (rows - offset if offset else rows, _numbers(cells)[low:high])
+        self.head += step[: _HEAD_ROWS - len(self.head)].tolist()
+        for key in self.tails.keys() & inner.keys():
+            self.tails[key].extend(inner[key][1][-self.meaning.tail :].tolist())
         present = {key: rows for key, (rows, _) in inner.items()}
         for span in self.lives.place_all(label, step, present):
             here = slice(span.first, span.stop)

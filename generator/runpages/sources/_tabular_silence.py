@@ -17,20 +17,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-__all__ = ["BLOWN_UP", "Row", "exploded", "silent_rows"]
+__all__ = ["BLOWN_UP", "TAIL", "Row", "exploded", "silent_rows"]
 
 BLOWN_UP = 10.0
 """Times the running median."""
-_RUNNING = 100
-"""Values over which the median runs."""
+TAIL = 101
+"""A value and the 100 before it, over which the median runs."""
 
 
 class Row(NamedTuple):
@@ -63,11 +60,9 @@ class _Watch:
         self.newest = max(self.newest, (row.attempt, row.step))
 
 
-def exploded(values: NDArray[np.float64]) -> bool:
-    """Whether the last value is not finite or far above those before it."""
-    if not len(values):
-        return False
-    *before, last = values[-1 - _RUNNING :].tolist()
+def exploded(values: Sequence[float]) -> bool:
+    """Whether the last of the last `TAIL` values is not finite or far above those before it."""
+    *before, last = list(values)[-TAIL:] or [0.0]
     if not math.isfinite(last):
         return True
     levels = [abs(value) for value in before if math.isfinite(value)]
