@@ -185,7 +185,9 @@ class ZipFiles:
         if reason:
             raise ValueError(reason)
         self._prefix = _prefix(entries)
-        self._entries = {entry.filename: entry for entry in entries if not entry.is_dir()}
+        # is_dir() of an entry without a name raises IndexError
+        files = (entry for entry in entries if not entry.filename.endswith("/"))
+        self._entries = {entry.filename: entry for entry in files}
         logs = sum(self.size(name) or 0 for name in (TASK, METRICS, LOG))
         if logs > _MAX_LOG_BYTES:
             raise ValueError(f"its logs would unpack to {logs:,} bytes; refused")
