@@ -16,7 +16,7 @@ import numpy as np
 from runpages.archive import Archive, locked, write_atomically
 from runpages.config import Settings, SourceSettings
 from runpages.engine import open_engine, run_all
-from runpages.errors import RunpagesError, UnreachableError, UsageError
+from runpages.errors import ArchiveError, RunpagesError, UnreachableError, UsageError
 from runpages.model import Run, RunRef
 from runpages.redact import redact
 from runpages.sources import TELEMETRY, UNREADABLE, open_source, sniff
@@ -194,11 +194,18 @@ def pull(
     with locked(settings.cache_path):
         found = find_runs(settings)
         fresh, outcomes = [], []
+        withdrawn = archive.withdrawn()
+        fingerprints: dict[RunRef, str] = {}
         for located in found.located:
             ref = located.ref
             if only and only not in {ref.run_id, ref.slug}:
                 continue
-            if not again and ref.slug in archive and _seen(settings, ref) == _fingerprint(ref):
+            # before it is read: what a program writes meanwhile is for the next time
+            fingerprints[ref] = _fingerprint(ref)
+            if ref.slug in withdrawn:
+                reason = f"{ref.location}: withdrawn: {withdrawn[ref.slug]}"
+                outcomes.append(Outcome(ref=ref, status="skipped", reason=reason))
+            elif not again and ref.slug in archive and _seen(settings, ref) == fingerprints[ref]:
                 outcomes.append(Outcome(ref=ref, status="unchanged"))
             else:
                 fresh.append(located)
@@ -214,7 +221,7 @@ def pull(
                     progress(number, len(tasks), task.located[0].ref.name)
         for outcome in outcomes:
             if outcome.status in {"written", "unchanged"}:
-                _remember(settings, outcome.ref)
+                _remember(settings, outcome.ref, fingerprints[outcome.ref])
     outcomes = list(_without_known(archive, known, outcomes))
     outcomes.sort(key=lambda o: (o.ref.source, o.ref.project, o.ref.run_id))
     return Pulled(
@@ -331,8 +338,8 @@ def _without_known(
             near = [s for r, slugs in readable.items() for s in slugs if _ends(stem, r)]
             run = archive.get(outcome.ref.slug) if near else None
             for slug in near:
-                twin = archive.get(slug)
-                if run is not None and slug != run.slug and _same(run, twin):
+                twin = _readable(archive, slug)
+                if run and twin and slug != run.slug and _same(run, twin):
                     archive.discard(run.slug)
                     told = _twin_sentence(run, twin)
                     yield Outcome(ref=run.ref, status="skipped", reason=told)
@@ -341,6 +348,14 @@ def _without_known(
                 yield outcome
         else:
             yield outcome
+
+
+def _readable(archive: Archive, slug: str) -> Run | None:
+    """None for a run whose record is damaged: it is mended by reading it again."""
+    try:
+        return archive.get(slug)
+    except ArchiveError:
+        return None
 
 
 def _ends(one: str, other: str) -> bool:
@@ -377,7 +392,7 @@ def _seen(settings: Settings, ref: RunRef) -> str:
         return ""
 
 
-def _remember(settings: Settings, ref: RunRef) -> None:
-    if _seen(settings, ref) != (fingerprint := _fingerprint(ref)):
+def _remember(settings: Settings, ref: RunRef, fingerprint: str) -> None:
+    if _seen(settings, ref) != fingerprint:
         data = json.dumps({"fingerprint": fingerprint}).encode()
         write_atomically(_cursor(settings, ref), data)
