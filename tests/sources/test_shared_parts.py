@@ -126,6 +126,11 @@ def test_a_histogram_becomes_a_few_numbers():
         summarised([0, 1, 2], [1])
 
 
+def test_an_absurd_world_size_is_not_counted_to():
+    assert missing_ranks({0: None, 2: None}, 10**15) == (1,)
+    assert missing_ranks({0: None}, 4) == (1, 2, 3)
+
+
 @pytest.mark.parametrize(
     ("value", "found"),
     [
