@@ -215,6 +215,20 @@ def test_what_is_written_while_a_pull_reads_is_read_the_next_time(tmp_path):
     assert Archive(tmp_path / "archive").get(slug).series["train/loss"].step.tolist()[-1] == 3
 
 
+def test_of_two_logs_in_one_folder_always_the_same_one_is_kept(tmp_path):
+    write_rundir(tmp_path / "logs" / "a", steps=5)
+    write_tensorboard(tmp_path / "logs" / "a" / "train", steps=5)
+    first = builder.pull(project(tmp_path))
+    (slug,) = first.slugs("written")
+    (other,) = first.of("skipped")
+    assert other.reason.endswith("found twice; kept as tensorboard recorded it")
+    assert builder.pull(project(tmp_path)).slugs("unchanged") == (slug,)
+    with (tmp_path / "logs" / "a" / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 5, "train/loss": 0.5}\n')
+    builder.pull(project(tmp_path))
+    assert Archive(tmp_path / "archive").get(slug).ref.kind == "tensorboard"
+
+
 def test_a_damaged_record_is_mended_by_pulling_again(tmp_path):
     for name in ("a", "b"):
         write_rundir(tmp_path / "logs" / name / "run", steps=5, seed=ord(name))
