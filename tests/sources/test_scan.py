@@ -89,6 +89,22 @@ def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     assert len(sniff(tmp_path).runs) == 1
 
 
+def test_a_link_to_a_folder_elsewhere_is_told(tmp_path: Path) -> None:
+    log.start(tmp_path / "other" / "run").metrics(1, {"loss": 1.0})
+    root = tmp_path / "logs"
+    log.start(root / "own").metrics(1, {"loss": 1.0})
+    (root / "linked").symlink_to(tmp_path / "other")
+    (root / "latest").symlink_to(root / "own")
+    found = sniff(root)
+    assert [ref.run_id for ref in found.runs] == ["own"]
+    ((path, why),) = found.skipped
+    assert path == "linked"
+    assert "link to a folder elsewhere" in why
+    source = open_source("rundir", str(root))
+    assert [ref.run_id for ref in source.discover()] == ["own"]
+    assert len(source.skipped) == 1
+
+
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     for name in ("metrics.jsonl", "events.jsonl", "a.tfevents.1", "run-x.wandb"):
         os.mkfifo(tmp_path / name)
