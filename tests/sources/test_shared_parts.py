@@ -13,6 +13,7 @@ from PIL import Image
 
 from runpages.model import Columns, Sample, SeriesSet, rank_key, statistic_key
 from runpages.sources import Spool
+from runpages.sources._artifacts import step_told
 from runpages.sources._histogram import summarised
 from runpages.sources._media import PER_NAME, Gallery, media_type_of
 from runpages.sources._ranks import are_ranks, clock_skew, missing_ranks, rank_of, spool_ranks
@@ -124,6 +125,20 @@ def test_a_histogram_becomes_a_few_numbers():
     assert summarised([0, 1], [0]) == {}
     with pytest.raises(ValueError, match="do not enclose"):
         summarised([0, 1, 2], [1])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "step"),
+    [
+        ({"step": 40, "iter": 3}, 40),
+        ({"step": "40", "iteration": 3}, 3),
+        ({"global_step": True}, None),
+        ({"step": 10**400, "iter": 2}, 2),
+        ({"loss": 1}, None),
+    ],
+)
+def test_an_artifact_tells_its_step_by_a_whole_number(metadata, step):
+    assert step_told(metadata) == step
 
 
 def test_an_absurd_world_size_is_not_counted_to():

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from runpages.errors import SourceError
 
 __all__ = [
+    "MAX_SECONDS",
     "Ledger",
     "Line",
     "Lines",
@@ -36,6 +37,8 @@ __all__ = [
     "whole",
 ]
 
+MAX_SECONDS = 1e11
+"""A later time than this is none."""
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_CONFIG_DEPTH = 64
 _MAX_DIGITS = 1000
@@ -393,4 +396,4 @@ def seconds(value: object) -> float | None:
         found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     else:
         found = None if isinstance(value, bool) else number(value)
-    return found if found is not None and 0 < found < 1e11 else None
+    return found if found is not None and 0 < found < MAX_SECONDS else None
