@@ -141,7 +141,7 @@ class _Lives:
         if not self.number or falls or (latest and not self._began):
             self.number += 1
             self._newest = {}
-        self._began = latest
+        self._began |= latest  # a row without a time says nothing
         self._newest |= dict.fromkeys(names, step)
         return self.number
 
