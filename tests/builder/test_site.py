@@ -191,6 +191,55 @@ def test_a_withdrawn_run_loses_its_page(tmp_path, logs):
     )
 
 
+def test_a_withdrawn_run_is_not_read_back(tmp_path):
+    write_rundir(tmp_path / "logs" / "a")
+    settings = project(tmp_path)
+    slug = builder.pull(settings).slugs("written")[0]
+    Archive(tmp_path / "archive").withdraw(slug, "contains private data")
+    shutil.rmtree(settings.cache_path)
+    for again in (False, True):
+        (outcome,) = builder.pull(settings, again=again).of("skipped")
+        assert outcome.reason.endswith("withdrawn: contains private data")
+    assert Archive(tmp_path / "archive").withdrawn() == {slug: "contains private data"}
+
+
+def test_what_is_written_while_a_pull_reads_is_read_the_next_time(tmp_path):
+    write_rundir(tmp_path / "logs" / "a", steps=3)
+
+    def still_training(done: int, total: int, name: str) -> None:
+        with (tmp_path / "logs" / "a" / "metrics.jsonl").open("a") as log:
+            log.write('{"step": 3, "train/loss": 0.5}\n')
+
+    builder.pull(project(tmp_path), progress=still_training)
+    (slug,) = builder.pull(project(tmp_path)).slugs("written")
+    assert Archive(tmp_path / "archive").get(slug).series["train/loss"].step.tolist()[-1] == 3
+
+
+def test_of_two_logs_in_one_folder_always_the_same_one_is_kept(tmp_path):
+    write_rundir(tmp_path / "logs" / "a", steps=5)
+    write_tensorboard(tmp_path / "logs" / "a" / "train", steps=5)
+    first = builder.pull(project(tmp_path))
+    (slug,) = first.slugs("written")
+    (other,) = first.of("skipped")
+    assert other.reason.endswith("found twice; kept as tensorboard recorded it")
+    assert builder.pull(project(tmp_path)).slugs("unchanged") == (slug,)
+    with (tmp_path / "logs" / "a" / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 5, "train/loss": 0.5}\n')
+    builder.pull(project(tmp_path))
+    assert Archive(tmp_path / "archive").get(slug).ref.kind == "tensorboard"
+
+
+def test_a_damaged_record_is_mended_by_pulling_again(tmp_path):
+    for name in ("a", "b"):
+        write_rundir(tmp_path / "logs" / name / "run", steps=5, seed=ord(name))
+    settings = project(tmp_path)
+    slugs = builder.pull(settings).slugs("written")
+    (tmp_path / "archive" / "runs" / slugs[0] / "run.json").write_text("[]")
+    write_rundir(tmp_path / "logs" / "c" / "a" / "run", steps=5, seed=3)
+    assert len(builder.pull(settings).slugs("written")) == 1
+    assert builder.pull(settings, only=slugs[0], again=True).slugs("written") == (slugs[0],)
+
+
 def test_only_what_publish_includes_gets_a_page(tmp_path, logs):
     put_logs(logs, tmp_path)
     builder.pull(project(tmp_path))

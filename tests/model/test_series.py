@@ -77,3 +77,9 @@ def test_hostile_ids_give_short_distinct_slugs():
     for slug in slugs:
         assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
         assert not slug.startswith("-")
+
+
+def test_a_line_feed_in_a_name_makes_no_other_run_of_it():
+    assert slug_of("s", "p\n-", "run") != slug_of("s", "p", "-\nrun")
+    assert slug_of("s\np", "q", "run") != slug_of("s", "p\nq", "run")
+    assert slug_of("s", "p", "run\n") != slug_of("s", "p", "run")

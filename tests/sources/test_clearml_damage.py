@@ -157,6 +157,20 @@ def test_without_a_usable_description_the_rows_stay(session: Path, content: byte
     assert any("task.json" in warning for warning in run.provenance.warnings)
 
 
+@pytest.mark.parametrize("figure", [1e308, 10**400, -1, "inf", "1e308"])
+def test_absurd_figures_of_a_machine_are_left_out(session: Path, figure: object) -> None:
+    path = session / "task.json"
+    task = json.loads(path.read_text())
+    names = ("memory_gb", "gpu_count", "cpu_cores")
+    task["runtime"] = dict.fromkeys(names, figure)
+    task["execution"] = {"artifacts": [{"key": "a", "mode": "output", "timestamp": figure}]}
+    path.write_text(json.dumps(task))
+    run = read(session)
+    hardware = run.hardware
+    assert (hardware.devices, hardware.cpu_count, hardware.memory_bytes) == (None, None, None)
+    assert [event.time for event in run.logged_events] == [None]
+
+
 def test_facts_of_the_wrong_type_are_left_out(session: Path) -> None:
     odd = {
         "id": 5,

@@ -412,6 +412,17 @@ def test_an_experiment_without_meta_lends_its_folders_name(folder: Path) -> None
     assert read(folder).ref.project == folder.parent.name
 
 
+def test_what_lies_above_the_root_tells_nothing(folder: Path, tmp_path: Path) -> None:
+    (alone,) = MlflowFiles(str(folder)).discover()
+    moved = tmp_path / "elsewhere" / folder.name
+    shutil.copytree(folder, moved)
+    (ref,) = MlflowFiles(str(moved)).discover()
+    assert ref.slug == alone.slug
+    assert ref.project == folder.parent.name
+    (named,) = MlflowFiles(str(folder.parents[1])).discover()
+    assert named.project not in {"", folder.parent.name}
+
+
 def test_what_is_no_file_is_named_and_never_opened(folder: Path) -> None:
     os.mkfifo(folder / "metrics" / "pipe")
     (folder / "params" / "nowhere").symlink_to("/nonexistent")

@@ -150,6 +150,7 @@ def test_of_many_environments_the_merged_curve_is_kept(tmp_path: Path) -> None:
         ("1.0,x,3.0", "no length and time"),
         ("1.0,2", "no length and time"),
         ("1.0,2,nan", "no length and time"),
+        ("1.0,2,1e300", "no length and time"),
         ("1.0,-2,3", "no length and time"),
         ("1.0,9223372036854775807,3", "no length and time"),
         ("1.0,2,3,4", "no length and time"),

@@ -129,8 +129,10 @@ def test_nan_and_infinities_bare_and_by_name(tmp_path: Path) -> None:
 
 def test_big_steps_are_exact(tmp_path: Path) -> None:
     steps = [2**53 + 1, 2**53 + 2, 2**63 - 1]
-    run = read(write(tmp_path, metrics_jsonl="".join(row(step) for step in steps)))
+    run = read(write(tmp_path / "j", metrics_jsonl="".join(row(step) for step in steps)))
     assert run.series["loss"].step.tolist() == steps
+    cells = "step,loss\n" + "".join(f"{step},1\n" for step in steps)
+    assert read(write(tmp_path / "c", metrics_csv=cells)).series["loss"].step.tolist() == steps
 
 
 def test_times_are_seconds_or_iso(tmp_path: Path) -> None:

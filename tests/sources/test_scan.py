@@ -16,6 +16,7 @@ from tensorboardX import SummaryWriter
 from runpages import log
 from runpages.errors import UsageError
 from runpages.sources import open_source, sniff
+from runs import write_tensorboard
 
 NOBODY = 65534
 SEARCHED = os.pathsep.join(sys.path)
@@ -86,6 +87,22 @@ def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     log.start(tmp_path / "run").metrics(1, {"loss": 1.0})
     (tmp_path / "run" / "loop").symlink_to(tmp_path)
     assert len(sniff(tmp_path).runs) == 1
+
+
+def test_a_link_to_a_folder_elsewhere_is_told(tmp_path: Path) -> None:
+    log.start(tmp_path / "other" / "run").metrics(1, {"loss": 1.0})
+    root = tmp_path / "logs"
+    log.start(root / "own").metrics(1, {"loss": 1.0})
+    (root / "linked").symlink_to(tmp_path / "other")
+    (root / "latest").symlink_to(root / "own")
+    found = sniff(root)
+    assert [ref.run_id for ref in found.runs] == ["own"]
+    ((path, why),) = found.skipped
+    assert path == "linked"
+    assert "link to a folder elsewhere" in why
+    source = open_source("rundir", str(root))
+    assert [ref.run_id for ref in source.discover()] == ["own"]
+    assert len(source.skipped) == 1
 
 
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
@@ -187,3 +204,32 @@ def test_real_logs_raise_nothing(shared: Path) -> None:
                 for attempt in run.attempts:
                     steps = series.attempt(attempt.number).step
                     assert (steps[1:] >= steps[:-1]).all()
+
+
+@pytest.mark.parametrize("kind", ["rundir", "tensorboard", "trainer", "dvclive", "monitor"])
+def test_the_root_and_a_folder_of_its_name_are_two_runs(tmp_path: Path, kind: str) -> None:
+    content = {
+        "rundir": ("metrics.jsonl", '{"step": 1, "loss": 1}\n'),
+        "trainer": ("trainer_state.json", '{"log_history": [{"step": 1, "loss": 1.0}]}'),
+        "dvclive": ("plots/metrics/loss.tsv", "step\tloss\n1\t2.0\n"),
+        "monitor": ("monitor.csv", '#{"t_start": 1e9, "env_id": "e"}\nr,l,t\n1,2,3\n'),
+    }
+    root = tmp_path / "logs"
+    for folder in (root, root / "logs"):
+        if kind == "tensorboard":
+            write_tensorboard(folder, steps=2)
+        else:
+            name, text = content[kind]
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    refs = list(open_source(kind, str(root)).discover())
+    assert [ref.kind for ref in refs] == [kind, kind]
+    assert len({ref.slug for ref in refs}) == 2
+    assert {ref.name for ref in refs} == {"logs"}
+    # and the one in the root keeps its name when the other one is gone
+    alone = root / "logs"
+    for path in sorted(alone.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    alone.rmdir()
+    (ref,) = open_source(kind, str(root)).discover()
+    assert (ref.run_id, ref.slug in {r.slug for r in refs}) == ("logs", True)

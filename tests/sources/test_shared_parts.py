@@ -8,13 +8,17 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from runpages.model import Columns, Sample, SeriesSet, rank_key, statistic_key
 from runpages.sources import Spool
+from runpages.sources._artifacts import step_told
 from runpages.sources._histogram import summarised
 from runpages.sources._media import PER_NAME, Gallery, media_type_of
 from runpages.sources._ranks import are_ranks, clock_skew, missing_ranks, rank_of, spool_ranks
+from runpages.sources._tabular_config import _parse
+from runpages.sources._textfiles import core_yaml, plain_yaml, seconds, whole
 
 
 def png(shade: int = 0) -> bytes:
@@ -121,3 +125,55 @@ def test_a_histogram_becomes_a_few_numbers():
     assert summarised([0, 1], [0]) == {}
     with pytest.raises(ValueError, match="do not enclose"):
         summarised([0, 1, 2], [1])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "step"),
+    [
+        ({"step": 40, "iter": 3}, 40),
+        ({"step": "40", "iteration": 3}, 3),
+        ({"global_step": True}, None),
+        ({"step": 10**400, "iter": 2}, 2),
+        ({"loss": 1}, None),
+    ],
+)
+def test_an_artifact_tells_its_step_by_a_whole_number(metadata, step):
+    assert step_told(metadata) == step
+
+
+def test_an_absurd_world_size_is_not_counted_to():
+    assert missing_ranks({0: None, 2: None}, 10**15) == (1,)
+    assert missing_ranks({0: None}, 4) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("9007199254740993", 2**53 + 1),
+        ("-9007199254740993", -(2**53) - 1),
+        (" 12 ", 12),
+        ("1e3", 1000),
+        ("3.0", 3),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        ("9" * 5000, None),
+        ("1_000", None),
+        ("1.5", None),
+        (True, None),
+        (2.5, None),
+    ],
+)
+def test_a_whole_number_is_exact_also_as_text(value, found):
+    assert whole(value) == found
+
+
+def test_a_truth_value_is_no_time():
+    assert seconds(True) is None
+    assert seconds(1) == 1.0
+
+
+@pytest.mark.parametrize("parse", [plain_yaml, core_yaml, _parse])
+def test_yaml_has_no_number_that_cannot_be_written_again(parse):
+    assert parse("a: 0xff\nb: 12\n") == {"a": 255, "b": 12}
+    with pytest.raises(yaml.YAMLError, match="9,002 digits"):
+        parse(f"a: 0x{'f' * 9000}\n")

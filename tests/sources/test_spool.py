@@ -55,6 +55,26 @@ def test_readings_by_the_clock_are_numbered_and_have_no_span():
     assert series.spans == {}
 
 
+def test_steps_and_readings_of_one_name_are_two_series():
+    spool = Spool()
+    spool.add("system/cpu", 7, 1.0, 0.5)
+    spool.sample("system/cpu", 2.0, 50.0)
+    spool.extend("system/cpu", [0], [3.0], [60.0], time_axis=True)
+    spool.extend("system/cpu", [8], [3.0], [0.25])
+    spool.sample("gpu", 1.0, 1.0)
+    spool.add("gpu", 3, 1.0, 2.0)
+    series = spool.finish()
+    assert {info.name: info.axis for info in series.infos} == {
+        "system/cpu": "step",
+        "system/cpu (by the clock)": "time",
+        "gpu": "time",
+        "gpu (by step)": "step",
+    }
+    assert series["system/cpu"].recorded.step.tolist() == [7, 8]
+    assert series["system/cpu (by the clock)"].value.tolist() == [50.0, 60.0]
+    assert series.spans == {1: (3, 8)}
+
+
 def test_memory_stays_bounded():
     spool = Spool(buffer_bytes=1 << 16)
     block = np.arange(1000)

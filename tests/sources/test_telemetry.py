@@ -74,6 +74,64 @@ def test_without_a_header_no_column_gets_a_name(tmp_path):
     assert run.hardware.devices is None
 
 
+@pytest.mark.parametrize("column", ["uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id"])
+def test_devices_are_told_apart_by_any_column_that_names_them(tmp_path, column):
+    smi(tmp_path / "gpu.csv", 1.7e9, 3, header=HEADER.replace("index", column))
+    run = read(tmp_path / "gpu.csv")
+    assert run.series["system/gpu.1.powerWatts"].value.tolist() == [71.25] * 3
+    assert run.hardware.devices == 2
+    assert not any("which device" in sentence for sentence in run.provenance.lossy)
+    smi(tmp_path / "gpu.csv", 1.7e9, 3, header=HEADER.replace("index", "serial"))
+    assert any(
+        "which device" in sentence for sentence in read(tmp_path / "gpu.csv").provenance.lossy
+    )
+
+
+def started(folder, start, seconds=10):
+    """A run that took so long, as its source reads it."""
+    folder.mkdir(parents=True)
+    rows = [{"step": n, "time": start + n, "loss": 1.0} for n in range(seconds + 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def joined_run(root):
+    (ref,) = sniff(root).runs
+    return join(open_source(ref.kind, str(root)).read(ref), ref.telemetry, "UTC")
+
+
+def test_logs_of_one_name_in_two_folders_stay_two(tmp_path):
+    started(tmp_path / "logs" / "run", 1.7e9)
+    smi(tmp_path / "logs" / "gpu.csv", 1.7e9, 3)
+    smi(tmp_path / "logs" / "run" / "gpu.csv", 1.7e9 + 5, 2)
+    run, _ = joined_run(tmp_path / "logs")
+    assert len(run.series["system/logs/gpu/gpu.0.gpu"].time) == 3
+    assert len(run.series["system/run/gpu/gpu.0.gpu"].time) == 2
+
+
+def test_a_hardware_log_that_cannot_be_read_costs_no_run(tmp_path):
+    started(tmp_path / "run", 1.7e9)
+    emissions = tmp_path / "emissions.csv"
+    emissions.write_text(
+        f"timestamp,duration,emissions,energy_consumed\n2023-11-14T22:13:25,{'9' * 200_000},1,1\n"
+    )
+    run, joined = joined_run(tmp_path)
+    assert joined == ()
+    (told,) = run.provenance.warnings
+    assert told.startswith("the hardware log emissions.csv cannot be read: field larger")
+    (ref,) = sniff(tmp_path).runs
+    emissions.unlink()
+    run, joined = join(open_source(ref.kind, str(tmp_path)).read(ref), ref.telemetry, "UTC")
+    assert run.provenance.warnings[0].startswith("the hardware log emissions.csv cannot be read")
+
+
+def test_damage_in_a_joined_log_is_told(tmp_path):
+    started(tmp_path / "run", 1.7e9)
+    path = smi(tmp_path / "gpu.csv", 1.7e9, 3)
+    path.write_text(f"{path.read_text()}nonsense\n")
+    run, _ = joined_run(tmp_path)
+    assert run.provenance.warnings == ("gpu.csv has 1 line that cannot be used",)
+
+
 def test_damaged_rows_are_counted_and_the_others_kept(tmp_path):
     path = smi(tmp_path / "gpu.csv", 1.7e9)
     text = path.read_text()

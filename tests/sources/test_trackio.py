@@ -313,6 +313,23 @@ def test_a_row_without_step_or_time(damaged: Path) -> None:
     assert run.provenance.records_damaged == 2
 
 
+def test_a_row_without_a_time_begins_no_attempt(damaged: Path) -> None:
+    path = damaged / "myproj.db"
+    execute(path, "UPDATE metrics SET timestamp = 'yesterday' WHERE id = 2")
+    run = read(damaged)
+    assert len(run.attempts) == 1
+    assert run.series["loss"].recorded.attempt.tolist() == [1] * 4
+
+
+def test_readings_of_the_system_are_no_rows_of_a_metric_of_their_name(damaged: Path) -> None:
+    path = damaged / "myproj.db"
+    execute(path, """UPDATE system_metrics SET metrics = '{"loss": 99}'""")
+    run = read(damaged)
+    assert 99 not in run.series["loss"].recorded.value
+    assert set(run.series["loss (by the clock)"].value) == {99}
+    assert run.series.info("loss").axis == "step"
+
+
 def test_media_outside_of_its_folder_is_refused(damaged: Path) -> None:
     (damaged / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\nsecret")
     (damaged / "media" / "link.png").symlink_to(damaged / "secret.png")

@@ -356,3 +356,10 @@ def test_a_real_state_with_many_evaluations_at_one_step(shared: Path) -> None:
     assert [run.series[f"eval_g{n}_loss"].info.points for n in range(6)] == [31] * 6
     assert run.series["epoch"].info.points == run.provenance.records_read == 216
     assert (run.state, len(run.attempts)) == ("finished", 1)
+
+
+def test_a_trial_that_is_the_root_has_no_group_to_name(tmp_path: Path) -> None:
+    folder = copied("whole", tmp_path / "search/run-0")
+    changed(folder / "trainer_state.json", is_hyper_param_search=True)
+    (run,) = read_all(HuggingFaceTrainer(str(folder)))
+    assert (run.ref.run_id, run.group) == (folder.name, "")

@@ -410,3 +410,32 @@ def test_the_benchmarks_file_holds_what_its_writer_logged(tmp_path: Path) -> Non
     assert run.state == "finished"
     assert math.isfinite(run.series["system/gpu.7.powerWatts"].value.max())
     same(run, _one_by_one(path))
+
+
+@pytest.mark.parametrize("moment", [1e300, 1.79e12, 0.0, -5.0, math.inf, math.nan])
+def test_what_can_be_no_time_is_none(tmp_path: Path, moment: float) -> None:
+    """Both by the batch and one by one: milliseconds are not seconds of the year 58,000."""
+    records = []
+    for step in range(3000):
+        record = record_class()()
+        record.history.step.num = step
+        values = {"loss": 1.0 / (step + 1), "_timestamp": moment if step % 2 else 1.7e9 + step}
+        for key, value in values.items():
+            record.history.item.add(key=key, value_json=json.dumps(value))
+        records.append(record)
+    path = write_records(tmp_path / "run-a.wandb", records)
+    run = run_of(path)
+    times = run.series["loss"].time
+    assert np.isnan(times[1::2]).all()
+    assert times[::2].tolist() == [1.7e9 + step for step in range(0, 3000, 2)]
+    assert run.end == 1.7e9 + 2998
+    assert run.state == "ended"
+    same(run, _one_by_one(path))
+
+
+def test_a_recorded_start_that_can_be_no_time_is_none(tmp_path: Path) -> None:
+    record = record_class()()
+    record.run.run_id = "a"
+    record.run.start_time.seconds = 2**60
+    run = run_of(write_records(tmp_path / "run-a.wandb", [record]))
+    assert (run.start, run.state) == (None, "ended")

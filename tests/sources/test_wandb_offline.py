@@ -452,6 +452,18 @@ def test_metadata_file_fills_what_the_records_leave_open(written: Path, tmp_path
     assert run.attempts[0].devices == 8
 
 
+@pytest.mark.parametrize("total", [math.inf, math.nan, -1.0, 1e300])
+def test_absurd_figures_of_a_machine_are_not_taken_over(
+    written: Path, tmp_path: Path, total: float
+) -> None:
+    folder = tmp_path / "run-20240101_000000-plain"
+    shutil.copytree(_file(written, "plain").parent, folder)
+    path = folder / "files" / "wandb-metadata.json"
+    path.write_text(json.dumps({"gpu_count": 10**400, "memory": {"total": total}}))
+    without = _read(_file(written, "plain")).hardware
+    assert _read(tmp_path).hardware == without
+
+
 def test_a_run_folder_is_claimed_whole_and_a_loose_file_alone(written: Path) -> None:
     folder = _file(written, "full").parent
     claim = WandbOffline.claim(Folder(folder, ("notes.txt", "run-full.wandb")))

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ __all__ = ["Archive"]
 SCHEMA = "runpages.archive/1"
 _SWEEP_SECONDS = 86_400
 _MEDIA = "samples"
+_NAME_DIGITS = 12
+"""Of a file's sha256 in its name."""
 _REBUILD = "restore it from a copy, or pull the run again with --run"
 
 
@@ -35,6 +38,7 @@ class _Record:
 
     schema: str
     run: dict[str, Any] = field(default_factory=dict)
+    """Its fields; as JSON values in a record that was read."""
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     series_file: str = ""
     series: tuple[StoredSeries, ...] = ()
@@ -66,12 +70,13 @@ class Archive:
     def _record(self, slug: str) -> _Record:
         path = self._folder(slug) / "run.json"
         try:
-            data = json.loads(path.read_bytes())
+            content = path.read_bytes()
         except FileNotFoundError as error:
             raise UnknownNameError("run", slug, self.slugs()[:20]) from error
-        except ValueError as error:
-            raise ArchiveError(path, f"not a run record: {error}", _REBUILD) from error
-        record: _Record = decode(_Record, data)
+        with _explained(path):
+            data = json.loads(content)
+            record: _Record = decode(_Record, data | {"run": {}})
+            record = replace(record, run=data.get("run", {}))  # decoded with Run's own types
         if record.schema != SCHEMA:
             raise ArchiveError(
                 path,
@@ -81,8 +86,9 @@ class Archive:
         return record
 
     def slugs(self) -> tuple[str, ...]:
-        """All runs that are not withdrawn, sorted."""
-        return tuple(slug for slug in self._all() if not self._record(slug).withdrawn)
+        """All runs that are not withdrawn, sorted; one whose record is damaged is among them."""
+        gone = self.withdrawn()
+        return tuple(slug for slug in self._all() if slug not in gone)
 
     def _all(self) -> list[str]:
         return sorted(path.parent.name for path in self.location.glob("runs/*/run.json"))
@@ -92,11 +98,14 @@ class Archive:
 
     def withdrawn(self) -> dict[str, str]:
         """Slug -> reason of the runs that were withdrawn."""
-        records = ((slug, self._record(slug).withdrawn) for slug in self._all())
-        return {slug: reason for slug, reason in records if reason}
+        found = {}
+        for slug in self._all():
+            with suppress(ArchiveError):
+                found[slug] = self._record(slug).withdrawn
+        return {slug: reason for slug, reason in found.items() if reason}
 
     def put(self, run: Run) -> bool:
-        """Keep `run`; False if the very same run was there. It must be redacted already."""
+        """Keep `run`, redacted already; False if the very same run was there, undamaged."""
         folder = self._folder(run.slug)
         samples = dump(tuple(_kept(s) for s in run.samples)) if run.samples else b""
         plain = {
@@ -118,17 +127,21 @@ class Archive:
             )
             encoded = dump(record)
             path = folder / "run.json"
-            if path.is_file() and path.read_bytes() == encoded:
-                return False
-            if stored and not (folder / series_file).is_file():
+            changed = not path.is_file() or path.read_bytes() != encoded
+            if stored and not _is_intact(folder / series_file):
                 os.fsync(sink.fileno())
                 temporary.replace(folder / series_file)
-        if samples and not (folder / record.samples_file).is_file():
-            write_atomically(folder / record.samples_file, samples)
+                changed = True
         media = {_media_file(m): m for s in run.samples if (m := s.media) is not None}
-        for name, one in media.items():
-            if not (folder / _MEDIA / name).is_file():
-                write_atomically(folder / _MEDIA / name, one.read())
+        files = {folder / _MEDIA / name: one.read for name, one in media.items()}
+        if samples:
+            files[folder / record.samples_file] = lambda: samples
+        for place, content in files.items():
+            if not _is_intact(place):
+                write_atomically(place, content())
+                changed = True
+        if not changed:
+            return False
         write_atomically(path, encoded)
         self._sweep(folder, {"run.json", "notes", _MEDIA, series_file, record.samples_file})
         if (folder / _MEDIA).is_dir():
@@ -146,17 +159,16 @@ class Archive:
             raise ArchiveError(folder, f"withdrawn: {record.withdrawn}", "it cannot be read back")
         samples: tuple[Sample, ...] = ()
         if record.samples_file:
-            path = folder / record.samples_file
-            samples = decode(
-                _RunFields, {"samples": json.loads(_intact(path).read_bytes())}
-            ).samples
+            content = _intact(folder / record.samples_file).read_bytes()
+            samples = decode(_RunFields, {"samples": json.loads(content)}).samples
             samples = tuple(_loading(folder / _MEDIA, sample) for sample in samples)
         series = SeriesSet.of({})
         if record.series_file:
             intact = partial(_intact, folder / record.series_file)
             spans = {int(number): span for number, span in record.spans.items()}
             series = open_series(intact, record.series, spans).roled(role_of)
-        plain: Run = decode(Run, record.run | {"series": None})
+        with _explained(folder / "run.json"):
+            plain: Run = decode(Run, record.run | {"series": None})
         return replace(plain, series=series, samples=samples)
 
     def digest(self, slug: str) -> str:
@@ -208,12 +220,12 @@ def _addressed(stem: str, data: bytes, extension: str) -> str:
 
 
 def _named(stem: str, digest: hashlib._Hash, extension: str) -> str:
-    return f"{stem}-{digest.hexdigest()[:12]}.{extension}"
+    return f"{stem}-{digest.hexdigest()[:_NAME_DIGITS]}.{extension}"
 
 
 def _media_file(media: Media) -> str:
     # `image/png` -> `png`: media types are our own words, not the log's
-    return f"{media.sha256[:12]}.{media.media_type.partition('/')[2]}"
+    return f"{media.sha256[:_NAME_DIGITS]}.{media.media_type.partition('/')[2]}"
 
 
 def _kept(sample: Sample) -> Sample:
@@ -240,14 +252,29 @@ def _bytes(path: Path, sha256: str) -> bytes:
     return data
 
 
-def _intact(path: Path) -> Path:
-    """The content-addressed file itself. Raises ArchiveError if its bytes are not the named."""
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What is wrong with the record in `path`, as one sentence."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ArchiveError(path, f"not a run record: {error}", _REBUILD) from error
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether the file is there and holds the bytes that its content-addressed name tells."""
     try:
         with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256")
-    except FileNotFoundError as error:
-        raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD) from error
-    stem, _, rest = path.name.partition("-")
-    if _named(stem, digest, rest.partition(".")[2]) != path.name:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return False
+    return path.stem.rpartition("-")[2] == digest[:_NAME_DIGITS]
+
+
+def _intact(path: Path) -> Path:
+    """The content-addressed file itself. Raises ArchiveError if its bytes are not the named."""
+    if not path.is_file():
+        raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD)
+    if not _is_intact(path):
         raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
     return path

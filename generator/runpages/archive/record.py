@@ -1,7 +1,8 @@
 """run.json: the run's record as JSON, without loss and back again.
 
 A dataclass becomes an object of its fields, in their order, those at their default left out;
-tuples become arrays. A float that JSON has no word for is `{"$float": "nan" | "inf" | "-inf"}`.
+tuples become arrays. A float that JSON has no word for is `{"$float": "nan" | "inf" | "-inf"}`; a
+run's own object that looks like that gets one more `$`, as does one that looks like this.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["decode", "dump", "encode"]
+
+_FLOAT = "$float"
+_LOOKS_LIKE_FLOAT = re.compile(r"\$+float")
 
 
 def encode(value: object) -> Any:
@@ -26,14 +31,20 @@ def encode(value: object) -> Any:
             if not _at_default(field, getattr(value, field.name))
         }
     if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
+        return {_FLOAT: repr(value)}
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
+        items = {str(key): encode(item) for key, item in value.items()}
+        mark = "$" if _looks_like_float(items) else ""
+        return {f"{mark}{key}": item for key, item in items.items()}
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def _looks_like_float(items: Mapping[str, Any]) -> bool:
+    return len(items) == 1 and _LOOKS_LIKE_FLOAT.fullmatch(next(iter(items))) is not None
 
 
 def _at_default(field: dataclasses.Field[Any], value: object) -> bool:
@@ -58,8 +69,10 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def decode(hint: Any, data: Any) -> Any:
     """The value of type `hint` that `encode` made `data` of. Unknown keys are passed over."""
-    if isinstance(data, dict) and data.keys() == {"$float"}:
-        return float(data["$float"])
+    if isinstance(data, dict) and _looks_like_float(data):
+        if _FLOAT in data:
+            return float(data[_FLOAT])
+        data = {key[1:]: item for key, item in data.items()}
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         inner = [arg for arg in get_args(hint) if arg is not type(None)]

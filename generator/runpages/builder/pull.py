@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from runpages.archive import Archive, locked, write_atomically
 from runpages.config import Settings, SourceSettings
 from runpages.engine import open_engine, run_all
-from runpages.errors import RunpagesError, UnreachableError, UsageError
+from runpages.errors import ArchiveError, RunpagesError, UnreachableError, UsageError
 from runpages.model import Run, RunRef
 from runpages.redact import redact
 from runpages.sources import TELEMETRY, UNREADABLE, open_source, sniff
@@ -193,15 +194,21 @@ def pull(
     archive = Archive(settings.archive_path)
     with locked(settings.cache_path):
         found = find_runs(settings)
-        fresh, outcomes = [], []
-        for located in found.located:
-            ref = located.ref
-            if only and only not in {ref.run_id, ref.slug}:
-                continue
-            if not again and ref.slug in archive and _seen(settings, ref) == _fingerprint(ref):
-                outcomes.append(Outcome(ref=ref, status="unchanged"))
+        fresh: list[_Located] = []
+        outcomes: list[Outcome] = []
+        withdrawn = archive.withdrawn()
+        # before they are read: what a program writes meanwhile is for the next time
+        fingerprints: dict[str, str] = {}
+        for slug, located in _by_slug(found.located, only).items():
+            refs = [item.ref for item in located]
+            fingerprints[slug] = _fingerprint(refs)
+            if slug in withdrawn:
+                reason = f"{refs[0].location}: withdrawn: {withdrawn[slug]}"
+                outcomes.append(Outcome(ref=refs[0], status="skipped", reason=reason))
+            elif not again and slug in archive and _seen(settings, slug) == fingerprints[slug]:
+                outcomes.append(Outcome(ref=refs[0], status="unchanged"))
             else:
-                fresh.append(located)
+                fresh += located
         known = archive.slugs()
         tasks = [
             _Task(located=group, archive=str(archive.location), since=since, running=running)
@@ -214,7 +221,7 @@ def pull(
                     progress(number, len(tasks), task.located[0].ref.name)
         for outcome in outcomes:
             if outcome.status in {"written", "unchanged"}:
-                _remember(settings, outcome.ref)
+                _remember(settings, outcome.ref.slug, fingerprints[outcome.ref.slug])
     outcomes = list(_without_known(archive, known, outcomes))
     outcomes.sort(key=lambda o: (o.ref.source, o.ref.project, o.ref.run_id))
     return Pulled(
@@ -222,6 +229,15 @@ def pull(
         skipped=(*found.skipped, *_unjoined(outcomes)),
         unreachable=tuple(found.unreachable),
     )
+
+
+def _by_slug(located: list[_Located], only: str) -> dict[str, list[_Located]]:
+    """Runs of one slug together: two logs in one folder have the same identity."""
+    found: dict[str, list[_Located]] = defaultdict(list)
+    for item in located:
+        if not only or only in {item.ref.run_id, item.ref.slug}:
+            found[item.ref.slug].append(item)
+    return found
 
 
 def _unjoined(outcomes: list[Outcome]) -> Iterator[tuple[str, str]]:
@@ -261,7 +277,11 @@ def _pull(task: _Task) -> list[Outcome]:
             continue
         twin = next((other for other in kept.values() if _same(run, other)), None)
         if ref.slug in kept:
-            reason = f"{ref.location}: the same run as {kept[ref.slug].ref.location}, found twice"
+            first = kept[ref.slug].ref
+            reason = (
+                f"{ref.location}: the same run as {first.location}, found twice; kept as"
+                f" {first.kind} recorded it"
+            )
         elif twin is not None:
             reason = _twin_sentence(run, twin)
         elif run.state == "running" and not task.running:
@@ -331,8 +351,8 @@ def _without_known(
             near = [s for r, slugs in readable.items() for s in slugs if _ends(stem, r)]
             run = archive.get(outcome.ref.slug) if near else None
             for slug in near:
-                twin = archive.get(slug)
-                if run is not None and slug != run.slug and _same(run, twin):
+                twin = _readable(archive, slug)
+                if run and twin and slug != run.slug and _same(run, twin):
                     archive.discard(run.slug)
                     told = _twin_sentence(run, twin)
                     yield Outcome(ref=run.ref, status="skipped", reason=told)
@@ -343,41 +363,56 @@ def _without_known(
             yield outcome
 
 
+def _readable(archive: Archive, slug: str) -> Run | None:
+    """None for a run whose record is damaged: it is mended by reading it again."""
+    try:
+        return archive.get(slug)
+    except ArchiveError:
+        return None
+
+
 def _ends(one: str, other: str) -> bool:
     return one == other or one.endswith(f"-{other}") or other.endswith(f"-{one}")
 
 
-def _cursor(settings: Settings, ref: RunRef) -> Path:
-    return settings.cache_path / "pull" / f"{ref.slug}.json"
+def _cursor(settings: Settings, slug: str) -> Path:
+    return settings.cache_path / "pull" / f"{slug}.json"
 
 
-def _fingerprint(ref: RunRef) -> str:
-    """Sizes and times of the run's files: only to know that nothing has changed."""
-    digest = hashlib.sha256(ref.stamp.encode())
-    if ref.stamp:
-        return digest.hexdigest()
-    for part in (*(ref.parts or (ref.location,)), *ref.telemetry):
-        path = Path(part)
-        folder = path if path.is_dir() else path.parent
-        for file in sorted(folder.rglob("*") if path.is_dir() else folder.glob("*")):
-            if file.is_file():
-                stat = file.stat()
-                digest.update(
-                    f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode(
-                        errors="backslashreplace"
-                    )
-                )
+def _fingerprint(refs: Sequence[RunRef]) -> str:
+    """Sizes and times of a run's files: only to know that nothing has changed."""
+    digest = hashlib.sha256()
+    for ref in refs:
+        digest.update(ref.stamp.encode())
+        for file in () if ref.stamp else _files_of(ref):
+            digest.update(_size_and_time(file).encode(errors="backslashreplace"))
     return digest.hexdigest()
 
 
-def _seen(settings: Settings, ref: RunRef) -> str:
+def _files_of(ref: RunRef) -> Iterator[Path]:
+    """Everything in the run's folders, and beside its files."""
+    for part in (*(ref.parts or (ref.location,)), *ref.telemetry):
+        path = Path(part)
+        yield from sorted(path.rglob("*") if path.is_dir() else path.parent.glob("*"))
+
+
+def _size_and_time(path: Path) -> str:
     try:
-        return str(json.loads(_cursor(settings, ref).read_bytes())["fingerprint"])
+        found = path.stat()
+    except OSError:
+        return ""
+    regular = stat.S_ISREG(found.st_mode)
+    return f"{path.name} {found.st_size} {found.st_mtime_ns}\n" if regular else ""
+
+
+def _seen(settings: Settings, slug: str) -> str:
+    try:
+        return str(json.loads(_cursor(settings, slug).read_bytes())["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _remember(settings: Settings, ref: RunRef) -> None:
-    if _seen(settings, ref) != (fingerprint := _fingerprint(ref)):
+def _remember(settings: Settings, slug: str, fingerprint: str) -> None:
+    if _seen(settings, slug) != fingerprint:
         data = json.dumps({"fingerprint": fingerprint}).encode()
-        write_atomically(_cursor(settings, ref), data)
+        write_atomically(_cursor(settings, slug), data)

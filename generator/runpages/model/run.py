@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -36,11 +37,13 @@ _SLUG_MAX = 64
 def slug_of(source: str, project: str, run_id: str) -> str:
     """The run's name in URLs: readable part of the id, then 10 hex digits of its identity.
 
-    sha256 over the UTF-8 text `source LF project LF run_id`. Lower case, [a-z0-9-], at most 64.
+    sha256 over the UTF-8 text `source LF project LF run_id`; where a source or project has a line
+    feed in its own name, over the three as a JSON list. Lower case, [a-z0-9-], at most 64.
     Lone surrogates (undecodable file names) are hashed as their escaped form.
     """
-    identity = f"{source}\n{project}\n{run_id}".encode("utf-8", "backslashreplace")
-    digest = hashlib.sha256(identity).hexdigest()[:10]
+    parts = [source, project, run_id]
+    identity = json.dumps(parts) if "\n" in source + project else "\n".join(parts)
+    digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:10]
     plain = unicodedata.normalize("NFKD", run_id).encode("ascii", "ignore").decode().lower()
     readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: _SLUG_MAX - 11].strip("-")
     return f"{readable}-{digest}" if readable else f"run-{digest}"

@@ -12,6 +12,8 @@ from typing import Any
 
 from runpages.model import Checkpoint, Code, Dataset, Hardware, LoggedEvent
 
+from ._textfiles import seconds, whole
+
 __all__ = [
     "as_dict",
     "as_text",
@@ -206,7 +208,7 @@ def hardware_of(task: Mapping[str, Any], workers: Mapping[str, object]) -> Hardw
     """From the machine's description that the SDK gives to servers, else the console's worker."""
     runtime = as_dict(task.get("runtime"))
     host = as_text(runtime.get("hostname"))
-    gigabytes = _number(runtime.get("memory_gb"))
+    memory = (_number(runtime.get("memory_gb")) or 0) * 2**30
     kinds = dict.fromkeys(k.strip() for k in as_text(runtime.get("gpu_type")).split(","))
     devices = _number(runtime.get("gpu_count"))
     cores = _number(runtime.get("cpu_cores"))
@@ -214,10 +216,10 @@ def hardware_of(task: Mapping[str, Any], workers: Mapping[str, object]) -> Hardw
         hosts=tuple(dict.fromkeys([host] if host else workers)),
         device=", ".join(kind for kind in kinds if kind),
         # the SDK counts 0 where it cannot ask the driver
-        devices=int(devices) if devices else None,
+        devices=whole(devices) or None,
         cpu=as_text(runtime.get("processor")),
-        cpu_count=int(cores) if cores else None,
-        memory_bytes=round(gigabytes * 2**30) if gigabytes else None,
+        cpu_count=whole(cores) or None,
+        memory_bytes=whole(round(memory)) if 0 < memory < 2**63 else None,
     )
 
 
@@ -259,6 +261,6 @@ def events_of_task(task: Mapping[str, Any]) -> Iterator[LoggedEvent]:
         found = as_dict(artifact)
         key = as_text(found.get("key"))
         if key and found.get("mode", "output") == "output":
-            stamp = _number(found.get("timestamp"))
+            stamp = seconds(found.get("timestamp"))
             text = f"{as_text(found.get('type'))} {key}".strip()
-            yield LoggedEvent(kind="artifact", text=text, time=stamp or None)
+            yield LoggedEvent(kind="artifact", text=text, time=stamp)

@@ -39,9 +39,9 @@ _ROWS = 65_536
 
 
 def experiment_of(run: Path, tally: Tally) -> str:
-    """Name of the experiment whose folder holds the run's; that folder's name if it has none."""
+    """Name of the experiment whose folder holds the run's; empty if nothing tells it."""
     found = mapping_of(run.parent / META, f"{run.parent.name}/{META}", tally)
-    return text(found.get("name")) or run.parent.name
+    return text(found.get("name"))
 
 
 def status_of(meta: dict[str, object]) -> str:

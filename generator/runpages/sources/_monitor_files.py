@@ -22,6 +22,8 @@ COLUMNS = ("r", "l", "t")
 
 _MAX_LENGTH = 2**31
 """No episode is longer; so no sum of lengths leaves 64 bits."""
+_MAX_SECONDS = 1e9
+"""No training takes longer; so a start and it are a point in time."""
 
 
 @dataclass(slots=True)
@@ -92,8 +94,8 @@ def _episode(
     ledger: Ledger, found: MonitorFile, place: str, cells: list[str], columns: list[str]
 ) -> None:
     row = dict(zip(columns, cells, strict=False))
-    length, elapsed = _length(row.get("l")), number(row.get("t"))
-    if len(cells) > len(columns) or length is None or elapsed is None or not math.isfinite(elapsed):
+    length, elapsed = _length(row.get("l")), _elapsed(row.get("t"))
+    if len(cells) > len(columns) or length is None or elapsed is None:
         name, _, line = place.rpartition(":")
         problem = "no length and time; the count of steps behind it lacks its steps"
         ledger.damage(name, int(line), len(",".join(cells)) + 1, problem)
@@ -109,6 +111,11 @@ def _episode(
             numbers[key] = value
     ledger.records += 1
     found.add(length, elapsed, numbers)
+
+
+def _elapsed(cell: str | None) -> float | None:
+    found = number(cell)
+    return found if found is not None and abs(found) < _MAX_SECONDS else None
 
 
 def _length(cell: str | None) -> int | None:

@@ -18,6 +18,8 @@ __all__ = ["KEPT_RANKS", "are_ranks", "clock_skew", "missing_ranks", "rank_of", 
 KEPT_RANKS = 64
 """Of more ranks than this only mean, smallest and greatest value are kept."""
 
+_MOST_RANKS = 1_000_000
+"""A world size beyond it is none; so many ranks a name can tell (`rank_of`)."""
 _FROM_ONE = 3
 """Ranks without rank 0 that are taken as ranks, if none of them is missing."""
 _RANK = re.compile(
@@ -124,7 +126,8 @@ def _last_of_each_step(rows: Columns) -> Columns:
 
 def missing_ranks(seen: Mapping[int, object], expected: int | None) -> tuple[int, ...]:
     """Ranks below the world size (or below the greatest seen) of which there is no log."""
-    size = max([*(rank + 1 for rank in seen), expected or 0])
+    believed = expected if expected is not None and expected <= _MOST_RANKS else 0
+    size = max([*(rank + 1 for rank in seen), believed])
     return tuple(rank for rank in range(size) if rank not in seen)
 
 

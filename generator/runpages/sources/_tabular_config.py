@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ._textfiles import Ledger, mapping_of
+from ._textfiles import Ledger, PlainLoader, mapping_of
 
 __all__ = ["config_names", "foreign_config"]
 
@@ -21,7 +21,7 @@ _BESIDE = re.compile(r"(flags|meta_data)(_\d+)?\.json")
 _MAX_NODES = 100_000
 
 
-class _Texts(yaml.SafeLoader):
+class _Texts(PlainLoader):
     """Values of unknown tags (`!!python/object`...) are what is written there, never executed."""
 
 

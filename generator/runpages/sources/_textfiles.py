@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,11 @@ from numpy.typing import NDArray
 from runpages.errors import SourceError
 
 __all__ = [
+    "MAX_SECONDS",
     "Ledger",
     "Line",
     "Lines",
+    "PlainLoader",
     "config_of",
     "core_yaml",
     "json_line",
@@ -34,8 +37,11 @@ __all__ = [
     "whole",
 ]
 
+MAX_SECONDS = 1e11
+"""A later time than this is none."""
 _MAX_CONFIG_BYTES = 1_000_000
 _MAX_CONFIG_DEPTH = 64
+_MAX_DIGITS = 1000
 _MAX_WARNINGS = 20
 _MAX_LINE_BYTES = 32 << 20
 _LINE_FEED = 10
@@ -258,7 +264,19 @@ def json_rows(ledger: Ledger, name: str) -> Iterator[Line]:
             yield row
 
 
-class _NoAliases(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
+    """Safe, and without numbers that Python writes nowhere: `0x` and 4,000 digits more."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > _MAX_DIGITS:
+            raise yaml.YAMLError(f"a number has {len(node.value):,} digits")
+        return super().construct_yaml_int(node)
+
+
+PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
+
+
+class _NoAliases(PlainLoader):
     """A few hundred bytes of YAML aliases can stand for a billion nodes: they are refused."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -356,6 +374,9 @@ def whole(value: object) -> int | None:
     """A whole number that fits 64 bits; no truth value."""
     if isinstance(value, bool):
         return None
+    if isinstance(value, str) and "_" not in value:
+        with suppress(ValueError):
+            value = int(value)  # a float would round what is beyond 2**53
     if isinstance(value, int):
         return value if abs(value) < 2**63 else None
     found = number(value)
@@ -374,5 +395,5 @@ def seconds(value: object) -> float | None:
             return None
         found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     else:
-        found = number(value)
-    return found if found is not None and 0 < found < 1e11 else None
+        found = None if isinstance(value, bool) else number(value)
+    return found if found is not None and 0 < found < MAX_SECONDS else None

@@ -10,10 +10,11 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from ._textfiles import MAX_SECONDS
 from ._tf_columns import Scalars, scalars_of
 from ._tf_frames import Window
 from ._tf_names import Names
-from ._tf_values import MAX_SECONDS, Content, Decoded, Settings, Unread, decoded
+from ._tf_values import Content, Decoded, Settings, Unread, decoded
 from ._tfevents import Damage, Metadata
 
 __all__ = ["MAX_TAGS", "Book", "Other", "Rows", "rows_of"]

@@ -12,11 +12,11 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ._histogram import summarised
+from ._textfiles import MAX_SECONDS
 from ._tfevents import Event
 
 __all__ = [
     "GRAPHS",
-    "MAX_SECONDS",
     "Content",
     "Decoded",
     "Distribution",
@@ -27,9 +27,6 @@ __all__ = [
     "decoded",
     "encoded_media",
 ]
-
-MAX_SECONDS = 1e11
-"""A later time than this is none."""
 
 _SESSION_START = 1
 _STRING, _HALF = 7, 19

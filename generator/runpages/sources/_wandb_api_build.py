@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -184,7 +183,7 @@ def _begun(got: _Fetched, row: dict[str, Any]) -> None:
     """`_runtime` counts the seconds of all lives of the run: only the first row tells its start."""
     moment, runtime = number(row.get("_timestamp")), number(row.get("_runtime"))
     if got.began is None and moment is not None and runtime is not None:
-        got.began = moment - runtime if math.isfinite(moment - runtime) else None
+        got.began = seconds(moment - runtime)
 
 
 def _system(got: _Fetched, client: Client, place: Place) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ._wandb_api_rows import decoded
-from ._wandb_facts import Facts
+from ._wandb_facts import Facts, bytes_of_gib
 
 __all__ = [
     "Settings",
@@ -108,7 +108,7 @@ def _put(facts: Facts, texts: Mapping[str, object]) -> None:
 def _put_number(facts: Facts, name: str, value: object) -> None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63:
         facts.numbers.setdefault(name, value)
 
 
@@ -133,7 +133,7 @@ def add_process(facts: Facts, data: Mapping[str, Any]) -> None:
     _put_number(facts, "cpu_count", data.get("cpu_count") or data.get("cpu_count_logical"))
     total = memory.get("total")
     # written in GiB as a fraction until 0.17, in bytes since
-    _put_number(facts, "memory_bytes", round(total * 2**30) if isinstance(total, float) else total)
+    _put_number(facts, "memory_bytes", bytes_of_gib(total) if isinstance(total, float) else total)
     _put_args(facts, data.get("args"))
 
 

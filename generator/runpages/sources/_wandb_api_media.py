@@ -17,7 +17,9 @@ from typing import Any
 
 from runpages.model import Checkpoint, Dataset, LoggedEvent, Sample
 
+from ._artifacts import STEP_KEYS, step_told
 from ._media import MEDIA_BYTES, PER_NAME, Gallery
+from ._textfiles import whole
 from ._wandb_api_facts import json_object
 from ._wandb_api_http import Client, Elsewhere, Refused, Spent, TooLarge, Trouble
 from ._wandb_api_pages import MAX_ARTIFACTS, Place, artifacts_of, file_urls
@@ -40,7 +42,6 @@ FAILURES = 3
 
 _TEXT = ("text", "completion", "output", "sample", "generation", "response")
 _PROMPT = ("prompt", "input", "instruction", "question")
-_STEP_KEYS = ("step", "global_step", "iteration", "iter")
 _MODELS = frozenset({"model", "checkpoint"})
 
 
@@ -267,16 +268,15 @@ def _artifact(kept: Kept, node: dict[str, Any], *, used: bool) -> None:
         kept.datasets.append(Dataset(name=name, version=version, digest=digest))
         return
     metadata = json_object(node.get("metadata"))
-    step = next((metadata[k] for k in _STEP_KEYS if type(metadata.get(k)) is int), None)
+    step = step_told(metadata)
     if kind in _MODELS and step is not None and not used:
-        size = str(node.get("size", ""))
         metrics = {k: v for k, v in metadata.items() if isinstance(v, float)}
         kept.checkpoints.append(
             Checkpoint(
                 step=step,
                 path=f"{name}:{version}" if version else name,
-                size_bytes=int(size) if size.isdecimal() else None,
-                metrics={k: v for k, v in metrics.items() if k not in _STEP_KEYS},
+                size_bytes=whole(node.get("size")),
+                metrics={k: v for k, v in metrics.items() if k not in STEP_KEYS},
             )
         )
         return

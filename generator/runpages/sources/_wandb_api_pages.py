@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ._textfiles import whole
 from ._wandb_api_http import Client, Refused, TooLarge, Trouble
 from ._wandb_api_rows import decoded
 
@@ -315,9 +316,9 @@ def file_urls(client: Client, place: Place, names: list[str]) -> dict[str, tuple
     run = _ask(client, _FILES, place, names=names, limit=len(names))
     found = {}
     for node in _nodes(_inner(run, "files")):
-        name, url, size = node.get("name"), node.get("url"), str(node.get("sizeBytes", ""))
+        name, url = node.get("name"), node.get("url")
         if name in names and isinstance(url, str):
-            found[name] = (url, int(size) if size.isdecimal() else 0)
+            found[name] = (url, whole(node.get("sizeBytes")) or 0)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ._textfiles import MAX_SECONDS
 from ._wandb_history import History, Rows, Store
 from ._wandb_part import Part
 from ._wandb_records import RecordLog
@@ -60,7 +61,7 @@ def _number(value: object) -> float | None:
 
 def _seconds(row: dict[str, Any]) -> float:
     found = _number(row.get("_timestamp"))
-    return math.nan if found is None else found
+    return found if found is not None and 0 < found < MAX_SECONDS else math.nan
 
 
 def _columns(rows: Sequence[Row]) -> tuple[Rows, list[str]]:

@@ -13,7 +13,16 @@ from runpages.model import Code, Hardware
 
 from ._wandb_part import Part
 
-__all__ = ["Facts", "code_of", "command_of", "facts_of", "hardware_of", "inside", "load_json"]
+__all__ = [
+    "Facts",
+    "bytes_of_gib",
+    "code_of",
+    "command_of",
+    "facts_of",
+    "hardware_of",
+    "inside",
+    "load_json",
+]
 
 _METADATA = "files/wandb-metadata.json"
 _METADATA_BYTES = 1_000_000
@@ -88,7 +97,7 @@ def _put(facts: Facts, texts: Mapping[str, object]) -> None:
 def _put_number(facts: Facts, name: str, value: object) -> None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63:
         facts.numbers.setdefault(name, value)
 
 
@@ -142,10 +151,14 @@ def _from_metadata(facts: Facts, folder: Path) -> None:
     _put_number(facts, "cpu_count", data.get("cpu_count") or data.get("cpu_count_logical"))
     total = memory.get("total")
     # written in GiB as a fraction until 0.17, in bytes since
-    _put_number(facts, "memory_bytes", round(total * 2**30) if isinstance(total, float) else total)
+    _put_number(facts, "memory_bytes", bytes_of_gib(total) if isinstance(total, float) else total)
     args = data.get("args")
     if not facts.args and isinstance(args, list):
         facts.args = tuple(str(a) for a in args)
+
+
+def bytes_of_gib(total: float) -> int | None:
+    return round(total * 2**30) if 0 < total < 2**33 else None
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from runpages.model import Checkpoint, Dataset, LoggedEvent, Sample
 
+from ._artifacts import STEP_KEYS, step_told
 from ._media import PER_NAME, Gallery
 from ._wandb_curves import Curves
 from ._wandb_facts import inside, load_json
@@ -27,7 +28,6 @@ _TABLES_TEXT = 32_000_000
 _ROWS = 200
 _TEXT = ("text", "completion", "output", "sample", "generation", "response")
 _PROMPT = ("prompt", "input", "instruction", "question")
-_STEP_KEYS = ("step", "global_step", "iteration", "iter")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def _artifact(media: Media, artifact: Artifact, attempt: int) -> None:
         media.datasets.append(Dataset(name=name, version=version, digest=artifact.digest))
         return
     metadata = _metadata(artifact.metadata)
-    step = next((metadata[k] for k in _STEP_KEYS if type(metadata.get(k)) is int), None)
+    step = step_told(metadata)
     if artifact.type in {"model", "checkpoint"} and step is not None:
         media.checkpoints.append(
             Checkpoint(
@@ -216,7 +216,7 @@ def _artifact(media: Media, artifact: Artifact, attempt: int) -> None:
                 metrics={
                     k: float(v)
                     for k, v in metadata.items()
-                    if isinstance(v, float) and k not in _STEP_KEYS
+                    if isinstance(v, float) and k not in STEP_KEYS
                 },
             )
         )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 
+from ._textfiles import MAX_SECONDS, seconds
 from ._wandb_history import History, Rows, Store
 from ._wandb_records import HISTORY, OUTPUT, STATS, SUMMARY, Batch, RecordLog, kind_of
 from ._wandb_rows import Found, Others, Row, nested, parsed, row_of
@@ -77,10 +78,8 @@ class Part:
 
 
 def clock(stamp: Any) -> float | None:
-    """UTC seconds of a protobuf Timestamp; None if it was not set."""
-    if not stamp.seconds and not stamp.nanos:
-        return None
-    return float(stamp.seconds + 1e-9 * stamp.nanos)
+    """UTC seconds of a protobuf Timestamp; None if it was not set or is no time."""
+    return seconds(stamp.seconds + 1e-9 * stamp.nanos)
 
 
 @dataclass(slots=True)
@@ -169,7 +168,7 @@ def _rows_of(found: Walk, loose: dict[int, Row]) -> tuple[Rows, list[str]]:
             continue
         at, numbers = row[name == own], value[name == own]
         if text == "_timestamp":
-            times[at] = numbers
+            times[at] = np.where((numbers > 0) & (numbers < MAX_SECONDS), numbers, np.nan)
         else:
             usable = np.abs(numbers) < 2**53
             steps[at[usable]] = numbers[usable].astype(np.int64)

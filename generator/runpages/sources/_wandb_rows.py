@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._histogram import summarised
+from ._textfiles import MAX_SECONDS
 
 __all__ = ["MEDIA", "TABLES", "Found", "Others", "Row", "flatten", "nested", "parsed", "row_of"]
 
@@ -114,7 +115,7 @@ def row_of(history: Any, number: int, others: Others) -> Row:
         elif name == "_step" and abs(value) < 2**53:
             step = int(value)
         elif name == "_timestamp":
-            seconds = value
+            seconds = value if 0 < value < MAX_SECONDS else math.nan
     if not plain:
         numbers = list(_mixed(history, number, seconds, others))
     return Row(step, seconds, numbers)

@@ -124,6 +124,16 @@ class FileSource(Source):
         """POSIX path below the root, for identities and messages."""
         return path.relative_to(self.root).as_posix()
 
+    def identity(self, path: Path) -> str:
+        """Identity of a run of plain files: the path of its first file or folder below the root.
+
+        The root itself has its own name, so that a folder of that name in it has another one.
+        """
+        if path == self.root:
+            return self.root.name
+        below = self.relative(path)
+        return f"./{below}" if below == self.root.name else below
+
 
 class ServerSource(Source):
     """A tracker reached over HTTP. The default name is its host.

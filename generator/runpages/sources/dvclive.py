@@ -66,7 +66,7 @@ class DvcLive(FileSource):
                 found.setdefault(self._run_folder(path), []).append(path)
         refs = []
         for folder, tables in found.items():
-            run_id = self.root.name if folder == self.root else self.relative(folder)
+            run_id = self.identity(folder)
             parts = PurePosixPath(run_id).parts
             named = parts[-2] if parts[-1] == "dvclive" and len(parts) > 1 else folder.name
             refs.append(

@@ -92,12 +92,11 @@ class HuggingFaceTrainer(FileSource):
                 found.setdefault(self._home(path.parent), []).append(path)
         refs = []
         for folder, states in found.items():
-            run_id = self.root.name if folder == self.root else self.relative(folder)
             refs.append(
                 RunRef(
                     source=self.name,
                     project="",
-                    run_id=run_id,
+                    run_id=self.identity(folder),
                     name=folder.name,
                     state="",
                     location=str(folder),
@@ -137,8 +136,11 @@ class HuggingFaceTrainer(FileSource):
         return reading.run(ref, states, group)
 
     def _above(self, folder: Path) -> str:
-        """The run id that the folder above would have: all trials of one search lie in it."""
-        return self.root.name if folder.parent == self.root else self.relative(folder.parent)
+        """The run id that the folder above would have: all trials of one search lie in it.
+
+        Empty where that folder is not below the root.
+        """
+        return "" if folder == self.root else self.identity(folder.parent)
 
 
 @dataclass(slots=True)

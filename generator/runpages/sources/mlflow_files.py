@@ -90,13 +90,12 @@ class MlflowFiles(FileSource):
     def _of_folder(self, run: Path) -> RunRef | None:
         tally = Tally()
         meta = mapping_of(run / META, META, tally)
-        experiment = experiment_of(run, tally)
         if meta.get("lifecycle_stage") == "deleted" or run.parents[1].name == _TRASH:
             self.skipped.append((str(run), "the run or its experiment is deleted"))
             return None
         return RunRef(
             source=self.name,
-            project=experiment,
+            project=self._experiment(run, meta, tally),
             run_id=_id_of(run, meta),
             name=text(meta.get("run_name")) or text(meta.get("name")) or run.name,
             state=STATUS.get(status_of(meta), ""),
@@ -104,6 +103,13 @@ class MlflowFiles(FileSource):
             kind=self.kind,
             parts=(str(run),),
         )
+
+    def _experiment(self, run: Path, meta: dict[str, object], tally: Tally) -> str:
+        """Its name, if that lies below the root; else its id, as the run itself has it."""
+        known = text(meta.get("experiment_id"))
+        if run.parent != self.root and self.root not in run.parent.parents:
+            return known
+        return experiment_of(run, tally) or known or run.parent.name
 
     def _of_store(self, path: Path) -> Iterator[RunRef]:
         try:

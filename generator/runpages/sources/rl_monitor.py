@@ -59,7 +59,7 @@ class RlMonitor(FileSource):
         for path in usable:
             alone = path.name == "monitor.csv" and path.parent not in numbered
             whole = alone or _WORKER.fullmatch(path.name)
-            found.setdefault(self._id(path.parent if whole else path), []).append(path)
+            found.setdefault(self.identity(path.parent if whole else path), []).append(path)
         for run_id, files in sorted(found.items()):
             files.sort(key=lambda path: _worker_of(path.name))
             yield RunRef(
@@ -72,10 +72,6 @@ class RlMonitor(FileSource):
                 kind=self.kind,
                 parts=tuple(str(path) for path in files),
             )
-
-    def _id(self, path: Path) -> str:
-        below = self.relative(path)
-        return self.root.name if below == "." else below
 
     def read(self, ref: RunRef) -> Run:
         ledger = Ledger(Path(ref.location))

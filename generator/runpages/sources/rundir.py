@@ -69,13 +69,11 @@ class RunDirectory(FileSource):
                 self.skipped.append((str(path), reason))
                 continue
             start = _first_start(path.parent / _EVENTS)
-            run_id = self.relative(path.parent)
-            run_id = self.root.name if run_id == "." else run_id
             found.append(
                 RunRef(
                     source=self.name,
                     project=text(start.get("project")),
-                    run_id=run_id,
+                    run_id=self.identity(path.parent),
                     name=text(start.get("name")) or path.parent.name,
                     state="",
                     location=str(path.parent),

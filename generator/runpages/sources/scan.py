@@ -25,6 +25,7 @@ NOBODY_READS = "no source reads"
 TELEMETRY = "telemetry"
 """The kind of source whose logs belong to the runs beside them."""
 
+_ELSEWHERE = "is a link to a folder elsewhere: name that folder as a source of its own"
 _PASSED_OVER = frozenset({".git", ".venv", "__pycache__", "node_modules", ".cache"})
 
 
@@ -64,6 +65,7 @@ def _walk(path: Path, skipped: list[tuple[str, str]]) -> Iterator[Folder]:
     for current, folders, files in os.walk(path, onerror=unreadable):
         folders[:] = sorted(f for f in folders if f not in _PASSED_OVER)
         folder = Path(current)
+        skipped += [(str(folder / f), _ELSEWHERE) for f in folders if _leads_out(folder / f, path)]
         names = []
         for name in sorted(files):
             reason = _not_a_file(folder / name)
@@ -72,6 +74,11 @@ def _walk(path: Path, skipped: list[tuple[str, str]]) -> Iterator[Folder]:
             else:
                 names.append(name)
         yield Folder(folder, tuple(names))
+
+
+def _leads_out(folder: Path, root: Path) -> bool:
+    """Whether a folder is a link to one that the walk will not meet."""
+    return folder.is_symlink() and not folder.resolve().is_relative_to(root)
 
 
 def _not_a_file(path: Path) -> str:

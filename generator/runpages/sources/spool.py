@@ -62,7 +62,10 @@ def _kept(values: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:
 
 
 class Spool:
-    """Collects the rows of a run's series while a source reads, in the order of the records."""
+    """Collects the rows of a run's series while a source reads, in the order of the records.
+
+    A name under which both rows of steps and readings of the clock come makes two series.
+    """
 
     def __init__(self, *, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._metrics: dict[str, _Metric] = {}
@@ -73,8 +76,18 @@ class Spool:
     def add(self, name: str, step: int, seconds: float, value: float, *, attempt: int = 1) -> None:
         """One row; `seconds` is UTC since 1970 or NaN."""
         metric = self._metrics.get(name)
-        if metric is None:
-            metric = self._metrics[name] = _Metric()
+        if metric is None or metric.time_axis:
+            metric = self._of(name, by_clock=False)
+        self._put(metric, step, seconds, value, attempt)
+
+    def _of(self, name: str, *, by_clock: bool) -> _Metric:
+        """The metric of that name; of two that stand on different axes the later has another."""
+        known = self._metrics.get(name)
+        if known is not None and known.time_axis != by_clock:
+            return self._of(f"{name} (by {'the clock' if by_clock else 'step'})", by_clock=by_clock)
+        return self._metrics.setdefault(name, _Metric(time_axis=by_clock))
+
+    def _put(self, metric: _Metric, step: int, seconds: float, value: float, attempt: int) -> None:
         if metric.attempt != attempt or len(metric.step) >= _LOOSE_ROWS:
             self._pack(metric)
             metric.attempt = attempt
@@ -101,10 +114,7 @@ class Spool:
 
         Read-only arrays of the right type are kept as they are, others are copied.
         """
-        metric = self._metrics.get(name)
-        if metric is None:
-            metric = self._metrics[name] = _Metric()
-        metric.time_axis |= time_axis
+        metric = self._of(name, by_clock=time_axis)
         metric.rank, metric.statistic = rank, statistic
         self._pack(metric)
         columns = (
@@ -118,11 +128,8 @@ class Spool:
 
     def sample(self, name: str, seconds: float, value: float, *, attempt: int = 1) -> None:
         """One reading taken by the clock (system metric); its step is its number."""
-        metric = self._metrics.get(name)
-        if metric is None:
-            metric = self._metrics[name] = _Metric(time_axis=True)
-        step = metric.points + len(metric.step)
-        self.add(name, step, seconds, value, attempt=attempt)
+        metric = self._of(name, by_clock=True)
+        self._put(metric, metric.points + len(metric.step), seconds, value, attempt)
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give series other names, for sources that learn at the end which names are taken."""

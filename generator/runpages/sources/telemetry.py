@@ -34,6 +34,8 @@ _TEXTS = frozenset(
     {"index", "name", "gpu_name", "uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id", "driver_version",
      "pstate"}
 )  # fmt: skip
+_DEVICE = ("index", "uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id")
+"""Columns that tell of which device a row is, the best first."""
 _CARBON_FIGURES = {
     "duration": "s", "emissions": "kg", "cpu_energy": "kWh", "gpu_energy": "kWh",
     "ram_energy": "kWh", "energy_consumed": "kWh", "pue": "",
@@ -110,7 +112,7 @@ class Telemetry(FileSource):
                 step_unit="samples of the clock",
                 lossy=(
                     "Hardware only: this log names no run, no metric and no step.",
-                    *_zone_words(path.name, self.time_zone),
+                    *log.lossy(self.time_zone),
                 ),
                 warnings=log.ledger.warnings,
             ),
@@ -173,7 +175,12 @@ class _NvidiaLog:
     last: float = -math.inf
     device: str = ""
     devices: set[str] = field(default_factory=set)
-    """By index or uuid; empty where no column tells."""
+    """By index, uuid or bus; empty where no column tells."""
+
+    def lossy(self, time_zone: str) -> tuple[str, ...]:
+        name = self.path.name
+        untold = f"{name} does not tell which device a row is of: those of all stand together"
+        return (*_zone_words(name, time_zone), *(() if self.devices else (untold,)))
 
     def spool(
         self, spool: Spool, start: float = -math.inf, end: float = math.inf, *, prefix: str = ""
@@ -213,10 +220,10 @@ class _NvidiaLog:
                 yield self._row(seconds, dict(zip(names, cells, strict=True)), place)
 
     def _row(self, seconds: float, cells: Mapping[str, str], place: str) -> _Row:
-        index = cells.get("index", "")
+        device = next((cells[column] for column in _DEVICE if cells.get(column)), "")
         self.device = self.device or cells.get("name", "") or cells.get("gpu_name", "")
-        if key := index or cells.get("uuid", ""):
-            self.devices.add(key)
+        if device:
+            self.devices.add(device)
         values = {}
         for name, cell in cells.items():
             if name in _TEXTS or cell.lower() in _ABSENT or _STAMP.fullmatch(cell):
@@ -225,7 +232,7 @@ class _NvidiaLog:
                 values[_named(name, found[2] or "")] = float(found[1])
             else:
                 self.ledger.no_number(name, place)
-        return _Row(seconds, f"gpu.{index}." if index else "gpu.", values)
+        return _Row(seconds, f"gpu.{device}." if device else "gpu.", values)
 
 
 def _cells(line: bytes) -> list[str]:
@@ -267,32 +274,52 @@ def join(run: Run, paths: Sequence[str], time_zone: str = "") -> tuple[Run, tupl
     joined: list[str] = []
     files: list[tuple[str, int]] = []
     lossy: list[str] = []
+    warnings: list[str] = []
     summary = dict(run.summary)
-    kinds = {text: kind_of(Path(text)) for text in paths}
-    # each host counts its devices from 0: several logs are told apart by their names
-    several = list(kinds.values()).count(NVIDIA) > 1
-    for text, kind in kinds.items():
-        path = Path(text)
-        if kind == CARBON:
-            found = _emissions(path, zone, run.start, run.end)
-            summary |= found
-            used = bool(found)
-        else:
-            prefix = f"{path.stem}/" if several else ""
-            used = _nvidia(path, zone).spool(spool, run.start, run.end, prefix=prefix) > 0
+    kinds = {Path(text): kind_of(Path(text)) for text in paths}
+    prefixes = _prefixes([path for path, kind in kinds.items() if kind == NVIDIA])
+    for path, kind in kinds.items():
+        try:
+            size = path.stat().st_size
+            if kind == CARBON:
+                found = _emissions(path, zone, run.start, run.end)
+                used, told = bool(found), _zone_words(path.name, time_zone)
+                summary |= found
+            else:
+                log = _nvidia(path, zone)
+                used = log.spool(spool, run.start, run.end, prefix=prefixes.get(path, "")) > 0
+                told = log.lossy(time_zone)
+                warnings += log.ledger.incomplete if used else ()
+        except (SourceError, OSError, csv.Error) as error:
+            reason = error.problem if isinstance(error, SourceError) else str(error)
+            warnings.append(f"the hardware log {path.name} cannot be read: {reason}")
+            continue
         if used:
-            joined.append(text)
-            files.append((path.name, path.stat().st_size))
-            lossy += _zone_words(path.name, time_zone)
-    if not joined:
-        return run, ()
+            joined.append(str(path))
+            files.append((path.name, size))
+            lossy += told
     provenance = replace(
         run.provenance,
         files=(*run.provenance.files, *files),
         lossy=(*run.provenance.lossy, *lossy),
+        warnings=(*run.provenance.warnings, *warnings),
     )
-    series = _both(run.series, spool.finish())
+    series = _both(run.series, spool.finish()) if joined else run.series
     return replace(run, series=series, summary=summary, provenance=provenance), tuple(joined)
+
+
+def _prefixes(paths: Sequence[Path]) -> dict[Path, str]:
+    """Each host counts its devices from 0: several logs are told apart by their names.
+
+    Where two have one name, by the names of their folders as well.
+    """
+    if len(paths) < 2:
+        return {}
+    for size in range(1, max(len(path.parts) for path in paths)):
+        tails = {path: "/".join(path.with_suffix("").parts[-size:]) for path in paths}
+        if len(set(tails.values())) == len(paths):
+            break
+    return {path: f"{tail}/" for path, tail in tails.items()}
 
 
 def _both(own: SeriesSet, added: SeriesSet) -> SeriesSet:

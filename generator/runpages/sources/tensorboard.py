@@ -59,7 +59,6 @@ class TensorBoard(FileSource):
             why = "holds hyper-parameters only: there is no run with values that they belong to"
             self.skipped.append((str(self.root / found.path), why))
         for group in sorted(groups, key=lambda g: g.run_id.as_posix()):
-            run_id = group.run_id.as_posix()
             paths = sorted(self.root / found.path for found in group.files)
             location = self.root / group.run_id
             if not all(location in path.parents for path in paths):
@@ -67,8 +66,8 @@ class TensorBoard(FileSource):
             yield RunRef(
                 source=self.name,
                 project="",
-                run_id=self.root.name if run_id == "." else run_id,
-                name=self.root.name if run_id == "." else group.run_id.name,
+                run_id=self.identity(self.root / group.run_id),
+                name=(self.root / group.run_id).name,
                 state="",
                 location=str(location),
                 kind=self.kind,

@@ -20,6 +20,7 @@ from runpages.model import (
     RunRef,
 )
 
+from ._artifacts import step_told
 from ._sqlite import MAGIC, Database, opened, tables_of
 from ._textfiles import Ledger, seconds, text, whole
 from ._trackio_values import Content, Place, number_of, object_of
@@ -52,7 +53,6 @@ _ENDINGS = (
     "_run_artifact_links.parquet",
     "_external_run_artifact_links.parquet",
 )
-_STEP_KEYS = ("step", "global_step", "train/global_step")
 LOSSY = (
     "a row's time is when Trackio's sender wrote it: rows of one half second share one",
     "Trackio does not record whether a run ended by itself",
@@ -141,7 +141,7 @@ class _Lives:
         if not self.number or falls or (latest and not self._began):
             self.number += 1
             self._newest = {}
-        self._began = latest
+        self._began |= latest  # a row without a time says nothing
         self._newest |= dict.fromkeys(names, step)
         return self.number
 
@@ -279,10 +279,9 @@ class _Reading:
         if kind.lower() == "dataset":
             self.datasets.append(Dataset(name=name, version=label, digest=text(digest)))
             return
-        known = object_of(metadata) or {}
-        step = next((known[key] for key in _STEP_KEYS if type(known.get(key)) is int), None)
+        step = step_told(object_of(metadata) or {})
         attempt = self._at(clock)
-        if kind.lower() in {"model", "checkpoint"} and isinstance(step, int):
+        if kind.lower() in {"model", "checkpoint"} and step is not None:
             self.checkpoints.append(
                 Checkpoint(
                     step=step,

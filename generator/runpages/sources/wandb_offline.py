@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from runpages.errors import SourceError
 from runpages.model import Provenance, Run, RunRef
 
+from ._textfiles import seconds
 from ._wandb_build import (
     attempts_of,
     console_of,
@@ -324,13 +323,5 @@ def _end_of(head: _Head) -> tuple[int | None, float | None]:
             last = max(clock(stamp) or 0.0, last or 0.0) or None
         for item in record.history.item:
             if "_timestamp" in (item.key, *item.nested_key):
-                last = max(_seconds(item.value_json), last or 0.0) or None
+                last = max(seconds(item.value_json) or 0.0, last or 0.0) or None
     return None, last
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return 0.0
-    return seconds if np.isfinite(seconds) else 0.0
