@@ -136,10 +136,12 @@ def _options(settings: Settings, source: SourceSettings, kind: str) -> dict[str,
             "filter": source.filter,
             "run_seconds": 60 * source.run_minutes,
         }
-        return options
+        # a source of somebody else need not know it
+        return options | ({"file_hosts": source.file_hosts} if source.file_hosts else {})
     options |= _own(settings, source, kind)
-    if source.project or source.filter:
-        wanted = "project" if source.project else "filter"
+    for wanted in ("project", "filter", "file_hosts"):
+        if not getattr(source, wanted):
+            continue
         raise UsageError(f"source {source.location!r}: `{wanted}` is for trackers at an address")
     return options
 
