@@ -112,7 +112,7 @@ class Archive:
             f.name: getattr(run, f.name) for f in fields(run) if f.name not in {"series", "samples"}
         }
         # where the log lay when it was read, and what told that it changed, is no part of the run
-        plain["ref"] = replace(run.ref, location="", parts=(), telemetry=(), stamp="")
+        plain["ref"] = replace(run.ref, location="", parts=(), telemetry=(), stamp="", latest=None)
         with scratch_file(folder) as (temporary, sink):
             stored = write_series(run.series, sink) if run.series else ()
             sink.seek(0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .assets import plotly_bundle
 from .make import Built, archive_state, build, report_of, rows
+from .outcome import Outcome, Pulled
 from .project import add_to_project, write_project
-from .pull import Outcome, Pulled, find_runs, pull
+from .pull import find_runs, pull
 from .write import read_generated
 
 __all__ = [

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from runpages import builder
-from runpages.builder import Outcome, Pulled
+from runpages.builder import Pulled
 from runpages.config import load_settings
 from runpages.errors import StrictError, UnknownNameError, UnreachableError, UsageError
 from runpages.sources import NOBODY_READS
@@ -48,23 +48,21 @@ def pull(
     """
     settings = load_settings(config)
     if source:
-        known = {s.name or s.location: s for s in settings.source}
-        if source not in known:
+        chosen = tuple(s for s in settings.source if source == (s.name or s.location))
+        if not chosen:
+            known = {s.name or s.location for s in settings.source}
             raise UnknownNameError("source", source, known)
-        settings = replace(settings, source=(known[source],))
-    if dry_run:
-        found = builder.find_runs(settings)
-        pulled = Pulled(
-            outcomes=tuple(Outcome(ref=run.ref, status="written") for run in found.located),
-            skipped=tuple(found.skipped),
-            unreachable=tuple(found.unreachable),
+        settings = replace(settings, source=chosen)
+    with progress_bar("reading", quiet=quiet) as progress:
+        pulled = builder.pull(
+            settings,
+            again=again,
+            only=only,
+            since=_day(since),
+            dry_run=dry_run,
+            progress=progress,
         )
-    else:
-        with progress_bar("reading", quiet=quiet) as progress:
-            pulled = builder.pull(
-                settings, again=again, only=only, since=_day(since), progress=progress
-            )
-    if only and not pulled.outcomes and not pulled.unreachable:
+    if only and not (pulled.outcomes or pulled.unreachable or pulled.unlisted):
         raise UsageError(f"no source has a run with the id or slug {only!r}")
     if as_json:
         emit("pull", _document(pulled))
@@ -75,7 +73,7 @@ def pull(
     redacted = sum(outcome.redacted for outcome in pulled.outcomes)
     if strict and redacted:
         raise StrictError(f"{redacted} secrets were found in the runs (redacted in the archive)")
-    if pulled.unreachable:
+    if pulled.unanswered:
         ctx.exit(UnreachableError.exit_code)
     if pulled.partial:
         ctx.exit(PARTIAL)
@@ -84,6 +82,8 @@ def pull(
 def report_outcomes(pulled: Pulled, *, quiet: bool = False) -> None:
     """One sentence on stderr for everything that is not as it should be."""
     for sentence in pulled.unreachable:
+        warn(sentence)
+    for _, sentence in pulled.unlisted:
         warn(sentence)
     for outcome in pulled.outcomes:
         if outcome.status == "failed" or (outcome.reason and not quiet):
@@ -103,7 +103,10 @@ def _document(pulled: Pulled) -> dict[str, object]:
         "unchanged": list(pulled.slugs("unchanged")),
         "withdrawn": [],
         "skipped": [{"ref": o.ref.slug, "reason": o.reason} for o in pulled.of("skipped")],
-        "failed": [{"ref": o.ref.slug, "reason": o.reason} for o in pulled.of("failed")],
+        "failed": [
+            *({"ref": o.ref.slug, "reason": o.reason} for o in pulled.of("failed")),
+            *({"ref": source, "reason": reason} for source, reason in pulled.unlisted),
+        ],
         "unreachable": list(pulled.unreachable),
     }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from runpages.errors import RunpagesError
+from runpages.redact import redact_text
 
 __all__ = [
     "OK",
@@ -51,10 +54,37 @@ class RunpagesGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _tidied_up():
+                return super().invoke(ctx)
         except RunpagesError as error:
-            click.echo(f"Error: {_plain(str(error))}", err=True)
+            click.echo(f"Error: {_plain(redact_text(str(error))[0])}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            said = "Stopped. What was done is kept; the same command does the rest."
+            click.echo(said, err=True)
+            ctx.exit(128 + number)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a verb as ctrl-C does."""
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _tidied_up() -> Iterator[None]:
+    """Temporary files and worker processes go also when the process is told to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _plain(text: str) -> str:

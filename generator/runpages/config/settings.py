@@ -65,6 +65,9 @@ class SourceSettings:
     """Of a tracker at an address: a search in the tracker's own language."""
     run_minutes: float = 10.0
     """Of a tracker at an address: a run that takes longer to read is given up; others go on."""
+    file_hosts: tuple[str, ...] = ()
+    """Of a tracker at an address: hosts beside its own that images and tables may be fetched from,
+    each as `host` or `host:port`. They are sent no key and no cookie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

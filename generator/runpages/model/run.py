@@ -71,6 +71,8 @@ class RunRef:
     """Hardware logs that stand beside the run: what they recorded while it ran belongs to it."""
     stamp: str = ""
     """For runs that are no files: a text that changes when the run does."""
+    latest: float | None = None
+    """For runs that are no files: nothing of the run is later than this (UTC seconds)."""
 
     @property
     def slug(self) -> str:

@@ -11,12 +11,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 from clearml.backend_api.session.session import LoginError, Session
 from clearml.utilities.pyhocon import ConfigFactory
+from requests.auth import AuthBase
 from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
 from urllib3.exceptions import TimeoutError as TimeoutError_
 
@@ -72,6 +74,13 @@ class _Answer(NamedTuple):
             raise ValueError("nested too deeply") from error
 
 
+class _AsItIs(AuthBase):
+    """No key beside what a request holds: without it netrc's would be sent in its place."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
 class Api(Session):
     """One login. All methods raise UnreachableError, RefusedError or SourceError."""
 
@@ -87,6 +96,10 @@ class Api(Session):
         self._run_seconds = run_seconds
         self._http = requests.Session()
         self._http.trust_env = True
+        self._http.auth = _AsItIs()
+        self._keyless = requests.Session()
+        self._keyless.auth = _AsItIs()
+        self._keyless.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._fault: SourceError | None = None
         self.restart()
         try:
@@ -106,6 +119,7 @@ class Api(Session):
 
     def close(self) -> None:
         self._http.close()
+        self._keyless.close()
 
     def restart(self) -> None:
         """The time for one run begins now."""
@@ -192,9 +206,17 @@ class Api(Session):
             )
         return left
 
-    def _once(self, method: str, url: str, headers: dict[str, str], **request: Any) -> _Answer:
+    def _once(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        session: requests.Session | None = None,
+        **request: Any,
+    ) -> _Answer:
         connect, read = _TIMEOUT_SECONDS
-        with self._http.request(
+        with (session or self._http).request(
             method,
             url,
             headers=headers,
@@ -246,15 +268,26 @@ class Api(Session):
             raise self._no_api() from error
         body = body if isinstance(body, dict) else {}
         if answer.status_code in {401, 403}:
-            raise UnreachableError(self.address, "does not let these keys read", remedy=_said(body))
+            raise UnreachableError(
+                self.address, "does not let these keys read", remedy=self._said(body)
+            )
         if not answer.ok:
             name = f"{request._service}.{request._action}"  # noqa: SLF001
-            told = f"{name} is refused ({answer.status_code}): {_said(body)}"
+            told = f"{name} is refused ({answer.status_code}): {self._said(body)}"
             raise RefusedError(self.address, told, status=answer.status_code)
         data = body.get("data")
         if not isinstance(data, dict):
             raise self._no_api()
         return data
+
+    def _said(self, body: dict[str, Any]) -> str:
+        """A server's reason, without the keys that it was sent."""
+        meta = body.get("meta")
+        said = str((meta.get("result_msg") if isinstance(meta, dict) else "") or "no reason given")
+        keys = [os.environ.get(name, "").strip() for name in (_ACCESS_KEY, _SECRET_KEY, _TOKEN)]
+        for key in (*keys, self.token or ""):
+            said = said.replace(key, "(key)") if key else said
+        return said[:200]
 
     def pages(self, request: Any, name: str) -> Iterator[list[Any]]:
         """Lists `name` of the answers, until one is not full."""
@@ -268,15 +301,16 @@ class Api(Session):
                 return
             request.page += 1
 
-    def fetch(self, url: str, *, max_bytes: int) -> bytes:
-        """A file of the files server. Raises ValueError if it cannot be had."""
-        headers = self.add_auth_headers({})
+    def fetch(self, url: str, *, max_bytes: int, keyless: bool = False) -> bytes:
+        """A file of the files server, or of another. Raises ValueError if it cannot be had."""
+        where = urlsplit(url).hostname if keyless else "the files server"
+        headers = {} if keyless else self.add_auth_headers({})
         try:
-            answer = self._get("GET", url, headers)
+            answer = self._get("GET", url, headers, session=self._keyless if keyless else None)
         except UnreachableError as error:
-            raise ValueError(f"the files server {error.problem}") from error
+            raise ValueError(f"{where} {error.problem}") from error
         if answer.status_code != 200:
-            raise ValueError(f"the files server answers {answer.status_code}")
+            raise ValueError(f"{where} answers {answer.status_code}")
         if len(answer.content) > max_bytes:
             raise ValueError(f"{len(answer.content):,} bytes are too many")
         return answer.content
@@ -291,12 +325,6 @@ def _words(error: requests.RequestException | HTTPError) -> str:
     if isinstance(error, ProtocolError | DecodeError):
         return "cuts its answers off"
     return "cannot be reached"
-
-
-def _said(body: dict[str, Any]) -> str:
-    meta = body.get("meta")
-    said = meta.get("result_msg") if isinstance(meta, dict) else ""
-    return str(said or "no reason given")[:200]
 
 
 def _seconds(text: str | None) -> float | None:

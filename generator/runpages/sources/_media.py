@@ -39,14 +39,21 @@ def media_type_of(head: bytes) -> str:
 
 @dataclass(slots=True)
 class Gallery:
-    """Collects a run's media samples; their bytes are looked at when it is `finish`ed."""
+    """Collects a run's media samples; their bytes are looked at when it is `finish`ed.
 
+    `held`: bytes that are kept stay in memory, as their server may be gone the next time.
+    """
+
+    held: bool = False
     _waiting: dict[str, list[tuple[Sample, Callable[[], bytes]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
     def add(self, sample: Sample, load: Callable[[], bytes]) -> None:
-        """A sample whose bytes `load` gets, now and later; OSError and ValueError leave it out."""
+        """A sample whose bytes `load` gets, now and, unless they are `held`, later once more.
+
+        OSError and ValueError leave it out.
+        """
         self._waiting[sample.name].append((sample, load))
 
     def add_file(self, sample: Sample, path: Path) -> None:
@@ -85,7 +92,8 @@ class Gallery:
                     told.append(f"{where}: {len(data):,} bytes are too many; left out")
                 else:
                     total += len(data)
-                    kept.append(replace(sample, media=Media.of(kind, data, load)))
+                    media = Media.of(kind, data, None if self.held else load)
+                    kept.append(replace(sample, media=media))
         return tuple(kept), tuple(told)
 
 

@@ -98,7 +98,7 @@ class _Shelf:
 
     tally: Tally
     attempt_at: Callable[[float | None], int]
-    gallery: Gallery = field(default_factory=Gallery)
+    gallery: Gallery = field(default_factory=lambda: Gallery(held=True))
     written: list[Sample] = field(default_factory=list)
     other: Counter[str] = field(default_factory=Counter)
 

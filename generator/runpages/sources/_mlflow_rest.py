@@ -7,6 +7,7 @@ again, until the run's time is over.
 
 from __future__ import annotations
 
+import base64
 import configparser
 import json
 import os
@@ -64,6 +65,8 @@ class _Key(AuthBase):
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or password
         self._basic = HTTPBasicAuth(user.encode(), password.encode()) if user and password else None
         self._token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode() if self._basic else ""
+        self.secrets = [secret for secret in (basic, password, self._token) if secret]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._basic:
@@ -89,8 +92,10 @@ class Client:
 
     location: str
     seconds: float
-    deadline: float | None = field(init=False)
+    deadline: float = field(init=False)
     """By the monotonic clock."""
+    answered: bool = field(init=False, default=False)
+    """Whether the server has answered anything yet."""
     base: str = field(init=False)
     session: requests.Session = field(init=False)
 
@@ -107,10 +112,6 @@ class Client:
     def restart(self) -> None:
         """The time begins anew."""
         self.deadline = time.monotonic() + self.seconds
-
-    def seconds_each(self) -> None:
-        """From now on each request has the whole time: the run is read, its media may follow."""
-        self.deadline = None
 
     def stop(self) -> None:
         """What is being asked in other threads is given up."""
@@ -157,11 +158,10 @@ class Client:
         **values: Any,
     ) -> _Answer:
         """Ask until there is a whole answer, of at most `limit` bytes, that is `understood`."""
-        own = time.monotonic() + self.seconds
         problem: SourceError | None = None
         tries = 0
         while True:
-            left = (own if self.deadline is None else self.deadline) - time.monotonic()
+            left = self.deadline - time.monotonic()
             if left <= 0:
                 raise self._late(problem)
             answer, problem, wait = self._once(
@@ -203,7 +203,9 @@ class Client:
             with response:
                 data = _body(response, limit)
         except _CUT as error:
-            return None, UnreachableError(self.base, f"does not answer ({_reason(error)})"), None
+            kind = SourceError if self.answered else UnreachableError
+            return None, kind(self.base, f"does not answer ({_reason(error)})"), None
+        self.answered = True
         if response.status_code == 200:
             foreign = Refused(self.base, "does not answer as MLflow does")
             return understood(data), foreign, None
@@ -218,13 +220,13 @@ class Client:
             self.base,
             f"the run is not read after {self.seconds:g} s",
             place=last,
-            remedy="raise `run_seconds` or pull again when the server is less busy",
+            remedy="raise `run_minutes` or pull again when the server is less busy",
         )
 
     def _refusal(self, response: requests.Response, data: bytes) -> SourceError:
         status = response.status_code
         answer = _object(data) or {}
-        said = " ".join(str(answer.get("message", "")).split())[:200]
+        said = " ".join(_keyless(str(answer.get("message", ""))).split())[:200]
         words = f"answers {status} {response.reason or ''}".rstrip() + (f": {said}" if said else "")
         if status == 401:
             return UnreachableError(self.base, words, remedy=_KEY_REMEDY)
@@ -235,6 +237,14 @@ class Client:
         refused = Refused(self.base, words, remedy=remedy)
         refused.status = status
         return refused
+
+
+def _keyless(text: str) -> str:
+    """What a server says without the keys that it was sent."""
+    key = _Key()
+    for secret in key.secrets:
+        text = text.replace(secret, "(key)")
+    return text
 
 
 def _verify() -> bool | str:
@@ -249,7 +259,7 @@ def _body(response: requests.Response, limit: int) -> bytes:
     for part in response.iter_content(1 << 20):
         size += len(part)
         if size > limit:
-            raise SourceError(response.url.partition("?")[0], f"answers more than {limit:,} bytes")
+            raise Refused(response.url.partition("?")[0], f"answers more than {limit:,} bytes")
         parts.append(part)
     return b"".join(parts)
 

@@ -1,8 +1,9 @@
-"""Requests to a W&B server: one GraphQL address, and files below the same host.
+"""Requests to a W&B server: one GraphQL address, and files of the same host or of named ones.
 
 Every request is tried again after what may pass (a connection that breaks, 429, 5xx, an answer cut
 short), with growing pauses or the one that `Retry-After` asks for, within one budget of seconds.
-Answers are bounded in bytes and in time, and no redirect leads to another host.
+Answers are bounded in bytes and in time. The key goes to the tracker's own host alone, and no
+redirect is followed to a host that is not named.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,8 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from runpages.errors import SourceError, UnreachableError
+
+from .contract import is_file_host
 
 __all__ = ["Client", "Elsewhere", "Patience", "Refused", "Spent", "TooLarge", "Trouble", "key_for"]
 
@@ -78,7 +81,7 @@ class TooLarge(Trouble):
 
 
 class Elsewhere(Trouble):
-    """The file lies on another host than the tracker's own."""
+    """The file lies on a host that is neither the tracker's own nor named."""
 
 
 class Spent(Trouble):
@@ -127,9 +130,16 @@ class Client:
     """Asks one server. Raises Trouble, and nothing else, for what goes wrong on the way."""
 
     def __init__(
-        self, address: str, *, key: str, seconds: float, patience: Patience | None = None
+        self,
+        address: str,
+        *,
+        key: str,
+        seconds: float,
+        patience: Patience | None = None,
+        file_hosts: Collection[str] = (),
     ) -> None:
         self.address = address.rstrip("/")
+        self._file_hosts = file_hosts
         self.patience = patience or Patience()
         self.answered = False
         """Whether the server has answered anything yet."""
@@ -166,31 +176,48 @@ class Client:
         return data if isinstance(data, dict) else {}
 
     def download(self, url: str, *, max_bytes: int) -> bytes:
-        """A file on the tracker's own host. Raises Elsewhere for one that is not."""
+        """A file on the tracker's own host or on one that was named. Raises Elsewhere for others.
+
+        Away from the own host no key is sent, on the way back neither.
+        """
+        own = True
         for _ in range(_HOPS):
-            url = self._own(url)
-            request = urllib.request.Request(url, headers=self._headers())  # noqa: S310 - own
+            url, own = self._allowed(url, own=own)
+            request = urllib.request.Request(  # noqa: S310 - http or https
+                url, headers=self._headers(key=own)
+            )
             try:
                 data: bytes = self._tried(request, max_bytes)
             except _Moved as moved:
                 url = urljoin(url, moved.target)
+            except Trouble as trouble:
+                if own:
+                    raise
+                remedy = "see whether it can be reached from here, or take it out of `file_hosts`"
+                raise type(trouble)(f"{_host(url)}: {trouble.problem}", remedy=remedy) from trouble
             else:
                 return data
         raise Refused("the server sends on and on")
 
-    def _own(self, url: str) -> str:
+    def _allowed(self, url: str, *, own: bool) -> tuple[str, bool]:
+        """The whole address, and whether it and all before it lie on the own host."""
+        secure = self.address.startswith("https:")
         try:
             url = urljoin(f"{self.address}/", url)
-            own = _origin(url) == _origin(self.address)
+            own = own and _origin(url) == _origin(self.address)
+            allowed = own or is_file_host(url, self._file_hosts, secure=secure)
         except ValueError as error:
             raise Refused("its address is none") from error
-        if not own:
-            raise Elsewhere(f"lies on {_host(url)}, which is not the tracker's own host")
-        return quote(url, safe=_URL_SIGNS)
+        if not allowed:
+            raise Elsewhere(
+                f"lies on {_host(url)}, which is not the tracker's own host (`file_hosts` can name"
+                " it)"
+            )
+        return quote(url, safe=_URL_SIGNS), own
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, *, key: bool = True) -> dict[str, str]:
         headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
-        if self._key:
+        if self._key and key:
             secret = base64.b64encode(f"api:{self._key}".encode()).decode()
             headers["Authorization"] = f"Basic {secret}"
         return headers

@@ -113,7 +113,7 @@ class Kept:
 
 def samples_of(parts: Sequence[Part], placed: Placed, curves: Curves, files: Files) -> Kept:
     """Tables, images and sounds."""
-    kept, gallery = Kept(), Gallery()
+    kept, gallery = Kept(), Gallery(held=True)
     load = _limited(functools.partial(files.fetch, max_bytes=MEDIA_BYTES))
     tables: dict[str, list[tuple[Sample, Found]]] = {}
     for number, part in enumerate(parts):
@@ -128,7 +128,7 @@ def samples_of(parts: Sequence[Part], placed: Placed, curves: Curves, files: Fil
             if found.content["_type"] in TABLES:
                 tables.setdefault(found.name, []).append((sample, found))
             for one, path in _media(sample, found.content):
-                gallery.add(one, functools.cache(functools.partial(load, path)))
+                gallery.add(one, functools.partial(load, path))
     for name, logged in tables.items():
         for sample, found in _spaced(kept, name, logged):
             try:

@@ -21,6 +21,7 @@ from ._wandb_api_http import Client, Refused, TooLarge, Trouble
 from ._wandb_api_rows import decoded
 
 __all__ = [
+    "RUN_FIELDS",
     "Line",
     "Place",
     "artifacts_of",
@@ -51,15 +52,21 @@ _PROJECTS = """query GetProjects($entity: String, $cursor: String, $perPage: Int
   }
 }"""
 
+RUN_FIELDS = (
+    "name", "displayName", "state", "heartbeatAt", "historyLineCount",
+    "group", "jobType", "tags", "notes",
+)  # fmt: skip
+"""What a list of runs tells of each: a run of which any of it has changed is read again."""
+
 _RUNS = """query Runs($entity: String!, $project: String!, $cursor: String, $perPage: Int,
     $filters: JSONString) {
   project(name: $project, entityName: $entity) {
     runs(filters: $filters, after: $cursor, first: $perPage, order: "+created_at") {
-      edges { node { name displayName state heartbeatAt historyLineCount } cursor }
+      edges { node { FIELDS } cursor }
       pageInfo { endCursor hasNextPage }
     }
   }
-}"""
+}""".replace("FIELDS", " ".join(RUN_FIELDS))
 
 _IN_RUN = """query %s($entity: String!, $project: String!, $name: String!%s) {
   project(name: $project, entityName: $entity) { run(name: $name) { %s } }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from ._clearml_events import Found, Tally
 from ._clearml_run import CONSOLE_BYTES, Collected, Picture, counted, step_of
 from ._clearml_task import as_dict, as_text, moment, state_of
 from ._media import MEDIA_BYTES, Gallery
-from .contract import ServerSource, settled_state
+from .contract import ServerSource, is_file_host, settled_state
 
 __all__ = ["ClearmlServer"]
 
@@ -30,7 +31,7 @@ _PAGE_EVENTS = 10_000
 """The most that a server gives at once."""
 _PAGE_PLOTS = 200
 _PAGE_MESSAGES = 500
-_FIELDS = ("id", "name", "project", "status", "last_update", "last_iteration")
+_FIELDS = ("id", "name", "project", "status", "last_update", "last_iteration", "tags", "comment")
 _MAX_LISTED = 50
 _OVERWRITTEN = (
     "a ClearML server keeps one value of a metric at an iteration: what a restart did again"
@@ -50,6 +51,7 @@ class ClearmlServer(ServerSource):
     """
 
     kind: ClassVar[str] = "clearml"
+    reads_file_hosts: ClassVar[bool] = True
 
     def discover(self) -> Iterator[RunRef]:
         try:
@@ -124,7 +126,8 @@ class ClearmlServer(ServerSource):
             return None
         project = task.get("project")
         key = as_text(as_dict(project).get("id")) or as_text(project)
-        stamp = [as_text(task.get("status")), as_text(task.get("last_update"))]
+        # what people write to a task afterwards changes its page as well
+        stamp = [task.get(name) for name in _FIELDS[1:]]
         return RunRef(
             source=self.name,
             project=names.get(key, key),
@@ -133,12 +136,19 @@ class ClearmlServer(ServerSource):
             state=state_of(task),
             location=f"{api.address}/tasks.get_by_id?task={run_id}",
             kind=self.kind,
-            stamp=" ".join([*stamp, str(task.get("last_iteration") or 0)]),
+            stamp=json.dumps(stamp, sort_keys=True, default=str),
+            latest=moment(task.get("last_update")),
         )
 
     def read(self, ref: RunRef) -> Run:
         with closing(Api(self.location, run_seconds=self.run_seconds)) as api:
-            return self._read(api, ref)
+            try:
+                return self._read(api, ref)
+            except SourceError as error:  # it has let us in: it is there
+                remedy = error.remedy or "see whether the server is well, then pull again"
+                raise SourceError(
+                    ref.location, error.problem, place=error.place, remedy=remedy
+                ) from error
 
     def _read(self, api: Api, ref: RunRef) -> Run:
         task = as_dict(api.call(tasks.GetByIdRequest(task=ref.run_id)).get("task"))
@@ -150,7 +160,7 @@ class ClearmlServer(ServerSource):
             for event in _events(api, ref.run_id, kind, size, tally):
                 _take(collected, tally, event, kind)
         _console(api, ref.run_id, collected, tally)
-        samples, told, unread = _samples(api, collected)
+        samples, told, unread = _samples(api, collected, self.file_hosts)
         last = max((t for t in (collected.end, moment(task.get("last_update"))) if t), default=None)
         return run_of(
             ref,
@@ -229,18 +239,19 @@ def _kind_of(picture: Picture) -> str:
 
 
 def _samples(
-    api: Api, collected: Collected
+    api: Api, collected: Collected, file_hosts: Collection[str]
 ) -> tuple[tuple[Sample, ...], tuple[str, ...], tuple[str, ...]]:
     """Pictures and sounds that the files server has, what was left out, and what is not read."""
-    gallery, other, elsewhere = Gallery(), 0, 0
+    gallery, other, elsewhere = Gallery(held=True), 0, 0
     origin = files_origin(api.address)
     for picture in collected.pictures.values():
         kind = _kind_of(picture)
+        own = bool(origin) and picture.url.startswith(f"{origin}/")
         if picture.raced:
             continue
         if not kind:
             other += 1
-        elif not origin or not picture.url.startswith(f"{origin}/"):
+        elif not own and not _named(api, picture.url, file_hosts):
             elsewhere += 1  # a token is for ClearML's own servers only
         else:
             sample = Sample(
@@ -250,7 +261,8 @@ def _samples(
                 time=picture.time,
                 attempt=picture.attempt,
             )
-            gallery.add(sample, _once(api, picture.url))
+            load = partial(api.fetch, picture.url, max_bytes=MEDIA_BYTES, keyless=not own)
+            gallery.add(sample, load)
     samples, told = gallery.finish()
     unread = []
     if other:
@@ -260,16 +272,11 @@ def _samples(
     return samples, told, tuple(unread)
 
 
-def _once(api: Api, url: str) -> Callable[[], bytes]:
-    """Fetches when asked first, and keeps the bytes: a login does not last for ever."""
-    kept: list[bytes] = []
-
-    def load() -> bytes:
-        if not kept:
-            kept.append(api.fetch(url, max_bytes=MEDIA_BYTES))
-        return kept[0]
-
-    return load
+def _named(api: Api, url: str, file_hosts: Collection[str]) -> bool:
+    try:
+        return is_file_host(url, file_hosts, secure=api.address.startswith("https:"))
+    except ValueError:
+        return False
 
 
 def _models(api: Api, task: dict[str, Any]) -> Iterable[LoggedEvent]:

@@ -17,12 +17,13 @@ A source knows one tracker or format. It *discovers* runs cheaply and *reads* on
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
@@ -38,8 +39,13 @@ __all__ = [
     "Folder",
     "ServerSource",
     "Source",
+    "is_file_host",
     "settled_state",
 ]
+
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
 
 SETTLE_MINUTES = 30.0
 RUN_SECONDS = 600.0
@@ -140,10 +146,17 @@ class ServerSource(Source):
 
     `project` limits discovery to one project, in the tracker's own notation; `filter` is a search
     in the tracker's own language. A run that takes longer than `run_seconds` to read is given up:
-    it raises SourceError, the others go on. `discover` gives each RunRef a `stamp`. Keys come from
-    the tracker's own environment variables or files, and never stand in a RunRef, Run or error.
-    Both methods raise UnreachableError where the server does not answer at all.
+    it raises SourceError, the others go on. `discover` gives each RunRef a `stamp`, and `latest`
+    where the tracker's list tells it. Keys come from the tracker's own environment variables or
+    files, and never stand in a RunRef, Run or error. Both methods raise UnreachableError where the
+    server does not answer at all; one that has answered before is not unreachable.
+
+    `file_hosts` are names of further hosts, `host` or `host:port`, that files of a run may be
+    fetched from. They are asked without key or cookie. Sources whose tracker keeps files elsewhere
+    set `reads_file_hosts`.
     """
+
+    reads_file_hosts: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -154,16 +167,44 @@ class ServerSource(Source):
         project: str = "",
         filter: str = "",  # noqa: A002 - the name of the setting
         run_seconds: float = RUN_SECONDS,
+        file_hosts: Sequence[str] = (),
     ) -> None:
         parts = urlsplit(location)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UsageError(f"{self.kind}: {location!r} is no address like https://host/")
         if parts.username or parts.password:
             raise UsageError(f"{self.kind}: leave the key out of `location`; set it by environment")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError(f"{self.kind}: {location!r} is no address like https://host/")
+        if file_hosts and not self.reads_file_hosts:
+            raise UsageError(
+                f"{self.kind}: `file_hosts` has no use here: the tracker hands out its files itself"
+            )
+        for host in file_hosts:
+            if not _HOST.fullmatch(host):
+                raise UsageError(
+                    f"{self.kind}: `file_hosts` names {host!r}, which is no host name like"
+                    " storage.googleapis.com (no scheme, path or pattern)"
+                )
+        # a query or fragment is the web page's, or a key that must not be kept
+        location = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
         super().__init__(location, name=name or parts.hostname, settle_minutes=settle_minutes)
+        self.file_hosts = frozenset(host.lower() for host in file_hosts)
         self.project = project
         self.filter = filter
         self.run_seconds = run_seconds
+
+
+def is_file_host(url: str, hosts: Collection[str], *, secure: bool) -> bool:
+    """Whether a file may be fetched there: a host of `hosts`, by HTTPS if `secure`.
+
+    Raises ValueError for what is no address.
+    """
+    parts = urlsplit(url)
+    standard = {"https": 443} if secure else {"https": 443, "http": 80}
+    if parts.scheme not in standard or parts.username or parts.password:
+        return False
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = parts.port or standard[parts.scheme]
+    return f"{host}:{port}" in hosts or (port == standard[parts.scheme] and host in hosts)
 
 
 def settled_state(last_seconds: float | None, settle_minutes: float) -> str:

@@ -19,7 +19,7 @@ from ._media import MEDIA_BYTES
 from ._mlflow_answers import Json, dict_of, dicts_of, facts_of_answer
 from ._mlflow_artifacts import MAX_FILES
 from ._mlflow_build import run_of
-from ._mlflow_facts import RUN_ID, STATUS, Artifact, Tally
+from ._mlflow_facts import RUN_ID, STATUS, Artifact, Tally, seconds_of
 from ._mlflow_rest import CONNECTIONS, Client, Refused
 from ._mlflow_rows import decoded
 from ._textfiles import number, text, whole
@@ -35,6 +35,7 @@ _PAGE_EXPERIMENTS = 1000
 _EXPERIMENTS_AT_ONCE = 50
 _MAX_FOLDERS = 2000
 _MAX_NAMED = 50
+_AGAIN = "see whether the server is well, then pull again"
 
 
 class MlflowServer(ServerSource):
@@ -104,7 +105,7 @@ class MlflowServer(ServerSource):
         if not RUN_ID.fullmatch(run_id):
             self.skipped.append((address, "a run without an id"))
             return None
-        status = text(info.get("status"))
+        status, end = text(info.get("status")), whole(info.get("end_time"))
         return RunRef(
             source=self.name,
             project=names.get(experiment, experiment),
@@ -114,18 +115,28 @@ class MlflowServer(ServerSource):
             location=address,
             kind=self.kind,
             stamp=f"{status} {info.get('end_time', '')} {_digest(run)}",
+            latest=seconds_of(end),
         )
 
     def read(self, ref: RunRef) -> Run:
         client = Client(self.location, self.run_seconds)
+        try:
+            with client.session:
+                return self._read(client, ref)
+        except UnreachableError:
+            raise
+        except SourceError as error:
+            raise SourceError(
+                ref.location, error.problem, place=error.place, remedy=error.remedy or _AGAIN
+            ) from error
+
+    def _read(self, client: Client, ref: RunRef) -> Run:
         tally = Tally()
         run = dict_of(client.get("runs/get", run_id=ref.run_id).get("run"))
         facts = facts_of_answer(client, ref.run_id, run, tally)
         rows = _read_metrics(client, ref.run_id, facts.metric_names, tally)
         artifacts = list(_artifacts(client, ref.run_id, tally))
-        found = run_of(ref, facts, rows, artifacts, tally, settle_minutes=self.settle_minutes)
-        client.seconds_each()
-        return found
+        return run_of(ref, facts, rows, artifacts, tally, settle_minutes=self.settle_minutes)
 
 
 def _digest(run: Json) -> str:
@@ -157,7 +168,7 @@ def _read_metrics(client: Client, run_id: str, names: Iterable[str], tally: Tall
         try:
             for future in reads:
                 infinite += future.result()
-        except SourceError:
+        except (SourceError, KeyboardInterrupt, SystemExit):
             client.stop()
             pool.shutdown(cancel_futures=True)
             raise

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 from runpages.errors import SourceError, UsageError
 from runpages.model import Run, RunRef
 
-from ._textfiles import text
+from ._textfiles import seconds, text
 from ._wandb_api_build import read_run, state_of
 from ._wandb_api_http import Client, Patience, Refused, Trouble, key_for
-from ._wandb_api_pages import Place, projects_of, runs_of
+from ._wandb_api_pages import RUN_FIELDS, Place, projects_of, runs_of
 from .contract import RUN_SECONDS, SETTLE_MINUTES, ServerSource
 
 __all__ = ["WandbServer", "api_address", "app_address"]
@@ -55,6 +55,7 @@ class WandbServer(ServerSource):
     """`project` is `entity/project`, or an entity for all its projects; `filter` is JSON."""
 
     kind: ClassVar[str] = "wandb"
+    reads_file_hosts: ClassVar[bool] = True
     patience: ClassVar[Patience] = Patience()
 
     def __init__(
@@ -66,6 +67,7 @@ class WandbServer(ServerSource):
         project: str = "",
         filter: str = "",  # noqa: A002 - the name of the setting
         run_seconds: float = RUN_SECONDS,
+        file_hosts: Sequence[str] = (),
     ) -> None:
         super().__init__(
             location,
@@ -74,6 +76,7 @@ class WandbServer(ServerSource):
             project=project.strip("/"),
             filter=filter.strip(),
             run_seconds=run_seconds,
+            file_hosts=file_hosts,
         )
         self.location = api_address(location)
         self.name = name or urlsplit(self.location).hostname or ""
@@ -86,6 +89,7 @@ class WandbServer(ServerSource):
             key=key_for(self.location),
             seconds=self.run_seconds,
             patience=self.patience,
+            file_hosts=self.file_hosts,
         )
 
     def discover(self) -> Iterator[RunRef]:
@@ -121,7 +125,6 @@ class WandbServer(ServerSource):
         return [refs[run_id] for run_id in sorted(refs)]
 
     def _ref(self, project: str, run_id: str, node: dict[str, Any]) -> RunRef:
-        stamp = (node.get(key) for key in ("state", "heartbeatAt", "historyLineCount"))
         return RunRef(
             source=self.name,
             project=project,
@@ -130,7 +133,8 @@ class WandbServer(ServerSource):
             state=state_of(node, self.settle_minutes),
             location=self._page(self.entity, project, run_id),
             kind=self.kind,
-            stamp=" ".join(map(str, stamp)),
+            stamp=json.dumps({key: node.get(key) for key in RUN_FIELDS}),
+            latest=seconds(node.get("heartbeatAt")),
         )
 
     def _page(self, entity: str, project: str, run_id: str) -> str:
