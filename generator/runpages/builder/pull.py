@@ -322,7 +322,10 @@ def _said(error: RunpagesError | OSError) -> str:
 
 
 def _twice(ref: RunRef, other: RunRef) -> Outcome:
-    reason = f"{ref.location}: the same run as {other.location}, found twice"
+    reason = (
+        f"{ref.location}: the same run as {other.location}, found twice; kept as {other.kind}"
+        " recorded it"
+    )
     return Outcome(ref=ref, status="skipped", reason=reason)
 
 
