@@ -40,7 +40,7 @@ def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
     if look is None or look.reason:
         problem = "holds no rows of metrics any more" if look is None else look.reason
         raise SourceError(path, problem, remedy="restore the file, or read it when it has rows")
-    tail = TAIL if look.form.delimiter else 0
+    tail = TAIL if look.form.delimiter and not look.meaning.split else 0
     meaning = replace(look.meaning, prefix=prefix, tail=tail)
     step_source = meaning.step
     rows = _collect(path, look, meaning, buffer_bytes)
@@ -74,6 +74,12 @@ def _tell(rows: Rows, name: str) -> None:
         rows.ledger.records -= count
         rows.ledger.warn(
             f"{name}: {count:,} row{'s' * (count > 1)} without `{rows.meaning.step}`; left out"
+        )
+    if rows.moved:
+        count = rows.moved
+        rows.ledger.warn(
+            f"{name}: {count:,} evaluation{'s' * (count > 1)} of which `{rows.meaning.step}` is the"
+            f" epoch; they stand at the last `{rows.meaning.iteration}` that was logged before"
         )
     if rows.too_many:
         rows.ledger.warn(
