@@ -170,3 +170,79 @@ def test_evaluations_that_mmengine_numbers_by_iteration(tmp_path: Path) -> None:
     run = read(tmp_path, "scalars.json", lines(*rows))
     assert points(run, "mIoU") == [(50, 50), (100, 100)]
     assert run.provenance.warnings == ()
+
+
+def tune(folder: Path, iterations: int) -> None:
+    """The files of Ray Tune's JSON and CSV loggers, which every trial has."""
+    rows = [
+        {
+            "episode_reward_mean": 20.0 + i,
+            "info": {"learner": {"loss": 1.5 - i}},
+            "hist_stats": {"episode_reward": [1.0, 2.0]},
+            "training_iteration": i + 1,
+            "timesteps_total": 4000 * (i + 1),
+            "date": "2026-09-01_12-00-00",
+            "timestamp": 1_790_000_000 + i,
+            "hostname": "node",
+            "config": {"lr": 0.0005, "env": "CartPole-v1", "model": {"fcnet_hiddens": [256]}},
+        }
+        for i in range(iterations)
+    ]
+    folder.mkdir()
+    (folder / "result.json").write_text(lines(*rows))
+    cells = [f"{r['episode_reward_mean']},{r['training_iteration']}" for r in rows]
+    (folder / "progress.csv").write_text(table("episode_reward_mean,training_iteration", *cells))
+    (folder / "params.json").write_text('{"lr": 0.0005}')
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_the_two_logs_of_a_trial_of_ray_tune_are_one_run(tmp_path: Path, iterations: int) -> None:
+    tune(tmp_path / "PPO_0", iterations)
+    source = Tabular(str(tmp_path))
+    (ref,) = source.discover()
+    run = source.read(ref)
+    assert source.skipped == []
+    assert ref.run_id == f"PPO_0/{'result.json' if iterations > 1 else 'progress.csv'}"
+    assert points(run, "episode_reward_mean") == [(i + 1, 20.0 + i) for i in range(iterations)]
+    assert not [name for name in run.series if name.startswith("config")]
+    assert run.config == {"lr": 0.0005}
+    assert run.start == (1_790_000_000 if iterations > 1 else None)
+
+
+def test_settings_in_the_rows_are_settings(tmp_path: Path) -> None:
+    tune(tmp_path / "PPO_0", 400)
+    (tmp_path / "PPO_0" / "params.json").unlink()
+    source = Tabular(str(tmp_path))
+    (ref,) = source.discover()
+    run = source.read(ref)
+    assert run.config == {"lr": 0.0005, "env": "CartPole-v1"}
+    assert points(run, "info.learner.loss") == [(i + 1, 1.5 - i) for i in range(400)]
+    assert not [name for name in run.series if name.startswith("config")]
+
+
+def test_the_same_rows_as_csv_and_json_are_one_run(tmp_path: Path) -> None:
+    (tmp_path / "progress.csv").write_text(table("total_timesteps,loss", "1,3", "2,2"))
+    rows = [{"total_timesteps": 1, "loss": 3}, {"total_timesteps": 2, "loss": 2}]
+    (tmp_path / "progress.json").write_text(lines(*rows))
+    (tmp_path / "other.json").write_text(lines(*rows))
+    assert [ref.run_id for ref in Tabular(str(tmp_path)).discover()] == [
+        "other.json",
+        "progress.csv",
+    ]
+
+
+def test_settings_of_ultralytics(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text(
+        table(
+            "                  epoch,         train/box_loss,       metrics/mAP50(B)",
+            "                      1,                 1.2345,                0.12345",
+            "                      2,                 1.0000,                    nan",
+        )
+    )
+    (tmp_path / "args.yaml").write_text("task: detect\nlr0: 0.01\n")
+    source = Tabular(str(tmp_path))
+    (ref,) = source.discover()
+    run = source.read(ref)
+    assert run.config == {"task": "detect", "lr0": 0.01}
+    assert points(run, "train/box_loss") == [(1, 1.2345), (2, 1.0)]
+    assert run.series["metrics/mAP50(B)"].value.tolist()[0] == 0.12345
