@@ -108,6 +108,23 @@ def test_validation_with_names_of_its_own_keeps_them(tmp_path: Path) -> None:
     assert list(run.series) == ["train_loss", "acc"]
 
 
+def test_validation_may_come_late(tmp_path: Path) -> None:
+    """mmcv 1 writes its environment first, and numbers iterations anew in each epoch."""
+    rows: list[object] = [{"env_info": "Python: 3.7\n" * 20, "seed": 0}]
+    for epoch in (1, 2):
+        where = {"mode": "train", "epoch": epoch}
+        rows += [{**where, "iter": i, "lr": 0.1, "loss": 1 / i} for i in range(1, 1201)]
+        rows.append({"mode": "val", "epoch": epoch, "iter": 63, "lr": 0.1, "val_acc": epoch / 4})
+    text = lines(*rows)
+    assert text.index("val") > 64 << 10
+    run = read(tmp_path, "20260901.log.json", text)
+    assert len(run.attempts) == 1
+    assert run.provenance.step_source == "epoch (`iter` begins anew in each)"
+    assert points(run, "val_acc") == [(1, 0.25), (2, 0.5)]
+    assert points(run, "val/lr") == [(1, 0.1), (2, 0.1)]
+    assert len(points(run, "loss")) == 2400
+
+
 def test_rows_of_metrics_may_be_called_events(tmp_path: Path) -> None:
     rows = [{"event": "config", "lr": 0.1}]
     rows += [{"event": "step", "step": step, "train/loss": 9 - step} for step in range(3)]

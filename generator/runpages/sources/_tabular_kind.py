@@ -96,7 +96,10 @@ def _words(name: str) -> set[str]:
 
 
 def split_of(rows: Sequence[Row], special: frozenset[str]) -> str:
-    """The column that says `train`, `val`... where these have metrics of the same names."""
+    """The column that says `train`, `val`... where these have metrics of the same names.
+
+    Where only one of them stands in the first rows, the others may follow.
+    """
     names = dict.fromkeys(name for row in rows for name in row.cells)
     for name in names:
         if plain_name(name) not in _SPLITS:
@@ -107,9 +110,10 @@ def split_of(rows: Sequence[Row], special: frozenset[str]) -> str:
             said = value.strip().lower() if isinstance(value, str) else ""
             metrics[said] |= _metrics(row, special)
         told = set(metrics) - {""}
-        if len(told) < 2 or not told <= _SPLIT:
+        if not told or not told <= _SPLIT:
             continue
-        if len(set().union(*metrics.values())) < sum(map(len, metrics.values())):
+        shared = len(set().union(*metrics.values())) < sum(map(len, metrics.values()))
+        if shared or len(told) == 1:
             return name
     return ""
 

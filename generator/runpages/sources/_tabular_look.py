@@ -115,8 +115,8 @@ def _form(suffix: str, head: bytes) -> Form | None:
 def _judged(path: Path, form: Form, head: bytes, *, sure: bool) -> Look | None:
     table = Table(Ledger(path.parent), path.name, form)
     lines = Lines(1, head)
-    rows = list(islice(table.lines(lines), _MOST_ROWS))
-    sample = rows[:_SAMPLE_ROWS]
+    rows = table.lines(lines)
+    sample = list(islice(rows, _SAMPLE_ROWS))
     told = sum(1 for _ in islice(lines.each(), _SAMPLE_ROWS)) - bool(form.delimiter)
     least = 1 if sure or form.delimiter else 2
     if not (sure and form.delimiter) and (len(sample) < least or len(sample) * 5 < told * 4):
@@ -142,7 +142,7 @@ def _judged(path: Path, form: Form, head: bytes, *, sure: bool) -> Look | None:
         epoch=_epoch(head_rows, step),
         iteration=_iteration(head_rows, step) if not form.delimiter else "",
     )
-    meaning, apart = _whose(rows, meaning)
+    meaning, apart = _whose([*sample, *islice(rows, _MOST_ROWS)], meaning)
     reason = _several_runs(sample, meaning) or apart
     if not names_training(step, clock, numeric, path):
         reason = _no_training(numeric)
@@ -233,7 +233,8 @@ def _tells_texts(head: _Head, numeric: set[str]) -> bool:
                 texts.setdefault(name, []).append(value)
     if len(texts.get("event", ())) * 2 > len(head.rows) and not _mostly_told(head, numeric):
         return True
-    if any(median(map(len, found)) > _LONG_TEXT for found in texts.values()):
+    often = [found for found in texts.values() if len(found) * 2 >= len(head.rows)]
+    if any(median(map(len, found)) > _LONG_TEXT for found in often):
         return True
     return len(texts) > max(_MOST_TEXTS, len(numeric))
 

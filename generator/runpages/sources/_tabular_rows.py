@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ TRAINING = frozenset({"train", "training"})
 """Words for the split whose metrics keep their names."""
 _BLOWS_UP = frozenset({"loss", "val_loss", "grad_norm"})
 """Roles of metrics that can blow up."""
+_WORD = re.compile(r"[^a-z]+")
 _EXACT = 2**53
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
@@ -234,13 +236,15 @@ class Rows:
     def _values(self, row: Mapping[str, Any], place: str, *, evaluated: bool) -> dict[str, float]:
         meaning = self.meaning
         special = (meaning.step, meaning.time, meaning.attempt, meaning.split or meaning.step)
-        split = split_prefix(row.get(meaning.split)) if meaning.split else ""
+        split = split_named(row.get(meaning.split)) if meaning.split else ""
         values = {}
         for key, value in row.items():
             if value is None or key in special:
                 continue
             found = number(value)
-            name = f"val/{key}" if evaluated and key in self._trained else f"{split}{key}"
+            name = f"val/{key}" if evaluated and key in self._trained else key
+            if split and split not in _WORD.split(key.lower()):
+                name = f"{split}/{key}"
             if found is None:
                 self.ledger.no_number(key, place)
             elif self._is_kept(name):
@@ -399,10 +403,10 @@ class Rows:
         return clock
 
 
-def split_prefix(value: object) -> str:
-    """What is put before the names of the metrics in a row of this split."""
+def split_named(value: object) -> str:
+    """The split whose metrics are named after it: `val`, `test`...; empty for training."""
     said = value.strip().lower() if isinstance(value, str) else ""
-    return f"{said}/" if said and said not in TRAINING else ""
+    return "" if said in TRAINING else said
 
 
 def label_of(value: object) -> int | None:
