@@ -263,3 +263,13 @@ def test_settings_of_ultralytics(tmp_path: Path) -> None:
     assert run.config == {"task": "detect", "lr0": 0.01}
     assert points(run, "train/box_loss") == [(1, 1.2345), (2, 1.0)]
     assert run.series["metrics/mAP50(B)"].value.tolist()[0] == 0.12345
+
+
+def test_the_log_of_llama_factory_beside_checkpoints_says_so(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-10").mkdir()
+    row = {"current_steps": 10, "total_steps": 20, "loss": 1.5, "elapsed_time": "0:02:55"}
+    run = read(tmp_path, "trainer_log.jsonl", lines(row))
+    assert run.provenance.warnings == (
+        "the Trainer's checkpoints lie beside it: they log the same training",
+        "trainer_log.jsonl:1: 'elapsed_time' is no number; left out (1 row)",
+    )

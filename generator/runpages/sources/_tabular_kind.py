@@ -62,6 +62,7 @@ _NAMED = _NUMBERED | {
 """Columns that name them."""
 _TIME = re.compile(r"[\d\s:.,/T+-]*\d[\d\s:.,/T+Zz-]*(\s*[a-zA-Z]{1,7})?")
 """A text that is a time or a number with its unit."""
+_LONGEST_TIME = 60
 _CLOCK = frozenset({"time", "timestamp", "date", "datetime", "elapsed", "eta", "remaining"})
 _STAMPS = frozenset({"wall_time", "_timestamp"})
 """Times of rows as TensorBoard and W&B export them."""
@@ -154,6 +155,8 @@ def _tellers(rows: Sequence[Row], special: frozenset[str]) -> dict[str, bool]:
 
 
 def _is_value(cell: str) -> bool:
+    if len(cell) > _LONGEST_TIME:
+        return False
     return number(cell) is not None or _TIME.fullmatch(cell.strip()) is not None
 
 

@@ -29,6 +29,7 @@ _SPLIT = re.compile(
 _TRAINING = frozenset({"train", "training"})
 _VERSION = re.compile(r"version_\d+")
 _TUNE, _TUNE_STEP = ("progress.csv", "result.json"), "training_iteration"
+_LLAMA_FACTORY, _CHECKPOINT = "trainer_log.jsonl", re.compile(r"checkpoint-\d+")
 _EVENT_FILE = "events.out.tfevents."
 _LOUD_SKEW_SECONDS = 1.0
 _LEAST_BUFFER = 1 << 20
@@ -104,6 +105,8 @@ class Tabular(FileSource):
         config = config or next((file.settings for file in files.values() if file.settings), {})
         if any(name.startswith(_EVENT_FILE) for name in beside):
             ledger.warn("TensorBoard event files lie beside it: they may log the same training")
+        if parts[0].path.name == _LLAMA_FACTORY and any(map(_CHECKPOINT.fullmatch, beside)):
+            ledger.warn("the Trainer's checkpoints lie beside it: they log the same training")
         if not ledger.records:
             raise SourceError(
                 parts[0].path,
