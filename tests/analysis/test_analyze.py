@@ -5,7 +5,7 @@ import pytest
 
 from analysis.builders import falling, make_run
 from runpages.analysis import AnalysisOptions, analyze, analyze_group
-from runpages.model import KINDS, Checkpoint, ModelFacts
+from runpages.model import KINDS, Checkpoint, ModelFacts, main_metric
 
 
 def rolled_back_run(*, again=False, reach=500):
@@ -229,3 +229,13 @@ def test_the_same_run_gives_the_same_report():
     assert one.events == other.events
     assert one.metrics == other.metrics
     assert one.cost == other.cost
+
+
+def test_a_loss_logged_at_the_start_only_does_not_stand_for_the_run():
+    early, late = np.arange(100), np.arange(0, 5000, 500)
+    losses = {"loss": (early, falling(early)), "train/loss": (late, falling(late))}
+    run = make_run({1: losses})
+    report = analyze(run)
+    assert report.primary == "train/loss"
+    assert main_metric(report.metrics, "loss") == "train/loss"
+    assert main_metric(report.metrics, "val_loss") is None

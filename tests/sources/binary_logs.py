@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROWS = 12
@@ -52,4 +54,46 @@ def write_wandb(root: Path) -> Path:
         check=True, cwd=root.parent, env=environment, timeout=120, capture_output=True,
     )  # fmt: skip
     (path,) = root.glob("wandb/offline-run-*/run-abc.wandb")
+    return path
+
+
+def write_mlflow(root: Path) -> Path:
+    from sources.mlflow_writer import experiment_in, log_rows, sqlite_store
+
+    path = root / "mlflow.db"
+    client = sqlite_store(path)
+    run_id = client.create_run(experiment_in(client, "fuzz")).info.run_id
+    for name in values(0):
+        log_rows(client, run_id, name, [(step, values(step)[name]) for step in range(ROWS)])
+    client.set_terminated(run_id)
+    return path
+
+
+def write_clearml(root: Path) -> Path:
+    from sources import clearml_writer
+
+    with tempfile.TemporaryDirectory() as folder:
+        session = clearml_writer.write("rows", Path(folder))
+        (archive,) = session.parent.glob("*.zip")
+        return Path(shutil.copy(archive, root))
+
+
+_TRACKIO = """
+import sys, trackio
+sys.path.insert(0, sys.argv[1])
+from sources.binary_logs import ROWS, values
+trackio.init(project="fuzz", name="first", config={"lr": 0.1}, auto_log_gpu=False)
+for step in range(ROWS):
+    trackio.log(values(step))
+trackio.finish()
+"""
+
+
+def write_trackio(root: Path) -> Path:
+    environment = {**os.environ, "TRACKIO_DIR": str(root), "HF_HUB_OFFLINE": "1"}
+    subprocess.run(
+        [sys.executable, "-c", _TRACKIO, str(Path(__file__).parents[1])],
+        check=True, cwd=root.parent, env=environment, timeout=120, capture_output=True,
+    )  # fmt: skip
+    (path,) = root.glob("*.db")
     return path

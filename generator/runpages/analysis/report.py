@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from runpages.model import KINDS, SEVERITIES, Event, Judgement, Quantity, Report, Run
+from runpages.model import (
+    KINDS,
+    SEVERITIES,
+    Event,
+    Judgement,
+    MetricSummary,
+    Quantity,
+    Report,
+    Run,
+    main_metric,
+)
 
 from .attempts import (
     Transition,
@@ -42,7 +52,7 @@ def analyze(
         for info in run.series.whole
         if (summary := summarize(run.series[info.name])) is not None
     }
-    primary = _primary(run)
+    primary = _primary(metrics)
     events = _events(run, transitions, options, primary or "")
     return Report(
         run=run,
@@ -68,12 +78,8 @@ def _roled(run: Run, options: AnalysisOptions) -> Run:
     return replace(run, series=run.series.roled(role_of, first=chosen_by(options.metrics)))
 
 
-def _primary(run: Run) -> str | None:
-    for role in ("val_loss", "loss"):
-        names = run.series.with_role(role)
-        if names:
-            return max(names, key=lambda n: (run.series.info(n).points, -names.index(n)))
-    return None
+def _primary(metrics: Mapping[str, MetricSummary]) -> str | None:
+    return main_metric(metrics, "val_loss") or main_metric(metrics, "loss")
 
 
 def _events(

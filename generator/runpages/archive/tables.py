@@ -21,7 +21,7 @@ from runpages.model import Columns, SeriesInfo, SeriesSet
 __all__ = ["StoredSeries", "open_series", "write_series"]
 
 
-GROUP_ROWS = 1 << 20
+GROUP_ROWS = 1 << 18
 """Rows a row group: what is in memory at once when a long series is written."""
 
 

@@ -54,6 +54,7 @@ from .report import (
     Quantity,
     Report,
     Timing,
+    main_metric,
 )
 from .run import (
     STATES,
@@ -107,6 +108,7 @@ __all__ = [
     "SeriesInfo",
     "SeriesSet",
     "Timing",
+    "main_metric",
     "rank_key",
     "slug_of",
     "statistic_key",

@@ -22,6 +22,7 @@ __all__ = [
     "Quantity",
     "Report",
     "Timing",
+    "main_metric",
 ]
 
 KINDS = (
@@ -50,6 +51,10 @@ KINDS = (
     "missing_data",
 )
 SEVERITIES = ("info", "warning", "critical")
+
+
+_NEAR_END = 0.9
+"""Part of the longest curve of a role that a curve must reach to stand for the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +138,17 @@ class MetricSummary:
     high: float
     best: float | None
     best_step: int | None
+
+
+def main_metric(metrics: Mapping[str, MetricSummary], role: str) -> str | None:
+    """The metric that stands for a role: of those that go (nearly) to the end, the densest.
+
+    A loss that was logged for the first hundred steps only says nothing about the end.
+    """
+    names = [name for name, summary in metrics.items() if summary.role == role]
+    end = max((metrics[name].last_step for name in names), default=0)
+    whole = [name for name in names if metrics[name].last_step >= _NEAR_END * end] or names
+    return max(whole, key=lambda name: metrics[name].points, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

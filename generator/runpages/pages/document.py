@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runpages.markup import json_number
-from runpages.model import Quantity, Report
+from runpages.model import Quantity, Report, main_metric
 
 from .words import event_counts
 
@@ -67,10 +67,10 @@ def _known(value: float | None, why: str) -> Any:
 
 def _spark(report: Report) -> list[float]:
     """Means of at most 40 stretches of the training loss (else of the primary metric)."""
-    names = report.run.series.with_role("loss") or ((report.primary,) if report.primary else ())
-    if not names:
+    name = main_metric(report.metrics, "loss") or report.primary
+    if name is None:
         return []
-    values = report.run.series[max(names, key=lambda n: report.run.series.info(n).points)].value
+    values = report.run.series[name].value
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return []

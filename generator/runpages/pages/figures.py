@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runpages import units
-from runpages.model import MetricSummary, Report
+from runpages.model import MetricSummary, Report, main_metric
 
 from .words import Fact, quantity
 
@@ -45,14 +45,9 @@ def key_figures(report: Report) -> list[Fact]:
 
 
 def _metric(report: Report, role: str, label: str, why: str) -> Fact:
-    names = [n for n, s in report.metrics.items() if s.role == role]
-    if not names:
+    name = main_metric(report.metrics, role)
+    if name is None:
         return Fact(label=label, value="", why=why)
-    name = (
-        report.primary
-        if report.primary in names
-        else max(names, key=lambda n: report.metrics[n].points)
-    )
     summary = report.metrics[name]
     if summary.points == summary.nonfinite + summary.superseded or summary.final != summary.final:
         return Fact(label=label, value="", why=f"{name} holds no finite value")

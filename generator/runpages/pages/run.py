@@ -412,7 +412,8 @@ def _provenance(report: Report) -> list[Fact]:
 def _ranks(found: Provenance) -> str:
     seen = units.count(len(found.ranks_seen))
     if found.ranks_expected is None:
-        return f"{seen} logs, one a rank; world size not stated"
+        logs = f"{seen} logs, one a rank" if len(found.ranks_seen) > 1 else "1 log"
+        return f"{logs}; world size not stated"
     return f"{seen} of {units.count(found.ranks_expected)} wrote a log"
 
 
