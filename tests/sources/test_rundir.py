@@ -11,6 +11,7 @@ import pytest
 from runpages import log
 from runpages.errors import SourceError
 from runpages.model import Run
+from runpages.sources import sniff
 from runpages.sources.rundir import RunDirectory
 from sources.conformance import SourceConformance, read_all
 
@@ -393,3 +394,18 @@ def test_samples_without_text_are_damage(tmp_path: Path) -> None:
     assert run.provenance.warnings == (
         "samples.jsonl:1: no text under `text`; this line is left out",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("version_0/metrics.csv", "epoch,step,train_loss\n0,49,0.5\n"),
+        ("a/metrics.jsonl", '{"step": 1, "loss": 3}\n{"step": 1, "eval": {"acc": 0.5}}\n'),
+    ],
+)
+def test_tables_of_other_programs_are_left_to_others(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.write_text(text)
+    assert list(RunDirectory(str(tmp_path)).discover()) == []
+    assert [ref.kind for ref in sniff(tmp_path).runs] == ["tabular"]

@@ -233,3 +233,19 @@ def test_the_root_and_a_folder_of_its_name_are_two_runs(tmp_path: Path, kind: st
     alone.rmdir()
     (ref,) = open_source(kind, str(root)).discover()
     assert (ref.run_id, ref.slug in {r.slug for r in refs}) == ("logs", True)
+
+
+def test_a_pointer_of_git_lfs_is_no_log(tmp_path: Path) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 45778\n"
+    for name in ("trainer_state.json", "data.csv", "model.safetensors"):
+        (tmp_path / name).write_text(pointer)
+    (tmp_path / "training_log.jsonl").write_text('{"step": 1, "loss": 1}\n')
+    found = sniff(tmp_path)
+    assert [ref.kind for ref in found.runs] == ["tabular"]
+    reasons = dict(found.skipped)
+    why = "only Git LFS' pointer to the file is here: fetch it with `git lfs pull`"
+    assert reasons["trainer_state.json"] == why
+    assert reasons["data.csv"] == f"no source reads this file: {why}"
+    source = open_source("trainer", str(tmp_path))
+    assert list(source.discover()) == []
+    assert source.skipped == [(str(tmp_path / "trainer_state.json"), why)]

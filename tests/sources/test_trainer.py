@@ -215,6 +215,21 @@ def test_what_belongs_to_a_checkpoint_is_not_reported(tmp_path: Path) -> None:
     assert found.skipped == (("whole/notes.txt", "no source reads this file"),)
 
 
+def test_the_log_of_llama_factory_repeats_the_state_beside_it(tmp_path: Path) -> None:
+    folder = copied("whole", tmp_path)
+    row = {"current_steps": 10, "total_steps": 20, "loss": 1.5, "elapsed_time": "0:02:55"}
+    (folder / "trainer_log.jsonl").write_text(json.dumps(row) + "\n")
+    found = sniff(tmp_path)
+    assert [(ref.kind, ref.run_id) for ref in found.runs] == [("trainer", "whole")]
+    assert found.skipped == ()
+    # without the state it is all that is left of the run
+    (folder / "trainer_state.json").unlink()
+    shutil.rmtree(folder / "checkpoint-10", ignore_errors=True)
+    shutil.rmtree(folder / "checkpoint-20", ignore_errors=True)
+    (ref,) = sniff(tmp_path).runs
+    assert (ref.kind, ref.run_id) == ("tabular", "whole/trainer_log.jsonl")
+
+
 def test_one_damaged_row_costs_only_itself(tmp_path: Path) -> None:
     folder = copied("whole", tmp_path)
     path = folder / "trainer_state.json"

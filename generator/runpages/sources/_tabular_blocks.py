@@ -28,6 +28,7 @@ FIRST_BYTES = 16 << 10
 """What is read line by line before anything else: it tells which columns are texts."""
 BLOCK_BYTES = 2 << 20
 _MAX_DEPTH = 16
+_SETTINGS = "config"
 _LONGEST = (1 << 31) - 2
 _ZERO = re.compile(rb"-0[\s,}\]]")
 _NOT_FINITE = re.compile(rb"-NaN|Inf(?!inity)|\d{300}")
@@ -88,6 +89,8 @@ class Table:
     first_bytes: int = FIRST_BYTES
     block_bytes: int = BLOCK_BYTES
     header: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What an object `config` in a foreign row of JSON holds (Ray Tune writes one in each row)."""
     _newest: dict[str, Any] = field(default_factory=dict)
     """The last row that was read by itself."""
     _dates: set[str] = field(default_factory=set)
@@ -134,7 +137,13 @@ class Table:
         except UnicodeDecodeError:
             line = line.decode(errors="replace").encode()
         row = json_line(self.ledger, self.name, count, line)
-        return None if row is None else row._replace(row=flattened(row.row))
+        if row is None:
+            return None
+        settings = row.row.get(_SETTINGS)
+        if isinstance(settings, dict):
+            self.settings = self.settings or settings
+            del row.row[_SETTINGS]
+        return row._replace(row=flattened(row.row))
 
     def _csv_line(self, count: int, line: bytes) -> Line | None:
         """Each line is parsed by itself: a stray quote costs one row, not the rest."""
@@ -201,6 +210,8 @@ class Table:
             return None
         if self.form.foreign:
             columns.pop("", None)
+        if self.form.foreign and not self.form.delimiter:
+            columns = {n: c for n, c in columns.items() if not n.startswith(f"{_SETTINGS}.")}
         return Block(table=self, text=text, rows=found.num_rows, columns=columns)
 
     def _csv_table(self, text: Lines) -> pa.Table | None:

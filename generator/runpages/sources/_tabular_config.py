@@ -14,7 +14,7 @@ __all__ = ["config_names", "foreign_config"]
 
 _MAIN = (
     "config.json", "config.yaml", "config.yml", "hparams.yaml", "hparams.json",
-    "hyperparameters.json", "args.json", "params.json",
+    "hyperparameters.json", "args.json", "params.json", "args.yaml", "opt.yaml", "hyp.yaml",
 )  # fmt: skip
 """The first of these is the configuration; each further file stands in it under its own name."""
 _BESIDE = re.compile(r"(flags|meta_data)(_\d+)?\.json")

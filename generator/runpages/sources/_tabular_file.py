@@ -13,7 +13,7 @@ import numpy as np
 from runpages.errors import SourceError
 from runpages.model import SeriesSet
 
-from ._tabular_blocks import Table
+from ._tabular_blocks import Table, flattened
 from ._tabular_look import MOST_METRICS, Look, examine
 from ._tabular_rows import Meaning, Rows
 from ._tabular_silence import TAIL, Row, exploded, silent_rows
@@ -32,6 +32,8 @@ class File(NamedTuple):
     step_source: str
     epochs: bool
     """The step counts epochs."""
+    settings: dict[str, object]
+    """What its rows themselves say of the settings."""
 
 
 def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
@@ -40,15 +42,15 @@ def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
     if look is None or look.reason:
         problem = "holds no rows of metrics any more" if look is None else look.reason
         raise SourceError(path, problem, remedy="restore the file, or read it when it has rows")
-    tail = TAIL if look.form.delimiter else 0
+    tail = TAIL if look.form.delimiter and not look.meaning.split else 0
     meaning = replace(look.meaning, prefix=prefix, tail=tail)
     step_source = meaning.step
-    rows = _collect(path, look, meaning, buffer_bytes)
+    rows, settings = _collect(path, look, meaning, buffer_bytes)
     if rows.renewed and all(rows.renewed):
         # the step counts batches within an epoch: only the epoch goes on over the whole run
         step_source = f"{meaning.epoch} (`{meaning.step}` begins anew in each)"
         meaning = replace(meaning, step=meaning.epoch, epoch="")
-        rows = _collect(path, look, meaning, buffer_bytes)
+        rows, settings = _collect(path, look, meaning, buffer_bytes)
         rows.ledger.warn(
             f"{path.name}: `{look.meaning.step}` begins anew in each `{meaning.step}`, which is"
             " taken for the step: of several rows in one the curve shows the last"
@@ -57,14 +59,19 @@ def read_file(path: Path, *, prefix: str, buffer_bytes: int) -> File:
     if look.form.delimiter:
         _blanks_after_blow_up(path, look, rows)
     epochs = meaning.step.rpartition("/")[2].lower() in {"epoch", "epochs"}
-    return File(rows.ledger, rows, rows.spool.finish(), step_source, epochs)
+    return File(rows.ledger, rows, rows.spool.finish(), step_source, epochs, settings)
 
 
-def _collect(path: Path, look: Look, meaning: Meaning, buffer_bytes: int) -> Rows:
+def _collect(
+    path: Path, look: Look, meaning: Meaning, buffer_bytes: int
+) -> tuple[Rows, dict[str, object]]:
+    """The rows, and the settings that they hold."""
     ledger = Ledger(path.parent)
     rows = Rows(ledger, meaning, Spool(buffer_bytes=buffer_bytes))
-    rows.collect(Table(ledger, path.name, look.form).pieces())
-    return rows
+    table = Table(ledger, path.name, look.form)
+    rows.collect(table.pieces())
+    settings = flattened(table.settings)
+    return rows, {k: v for k, v in settings.items() if isinstance(v, str | bool | int | float)}
 
 
 def _tell(rows: Rows, name: str) -> None:
@@ -74,6 +81,12 @@ def _tell(rows: Rows, name: str) -> None:
         rows.ledger.records -= count
         rows.ledger.warn(
             f"{name}: {count:,} row{'s' * (count > 1)} without `{rows.meaning.step}`; left out"
+        )
+    if rows.moved:
+        count = rows.moved
+        rows.ledger.warn(
+            f"{name}: {count:,} evaluation{'s' * (count > 1)} of which `{rows.meaning.step}` is the"
+            f" epoch; they stand at the last `{rows.meaning.iteration}` that was logged before"
         )
     if rows.too_many:
         rows.ledger.warn(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from runpages.analysis.roles import role_of
 
 from ._tabular_blocks import Form, Table
+from ._tabular_kind import Row, names_training, plain_name, split_of, told_apart_by
 from ._tabular_rows import Meaning, Rows
 from ._textfiles import Ledger, Line, Lines, number, seconds, whole
 from .contract import UNREADABLE
@@ -22,7 +23,8 @@ STEP_NAMES = (
     "global_step", "trainer/global_step", "train/global_step", "optimizer_step", "step", "steps",
     "current_steps", "train_step", "training_step", "num_updates", "updates", "update",
     "trained_steps", "iteration", "iterations", "iter", "training_iteration",
-    "time/total_timesteps", "total_timesteps", "_step", "epoch",
+    "time/total_timesteps", "total_timesteps", "timesteps_total", "timestepssofar",
+    "num_timesteps", "n_updates", "nupdates", "_step", "epoch",
 )  # fmt: skip
 """Columns that count steps, the best first; lower case, "_" for spaces and hyphens."""
 CLOCK_NAMES = (
@@ -32,7 +34,9 @@ CLOCK_NAMES = (
 """Columns that may hold a point in time; only a column whose values are one does."""
 MOST_METRICS = 10_000
 _SURE = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
-"""Suffixes of tables; `.log`, `.txt` and `.json` are ones if their lines are JSON objects."""
+"""Suffixes of tables; `.log`, `.txt` and `.json` are ones if their lines are JSON objects or cells
+under a header with a step."""
+_DELIMITED = frozenset({".csv", ".tsv"})
 _MAYBE = frozenset({".log", ".txt", ".json"})
 _DVCLIVE = "/plots/metrics/"
 """Where DVCLive keeps a file for each metric."""
@@ -41,10 +45,10 @@ _TOLD = frozenset({"loss", "val_loss", "lr", "grad_norm"})
 _HEAD_BYTES = 64 << 10
 _WIDE_BYTES = 8 << 20
 _SAMPLE_ROWS = 40
+_MOST_ROWS = 2000
 _LONG_TEXT = 100
 _MOST_EPOCHS = 10_000_000
 _MOST_TEXTS = 3
-_JOINED = str.maketrans(" -", "__")
 _YEARS = (1e9, 4e9)
 """Seconds since 1970 of the years 2001 to 2096: smaller numbers are durations."""
 
@@ -79,7 +83,7 @@ def examine(path: Path) -> Look | None:
     form = _form(suffix, head)
     if form is None:
         return None
-    return _judged(path, form, head, least=1 if sure else 2)
+    return _judged(path, form, head, sure=sure)
 
 
 def _head(path: Path) -> bytes:
@@ -95,21 +99,27 @@ def _head(path: Path) -> bytes:
 
 def _form(suffix: str, head: bytes) -> Form | None:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if suffix not in {".csv", ".tsv"}:
-        return Form(foreign=True) if text.startswith(b"{") else None
+    if suffix not in _DELIMITED and text.startswith(b"{"):
+        return Form(foreign=True)
     if text.startswith(b"#{"):
         return None  # the log of one worker of an environment: it has no step
     header = text.partition(b"\n")[0]
     delimiter = max(",;\t", key=lambda character: header.count(character.encode()))
+    if suffix not in _DELIMITED:
+        names = {plain_name(cell) for cell in header.decode(errors="replace").split(delimiter)}
+        if suffix not in _MAYBE or len(names) < 2 or names.isdisjoint(STEP_NAMES):
+            return None
     return Form(delimiter=delimiter, foreign=True)
 
 
-def _judged(path: Path, form: Form, head: bytes, *, least: int) -> Look | None:
+def _judged(path: Path, form: Form, head: bytes, *, sure: bool) -> Look | None:
     table = Table(Ledger(path.parent), path.name, form)
     lines = Lines(1, head)
-    sample = list(islice(table.lines(lines), _SAMPLE_ROWS))
-    told = sum(1 for _ in islice(lines.each(), _SAMPLE_ROWS))
-    if not form.delimiter and (len(sample) < least or len(sample) * 5 < told * 4):
+    rows = table.lines(lines)
+    sample = list(islice(rows, _SAMPLE_ROWS))
+    told = sum(1 for _ in islice(lines.each(), _SAMPLE_ROWS)) - bool(form.delimiter)
+    least = 1 if sure or form.delimiter else 2
+    if not (sure and form.delimiter) and (len(sample) < least or len(sample) * 5 < told * 4):
         return None
     head_rows = _Head.of(table.header, [line.row for line in sample])
     if not sample:
@@ -130,9 +140,41 @@ def _judged(path: Path, form: Form, head: bytes, *, least: int) -> Look | None:
         by_metric=True,
         most_metrics=MOST_METRICS,
         epoch=_epoch(head_rows, step),
+        iteration=_iteration(head_rows, step) if not form.delimiter else "",
     )
-    reason = _several_runs(sample, meaning)
+    meaning, apart = _whose([*sample, *islice(rows, _MOST_ROWS)], meaning)
+    reason = _several_runs(sample, meaning) or apart
+    if not names_training(step, clock, numeric, path):
+        reason = _no_training(numeric)
     return Look(form=form, columns=head_rows.names, meaning=meaning, reason=reason)
+
+
+def _iteration(head: _Head, step: str) -> str:
+    """The column that counts iterations where `step` may count something else (mmengine)."""
+    has_all = {"iter", "epoch", "step"} <= head.plain.keys()
+    return head.plain["iter"] if has_all and plain_name(step) == "step" else ""
+
+
+def _whose(lines: Sequence[Line], meaning: Meaning) -> tuple[Meaning, str]:
+    """What the rows of train, val... are told by; why they are rows of several runs."""
+    steps = ((whole(line.row.get(meaning.step)), line.row) for line in lines)
+    rows = [Row(step, cells) for step, cells in steps if step is not None]
+    special = frozenset({meaning.step, meaning.time, meaning.epoch})
+    split = split_of(rows, special)
+    if split:
+        return replace(meaning, split=split), ""
+    teller = told_apart_by(rows, special)
+    if not teller:
+        return meaning, ""
+    return meaning, f"its rows are of several runs, told apart by `{teller[:40]}`: split it by run"
+
+
+def _no_training(metrics: Iterable[str]) -> str:
+    shown = ", ".join(f"`{name[:40]}`" for name in _first(sorted(metrics), 8))
+    return (
+        f"has steps, but nothing in it has the name of what a training measures ({shown}):"
+        " if it is the log of one, call the file metrics.csv or metrics.jsonl"
+    )
 
 
 class _Head(NamedTuple):
@@ -146,7 +188,7 @@ class _Head(NamedTuple):
     @classmethod
     def of(cls, header: Sequence[str], rows: list[dict[str, Any]]) -> _Head:
         names = tuple(dict.fromkeys([*header, *(key for row in rows for key in row)]))
-        plain = {name.strip().lower().translate(_JOINED): name for name in reversed(names)}
+        plain = {plain_name(name): name for name in reversed(names)}
         return cls(rows, names, plain)
 
     def values(self, name: str) -> list[Any]:
@@ -180,17 +222,26 @@ def _numeric(head: _Head) -> set[str]:
 
 
 def _tells_texts(head: _Head, numeric: set[str]) -> bool:
-    """Whether the rows are samples, events or records of data rather than metrics."""
+    """Whether the rows are samples, events or records of data rather than metrics.
+
+    A program may call each row of metrics an event: then most rows hold a loss or a rate.
+    """
     texts: dict[str, list[str]] = {}
     for row in head.rows:
         for name, value in row.items():
             if isinstance(value, str) and name not in numeric and number(value) is None:
                 texts.setdefault(name, []).append(value)
-    if len(texts.get("event", ())) * 2 > len(head.rows):
+    if len(texts.get("event", ())) * 2 > len(head.rows) and not _mostly_told(head, numeric):
         return True
-    if any(median(map(len, found)) > _LONG_TEXT for found in texts.values()):
+    often = [found for found in texts.values() if len(found) * 2 >= len(head.rows)]
+    if any(median(map(len, found)) > _LONG_TEXT for found in often):
         return True
     return len(texts) > max(_MOST_TEXTS, len(numeric))
+
+
+def _mostly_told(head: _Head, numeric: set[str]) -> bool:
+    names = {name for name in numeric if role_of(name) in _TOLD}
+    return sum(not names.isdisjoint(row) for row in head.rows) * 2 > len(head.rows)
 
 
 def _clock(head: _Head, step: str) -> tuple[str, float]:
@@ -238,5 +289,5 @@ def _no_step(columns: Sequence[str]) -> str:
     )
 
 
-def _first(names: Sequence[str], count: int) -> Iterator[str]:
+def _first(names: Iterable[str], count: int) -> Iterator[str]:
     yield from islice((name for name in names if name), count)

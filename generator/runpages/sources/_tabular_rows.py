@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,14 +19,17 @@ from ._tabular_blocks import Block, Cells
 from ._textfiles import Ledger, Line, number, seconds, whole
 from .spool import Spool
 
-__all__ = ["MAX_ATTEMPT", "Lives", "Meaning", "Rows", "label_of"]
+__all__ = ["MAX_ATTEMPT", "TRAINING", "Lives", "Meaning", "Rows", "label_of"]
 
 MAX_ATTEMPT = 1_000_000
 _MAX_SPANS = 64
 """A block that falls into more pieces is read line by line."""
 _HEAD_ROWS = 50
+TRAINING = frozenset({"train", "training"})
+"""Words for the split whose metrics keep their names."""
 _BLOWS_UP = frozenset({"loss", "val_loss", "grad_norm"})
 """Roles of metrics that can blow up."""
+_WORD = re.compile(r"[^a-z]+")
 _EXACT = 2**53
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
@@ -50,6 +54,11 @@ class Meaning:
     most_metrics: int = sys.maxsize
     epoch: str = ""
     """Column to compare with where an attempt begins: see `Rows.renewed`."""
+    iteration: str = ""
+    """Column that only the rows of training have: the `step` of the others may be an epoch."""
+    split: str = ""
+    """Column that says whether a row tells of training or of validation, test...: then the names of
+    the others' metrics begin with what it says, as in `val/loss`."""
     tail: int = 0
     """How many of the last values of each loss and gradient norm `Rows.tails` keeps."""
 
@@ -164,7 +173,13 @@ class Rows:
     """Steps of the first rows."""
     tails: dict[str, deque[float]] = field(default_factory=dict)
     """Last values of the metrics that can blow up."""
+    moved: int = 0
+    """Evaluations whose step was an epoch."""
     _epoch: float = math.nan
+    _trained: set[str] = field(default_factory=set)
+    """Keys of the rows that count iterations."""
+    _iteration: tuple[int | None, int | None] = (None, None)
+    """(epoch, step) of the last of them."""
 
     def collect(self, pieces: Iterable[Line | Block]) -> None:
         for piece in pieces:
@@ -205,15 +220,8 @@ class Rows:
             else:
                 self.ledger.reject(line, f"no whole number under `{meaning.step}`")
             return
-        values = {}
-        for key, value in row.items():
-            if value is None or key in {meaning.step, meaning.time, meaning.attempt}:
-                continue
-            found = number(value)
-            if found is None:
-                self.ledger.no_number(key, place)
-            elif self._is_kept(key):
-                values[key] = found
+        step, evaluated = self._evaluated(step, row) if meaning.iteration else (step, False)
+        values = self._values(row, place, evaluated=evaluated)
         attempt = self.lives.place(self._label(row), step, values)
         clock = self.clock(row, place, key=meaning.time) if meaning.time else math.nan
         self._compare_epochs(attempt, number(row.get(meaning.epoch)))
@@ -224,6 +232,40 @@ class Rows:
             if key in self.tails:
                 self.tails[key].append(found)
             self.spool.add(f"{meaning.prefix}{key}", step, clock, found, attempt=attempt)
+
+    def _values(self, row: Mapping[str, Any], place: str, *, evaluated: bool) -> dict[str, float]:
+        meaning = self.meaning
+        special = (meaning.step, meaning.time, meaning.attempt, meaning.split or meaning.step)
+        split = split_named(row.get(meaning.split)) if meaning.split else ""
+        values = {}
+        for key, value in row.items():
+            if value is None or key in special:
+                continue
+            found = number(value)
+            name = f"val/{key}" if evaluated and key in self._trained else key
+            if split and split not in _WORD.split(key.lower()):
+                name = f"{split}/{key}"
+            if found is None:
+                self.ledger.no_number(key, place)
+            elif self._is_kept(name):
+                values[name] = found
+        return values
+
+    def _evaluated(self, step: int, row: Mapping[str, Any]) -> tuple[int, bool]:
+        """The step of a row and whether it is an evaluation, if only training counts iterations.
+
+        mmengine numbers the evaluations of a loop over epochs by the epoch: they stand where the
+        last row of that epoch does.
+        """
+        if self.meaning.iteration in row:
+            self._trained.update(row)
+            self._iteration = (whole(row.get("epoch")), step)
+            return step, False
+        epoch, last = self._iteration
+        if step == epoch and last is not None and step < last:
+            self.moved += 1
+            return last, True
+        return step, True
 
     def _label(self, row: Mapping[str, Any]) -> int | None:
         label = label_of(row.get(self.meaning.attempt)) if self.meaning.attempt else None
@@ -251,6 +293,8 @@ class Rows:
     def _block(self, block: Block) -> bool:
         """Take all rows of a block, or none and give False."""
         columns, meaning = dict(block.columns), self.meaning
+        if meaning.split or meaning.iteration:
+            return False
         step = _whole_column(columns.pop(meaning.step, None), block.rows)
         clock = self._clocks(columns.pop(meaning.time, None), block.rows)
         labels = _label_column(columns.pop(meaning.attempt, None), block.rows)
@@ -357,6 +401,12 @@ class Rows:
             return None
         clock[cells.rows] = found
         return clock
+
+
+def split_named(value: object) -> str:
+    """The split whose metrics are named after it: `val`, `test`...; empty for training."""
+    said = value.strip().lower() if isinstance(value, str) else ""
+    return "" if said in TRAINING else said
 
 
 def label_of(value: object) -> int | None:

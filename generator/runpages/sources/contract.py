@@ -40,6 +40,7 @@ __all__ = [
     "ServerSource",
     "Source",
     "is_file_host",
+    "is_pointer",
     "settled_state",
 ]
 
@@ -51,6 +52,9 @@ SETTLE_MINUTES = 30.0
 RUN_SECONDS = 600.0
 UNREADABLE = "cannot be opened"
 """How the reason begins for what is there but cannot be read."""
+_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+_POINTER_BYTES = 1024
+"""Git LFS writes no longer pointer (its specification)."""
 
 
 class Folder(NamedTuple):
@@ -212,3 +216,14 @@ def settled_state(last_seconds: float | None, settle_minutes: float) -> str:
     if last_seconds is None or not np.isfinite(last_seconds):
         return "ended"
     return "ended" if time.time() - last_seconds >= 60 * settle_minutes else "running"
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether only Git LFS' pointer to the file lies there."""
+    try:
+        if not path.is_file() or not len(_POINTER) <= path.stat().st_size < _POINTER_BYTES:
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False

@@ -24,7 +24,7 @@ from runpages.model import (
 
 from ._textfiles import Ledger, mapping_of, number, text, whole
 from ._trainer_state import END, Segment, State, longest, read_state, segments, state_rows
-from .contract import UNREADABLE, Claim, FileSource, Folder
+from .contract import UNREADABLE, Claim, FileSource, Folder, is_pointer
 from .spool import Spool
 
 __all__ = ["HuggingFaceTrainer"]
@@ -55,6 +55,8 @@ _COMPANIONS = re.compile(
     r"(training_args\.bin|.*config\.json|\w+_results\.json|README\.md|vocab\..*|merges\.txt|.*token.*"
     r"|special_tokens_map\.json|chat_template\..*|.*\.safetensors(\.index\.json)?|pytorch_model.*)"
 )
+_REPEATS = frozenset({"trainer_log.jsonl"})
+"""LLaMA-Factory's own log: the rows of the state, with the time that went by as a text."""
 _MAX_ENTRIES = 20_000
 _MAX_PLACES = 4
 _BEFORE = -(2**63)
@@ -76,9 +78,12 @@ class HuggingFaceTrainer(FileSource):
     def claim(cls, folder: Folder) -> Claim:
         if _STATE not in folder.files and _ARGUMENTS not in folder.files:
             return Claim()
+        companions = {name for name in folder.files if _COMPANIONS.fullmatch(name)}
+        if _STATE in folder.files and not is_pointer(folder.path / _STATE):
+            companions |= _REPEATS.intersection(folder.files)
         return Claim(
             logs=(_STATE,) if _STATE in folder.files else (),
-            companions=tuple(name for name in folder.files if _COMPANIONS.fullmatch(name)),
+            companions=tuple(sorted(companions)),
             whole_tree=_CHECKPOINT.fullmatch(folder.path.name) is not None,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,10 @@ _METRICS = ("metrics.jsonl", "metrics.csv")
 _EVENTS = "events.jsonl"
 _COMPANIONS = frozenset({*_METRICS, _EVENTS, "config.json", "config.yaml", "samples.jsonl"})
 _HEAD_BYTES = 1_000_000
+_OURS = frozenset({"step", "time", "attempt"})
+_MORE_BYTES = 64 << 10
+_VERSION = re.compile(r"version_\d+")
+"""Folders of Lightning's loggers."""
 _MEANING = Meaning(step="step", time="time", attempt="attempt")
 _CHECKPOINT_KEYS = frozenset({"event", "step", "time", "attempt", "path", "size_bytes", "text"})
 _END_STATES = frozenset(STATES) - {"running"}
@@ -280,28 +285,47 @@ def _unusable(path: Path) -> str:
 
 
 def _has_step(path: Path, siblings: Sequence[str]) -> bool:
-    """Whether the first row names a step; Lightning's metrics.csv is not ours."""
+    """Whether the first row names a step.
+
+    Lightning's metrics.csv is not ours, nor are rows that hold all their metrics in objects: in a
+    table of any program those are read.
+    """
     try:
         if not path.is_file():
             return True  # claimed, so that it is said why it cannot be read
         with path.open("rb") as stream:
             head = stream.readline(_HEAD_BYTES)
+            more = stream.read(_MORE_BYTES)
     except OSError:
         return True
+    lightning = "hparams.yaml" in siblings or _VERSION.fullmatch(path.parent.name)
     if path.suffix == ".csv":
         try:
             names = next(csv.reader([head.decode("utf-8-sig", "replace")]), [])
         except csv.Error:
             return False
-        empty = not head and "hparams.yaml" not in siblings
-        return empty or ("step" in map(str.strip, names) and "hparams.yaml" not in siblings)
+        return not lightning and (not head or "step" in map(str.strip, names))
     if not head.strip():
         return True
+    if _EVENTS not in siblings and any(map(_is_nested, [head, *more.split(b"\n")])):
+        return False
+    row = _object(head)
+    return b'"step"' in head if row is None else "step" in row
+
+
+def _is_nested(line: bytes) -> bool:
+    row = _object(line) or {}
+    values = [value for key, value in row.items() if key not in _OURS]
+    return "step" in row and bool(values) and all(isinstance(value, dict) for value in values)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    """What a line of JSON holds; empty for what is no object, None for what is no JSON."""
     try:
-        row = json.loads(head)
+        row = json.loads(line)
     except (ValueError, RecursionError):
-        return b'"step"' in head
-    return isinstance(row, dict) and "step" in row
+        return None
+    return row if isinstance(row, dict) else {}
 
 
 def _first_start(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from runpages.errors import MissingExtraError, UsageError
 from runpages.model import RunRef
 
-from .contract import SETTLE_MINUTES, UNREADABLE, FileSource, Folder
+from .contract import SETTLE_MINUTES, UNREADABLE, Claim, FileSource, Folder, is_pointer
 from .table import SOURCES, load_source
 
 __all__ = ["NOBODY_READS", "TELEMETRY", "Found", "find_logs", "sniff"]
@@ -21,6 +21,8 @@ __all__ = ["NOBODY_READS", "TELEMETRY", "Found", "find_logs", "sniff"]
 NOBODY_READS = "no source reads"
 """How the reason begins for a file that is no log of any source."""
 
+ONLY_A_POINTER = "only Git LFS' pointer to the file is here: fetch it with `git lfs pull`"
+"""Why the log that a file's place or name promises cannot be read."""
 
 TELEMETRY = "telemetry"
 """The kind of source whose logs belong to the runs beside them."""
@@ -111,9 +113,15 @@ def find_logs(source: FileSource) -> list[Path]:
     """The log files that `source` claims below its path."""
     logs = []
     for folder in _walk(source.path, source.skipped):
-        claim = source.claim(folder)
-        logs += [folder.path / name for name in claim.logs]
+        logs += _logs(source.claim(folder), folder.path, source.skipped)
     return logs
+
+
+def _logs(claim: Claim, folder: Path, skipped: list[tuple[str, str]]) -> list[Path]:
+    paths = [folder / name for name in claim.logs]
+    pointers = {path for path in paths if is_pointer(path)}
+    skipped += [(str(path), ONLY_A_POINTER) for path in paths if path in pointers]
+    return [path for path in paths if path not in pointers]
 
 
 def sniff(
@@ -141,14 +149,14 @@ def sniff(
             if source.general and below:
                 continue
             claim = source.claim(Folder(folder.path, tuple(sorted(left))))
-            logs[source.kind] += [folder.path / name for name in claim.logs]
+            logs[source.kind] += _logs(claim, folder.path, skipped)
             left -= {*claim.logs, *claim.companions}
             if claim.whole_tree:
                 owned.append(folder.path)
                 below = True
         if below:
             continue
-        skipped += [(str(folder.path / name), _unread(name)) for name in sorted(left)]
+        skipped += [(str(folder.path / name), _unread(folder.path / name)) for name in sorted(left)]
     runs: list[RunRef] = []
     hardware = logs.pop(TELEMETRY, [])
     for source in sources:
@@ -189,11 +197,12 @@ def _folder(part: Path) -> Path:
     return part if part.is_dir() else part.parent
 
 
-def _unread(name: str) -> str:
+def _unread(path: Path) -> str:
     """Why nobody claimed a file, as far as its name tells."""
-    suffix = f".{name.rpartition('.')[2].lower()}"
+    suffix = f".{path.name.rpartition('.')[2].lower()}"
     what = next((words for words, known in _FAMILIAR.items() if suffix in known), "this file")
-    return f"{NOBODY_READS} {what}"
+    pointer = f": {ONLY_A_POINTER}" if is_pointer(path) else ""
+    return f"{NOBODY_READS} {what}{pointer}"
 
 
 def _below(root: Path, path: str) -> str:

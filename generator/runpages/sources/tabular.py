@@ -28,6 +28,8 @@ _SPLIT = re.compile(
 )
 _TRAINING = frozenset({"train", "training"})
 _VERSION = re.compile(r"version_\d+")
+_TUNE, _TUNE_STEP = ("progress.csv", "result.json"), "training_iteration"
+_LLAMA_FACTORY, _CHECKPOINT = "trainer_log.jsonl", re.compile(r"checkpoint-\d+")
 _EVENT_FILE = "events.out.tfevents."
 _LOUD_SKEW_SECONDS = 1.0
 _LEAST_BUFFER = 1 << 20
@@ -100,8 +102,11 @@ class Tabular(FileSource):
         files = _read_parts(ledger, parts)
         beside = _beside(parts)
         config = foreign_config(ledger, _settings_of(parts, beside))
+        config = config or next((file.settings for file in files.values() if file.settings), {})
         if any(name.startswith(_EVENT_FILE) for name in beside):
             ledger.warn("TensorBoard event files lie beside it: they may log the same training")
+        if parts[0].path.name == _LLAMA_FACTORY and any(map(_CHECKPOINT.fullmatch, beside)):
+            ledger.warn("the Trainer's checkpoints lie beside it: they log the same training")
         if not ledger.records:
             raise SourceError(
                 parts[0].path,
@@ -118,11 +123,24 @@ def _looks(folder: Path, names: Iterable[str]) -> dict[str, Look]:
 
 
 def _repeats(name: str, looks: Mapping[str, Look]) -> bool:
-    """Whether the file only says again what the one beside it holds (AlgoPerf's evaluations)."""
-    beside = looks.get(name.removeprefix("eval_")) if name.startswith("eval_") else None
-    if beside is None or beside.reason or not looks[name].form.delimiter:
+    """Whether the file only says again what the one beside it holds.
+
+    So do AlgoPerf's evaluations, Ray Tune's progress.csv beside its result.json, and the JSON that
+    Stable-Baselines3 writes beside a CSV of the same name.
+    """
+    own, stem = looks[name], name.rpartition(".")[0]
+    if own.reason:
         return False
-    return set(looks[name].columns) <= set(beside.columns)
+    if own.form.delimiter:
+        beside = looks.get(name.removeprefix("eval_")) if name.startswith("eval_") else None
+        if name == _TUNE[0] and own.meaning.step == _TUNE_STEP:
+            other = looks.get(_TUNE[1])
+            return other is not None and not other.reason and other.meaning.step == _TUNE_STEP
+    else:
+        beside = looks.get(f"{stem}.csv")
+    if beside is None or beside.reason:
+        return False
+    return set(own.columns) <= set(beside.columns)
 
 
 def _beside(parts: Sequence[_Part]) -> tuple[str, ...]:
