@@ -56,6 +56,18 @@ def test_names_of_logs(name: str) -> None:
         ("two.log", "step=1 loss=1.0\nstep=2 loss=1.0\n"),
         ("same.log", "step=1 loss=1.0\n" * 10),
         ("binary.log", bytes(range(256)) * 100),
+        ("md.log", "".join(f"Step {i}: energy = -1.{i}, temp = 300\n" for i in range(9))),
+        (
+            "pipeline.log",
+            "".join(
+                f"2026-04-13 09:06:02,797 - INFO - Step {i}: Loading dataset from 2 sources...\n"
+                for i in range(9)
+            ),
+        ),
+        ("pip.log", "Collecting torch==2.1.0\n  Downloading torch-2.1.0 (670.2 MB)\n" * 9),
+        ("access.log", '10.0.0.1 - - [10/Oct/2026:13:55:36] "GET /?step=1&loss=2 HTTP/1.1" 200\n' * 9),
+        ("slurm.out", "#SBATCH --time=1\nsrun python train.py --lr 0.1 --steps 100\n" * 9),
+        ("bars.log", "\r".join(f" {i}%|#| {i}/9 [00:01<00:01, 2.0it/s]" for i in range(9))),
     ],
 )
 def test_what_is_no_log_is_no_run(tmp_path: Path, name: str, text: str | bytes) -> None:
@@ -65,12 +77,19 @@ def test_what_is_no_log_is_no_run(tmp_path: Path, name: str, text: str | bytes) 
 
 
 def test_what_looks_like_a_log_is_told_with_the_dialects_tried(tmp_path: Path) -> None:
-    write(tmp_path, "".join(f"~~ {i} ~~ training loss {i}.5\n" for i in range(9)), "odd.log")
+    odd = "".join(f"~~ step({i}) ~~ training loss {i}.5 !\n" for i in range(9))
+    write(tmp_path, odd, "odd.log")
+    write(tmp_path, "".join(f"Training Loss: {i}.5\nEvaluation.\n" for i in range(9)), "bare.log")
+    bar = "\rEpoch 0:  9%|█▏  | {}/99 [00:08<00:07, 1.4s/it, loss={:.3g}]"
+    write(tmp_path, "".join(bar.format(i, 1.5 / i) for i in range(1, 9)) + "\n", "bar.log")
     hf = "".join(f"{{'loss': {i}, 'learning_rate': 1e-05, 'epoch': 0.1}}\n" for i in range(5))
     write(tmp_path, hf, "hf.log")
     skipped = dict(sniff(tmp_path).skipped)
-    assert "of no dialect that is known (megatron-lm, " in skipped["odd.log"]
-    assert "name no step" in skipped["hf.log"]
+    assert "of no dialect that is known (" in skipped["odd.log"]
+    assert "are tried: megatron-lm to epochs" in skipped["odd.log"]
+    assert "name no step" in skipped["bare.log"]
+    assert "progress bars only" in skipped["bar.log"]
+    assert "without the progress bar behind each" in skipped["hf.log"]
 
 
 def test_a_file_with_the_same_rows_is_told_and_one_with_others_is_a_run(tmp_path: Path) -> None:

@@ -354,7 +354,7 @@ def test_a_line_read_by_a_template_is_read_as_by_itself(name: str) -> None:
 
 def test_every_dialect_says_where_its_print_statement_is() -> None:
     assert all(dialect.source for dialect in DIALECTS)
-    assert [d.name for d in DIALECTS if d.general] == ["key-value"]
+    assert [d.name for d in DIALECTS if d.general] == ["key-value", "epochs"]
 
 
 def test_megatron_with_deepspeed_has_both_kinds_of_lines(tmp_path: Path) -> None:

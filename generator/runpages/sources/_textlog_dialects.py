@@ -6,7 +6,8 @@ An unknown field, a wrong type or a pattern that does not compile is a UsageErro
 Patterns are Python regular expressions, matched from the start of what a line says (launcher
 prefixes, clock and logger's decoration are taken off before) and only against lines of at most
 `LINE_CHARS` characters: a pattern that backtracks badly (`(a+)+`) is slow, never endless.
-`{num}` stands for a number as programs print it.
+`{num}` stands for a number as programs print it, `{name}` for a metric's name of up to four words,
+`{word}` for one of one word.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from runpages.errors import UsageError
 
 __all__ = [
+    "ANY_EPOCH",
     "DIALECTS",
     "EVENTS",
     "LINE_CHARS",
@@ -32,10 +34,15 @@ __all__ = [
 ]
 
 LINE_CHARS = 16_384
+ANY_EPOCH = -1
+"""As `epochs_from`: whether and from which number the log counts is to be seen in the log."""
 NUMBER = (
     r"(?:[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
     r"|[-+]?(?:nan|NaN|NAN|inf(?:inity)?|Inf(?:inity)?|INF))"
 )
+_WORD = r"[A-Za-z_\u00aa-\U0010ffff][\w\u0080-\U0010ffff./@%+#-]*(?<![.-])"
+NAME = rf"(?:{_WORD}(?: {_WORD}){{0,3}}(?: ?\([^()=:]{{1,40}}\))?)"
+_MACROS = {"{num}": NUMBER, "{name}": NAME, "{word}": _WORD}
 _FACTS = frozenset({"world_size", "devices", "seed", "context", "parameters"})
 _HINTS = frozenset(
     {"architecture", "cuda", "device", "devices", "parameters", "python", "seed", "torch"}
@@ -47,7 +54,8 @@ _HINTS = frozenset(
 class RowLine:
     """A line with figures of one step.
 
-    Each named group of `line` is a metric of that name, but for `step`, `pairs` and `label`.
+    Each named group of `line` is a metric of that name, but for `step`, `steps`, `pairs` and
+    `label`.
     """
 
     line: re.Pattern[str]
@@ -55,7 +63,8 @@ class RowLine:
     """A text that every such line has; lines without it are not matched at all."""
     pairs: re.Pattern[str] | None = None
     """Applied again and again to the group `pairs`: groups `name` and `value`, with `unit` the
-    unit becomes part of the name; `more` and `more_unit` are a second value of the same name."""
+    unit becomes part of the name; `more` and `more_unit` are a second value of the same name;
+    `scale` is K, M, G or B, T, P, E: the value is so many thousands, millions..."""
     step: str = ""
     """Which of the pairs is the step, where the line has no group `step`."""
     prefix: str = ""
@@ -72,6 +81,16 @@ class RowLine:
     """The line has no step: it is the next row's, plus this number."""
     position: tuple[str, ...] = ()
     """Groups that tell where in the training a row is; its step is the number of the record."""
+    epochs_from: int | None = None
+    """The step counts within each epoch: groups `epoch`, `step` and `steps`, how many an epoch has.
+    This is the number of the first epoch; -1: as the log tells, if it counts so at all."""
+    after: bool = False
+    """The line has no step: it is the last tick's, or the last row's; with `epochs_from` the end of
+    its epoch."""
+    tick: bool = False
+    """The line tells a step (and `steps`, of how many) and no figure: what waits is of this one."""
+    known_total: bool = False
+    """It waits for a tick with the same total as the one before."""
     follow: re.Pattern[str] | None = None
     """Lines right after it with groups `name` and `value`, of the same step."""
     whole: bool = False
@@ -83,7 +102,7 @@ class RowLine:
     summary: bool = False
     """Figures without a step, named after the group `label`: they go to the run's summary."""
     strict: bool = False
-    """What stands between the pairs must be punctuation."""
+    """What stands between the pairs must be punctuation, times and settings like `phase=train`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +141,17 @@ class Dialect:
     """Rows that a file must have to be a log of this dialect."""
     general: bool = False
     """Asked only where no other dialect matches."""
+    figures: re.Pattern[str] | None = None
+    """Of a general dialect: only lines with a metric whose name has this tell of a training."""
+    unit: str = ""
+    """What its steps count, if not the optimiser's steps."""
     include: tuple[str, ...] = ()
     """Dialects all of whose lines it has as well."""
     row: tuple[RowLine, ...] = ()
     begin: tuple[re.Pattern[str], ...] = ()
     """Lines that a process prints once, before its first row; a group `began` is a date."""
-    begin_mark: str = ""
-    """A text that every such line has: files without two of it are not searched for runs."""
+    begin_mark: tuple[str, ...] = ()
+    """Every such line has one of these texts: files without two are not searched for runs."""
     end: tuple[re.Pattern[str], ...] = ()
     """Lines that prove that the training came to its own end."""
     checkpoint: tuple[re.Pattern[str], ...] = ()
@@ -179,8 +202,10 @@ class _Checker:
     def patterns(self, key: str, *, groups: Iterable[str] = ()) -> tuple[re.Pattern[str], ...]:
         return tuple(self._compiled(key, text, groups) for text in self.texts(key))
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str, *, one: bool = False) -> tuple[str, ...]:
         values = self.get(key, Sequence, ())
+        if one and isinstance(values, str):
+            values = [values] if values else []
         if isinstance(values, str) or not all(isinstance(text, str) for text in values):
             raise UsageError(f"{self.where}: {key} must be a list of texts, not {values!r:.80}")
         return tuple(values)
@@ -205,7 +230,9 @@ class _Checker:
     def _compiled(self, key: str, text: str, groups: Iterable[str]) -> re.Pattern[str]:
         try:
             # \d and \w are ASCII: other scripts' digits are no numbers of a log
-            found = re.compile(text.replace("{num}", NUMBER), re.ASCII)
+            for macro, pattern in _MACROS.items():
+                text = text.replace(macro, pattern)
+            found = re.compile(text, re.ASCII)
         except (re.error, OverflowError, RecursionError) as error:
             raise UsageError(f"{self.where}: {key} is no regular expression: {error}") from error
         for group in groups:
@@ -234,6 +261,10 @@ def _row(checker: _Checker) -> RowLine:
         nan_absent=frozenset(checker.texts("nan_absent")),
         waits=checker.get("waits", int, None),
         position=checker.texts("position"),
+        epochs_from=checker.get("epochs_from", int, None),
+        after=checker.get("after", bool, False),
+        tick=checker.get("tick", bool, False),
+        known_total=checker.get("known_total", bool, False),
         follow=checker.pattern("follow", groups=("name", "value")),
         whole=checker.get("whole", bool, False),
         progress=checker.get("progress", bool, False),
@@ -242,13 +273,15 @@ def _row(checker: _Checker) -> RowLine:
         strict=checker.get("strict", bool, False),
     )
     steps = ("step" in line.groupindex, bool(row.step), row.waits is not None, bool(row.position))
-    if sum((*steps, row.summary)) != 1:
+    if sum((*steps, row.summary, row.after)) != 1:
         raise UsageError(
             f"{checker.where}: exactly one must say where the step is: a group (?P<step>...), "
-            "step, waits, position or summary"
+            "step, waits, position, after or summary"
         )
     if row.step and pairs is None:
         raise UsageError(f"{checker.where}: step names one of the pairs, and there are none")
+    if row.tick and "step" not in line.groupindex:
+        raise UsageError(f"{checker.where}: a tick needs a group (?P<step>...)")
     for name in row.position:
         if name not in line.groupindex:
             raise UsageError(f"{checker.where}: line needs a group (?P<{name}>...) for position")
@@ -295,10 +328,12 @@ def _dialect(table: Mapping[str, Any], known: Mapping[str, Dialect], where: str)
         source=checker.get("source", str, ""),
         least=checker.get("least", int, 2),
         general=checker.get("general", bool, False),
+        figures=checker.pattern("figures"),
+        unit=checker.get("unit", str, ""),
         include=checker.texts("include"),
         row=checker.tables("row", _row),
         begin=checker.patterns("begin"),
-        begin_mark=checker.get("begin_mark", str, ""),
+        begin_mark=checker.texts("begin_mark", one=True),
         end=checker.patterns("end"),
         checkpoint=checker.patterns("checkpoint"),
         sample=checker.patterns("sample", groups=("text",)),

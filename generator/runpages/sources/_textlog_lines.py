@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ._textlog_dialects import LINE_CHARS
 
-__all__ = ["Counts", "TextLine", "occurs_twice", "text_lines", "windows"]
+__all__ = ["Counts", "TextLine", "occur_twice", "text_lines", "windows"]
 
 _BLOCK = 1 << 20
 WINDOW_BYTES = 256 << 10
@@ -129,14 +129,17 @@ def text_lines(path: Path, counts: Counts) -> Iterator[TextLine]:
         yield from cutter.finish()
 
 
-def occurs_twice(path: Path, mark: str) -> bool:
-    """Whether the file may have two lines with `mark`; fast. Raises OSError."""
-    text = mark.encode()
+def occur_twice(path: Path, marks: Sequence[str]) -> bool:
+    """Whether the file may have two lines with one of `marks`; fast. Raises OSError."""
+    texts = [mark.encode() for mark in marks]
+    kept = max(map(len, texts)) - 1
     count, rest = 0, b""
     with path.open("rb") as stream:
         for block in _blocks(stream):
-            count += (rest + block).count(text)
-            rest = block[1 - len(text) :] if len(text) > 1 else b""
+            data = rest + block
+            # what the block before had whole was counted then
+            count += sum(data.count(text) - rest.count(text) for text in texts)
+            rest = data[-kept:] if kept else b""
             if count > 1:
                 return True
     return False

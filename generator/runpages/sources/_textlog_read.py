@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from runpages.model import Checkpoint, LoggedEvent, Sample
 from ._textlog_config import Settings
 from ._textlog_dialects import EVENTS, Dialect, EventLine
 from ._textlog_lines import Counts, TextLine, text_lines
+from ._textlog_places import Places
 from ._textlog_rows import Clock, Message, Row, RowFinder, message_of, starts_of
 from ._textlog_sink import Sink
 
@@ -72,24 +72,28 @@ class Reading:
     """Reason -> number of rows."""
     began: float = math.nan
     """The date of the first header."""
+    places: Places = field(default_factory=Places)
     settings: Settings = field(init=False)
     _finder: RowFinder = field(init=False)
     _other: re.Pattern[str] | None = field(init=False)
+    _ticks: bool = field(init=False)
     _begun: bool = False
     _fresh: bool = False
     _follow: Row | None = None
     _sample: Sample | None = None
     _waiting: _Waiting = field(default_factory=_Waiting)
     _steps: deque[int] = field(default_factory=lambda: deque(maxlen=2))
-    _positions: list[tuple[int, ...]] = field(default_factory=list)
+    _held: tuple[Row, int] | None = None
+    """The last state of a progress bar whose step the tick before told."""
     _lines: deque[bytes] = field(default_factory=lambda: deque(maxlen=_CONSOLE_LINES))
     _traceback: bool = False
     _more: int = 0
 
     def __post_init__(self) -> None:
         self.settings = Settings(self.dialect)
-        self._finder = RowFinder(self.dialect)
+        self._finder = RowFinder(self.dialect, within=self.places.within)
         self._other = _any_of(self.dialect)
+        self._ticks = any(line.tick for line in self.dialect.row)
 
     def read(self, path: Path, section: Section) -> None:
         """All lines of the section. Raises OSError."""
@@ -154,17 +158,25 @@ class Reading:
         line = row.line
         if line.summary:
             self.summary |= {
-                f"{row.label} {name}": value
+                f"{row.label} {name}".strip(): value
                 for name, value in zip(row.names, row.values, strict=True)
             }
             return
         if row.rounded:
             self._leave_out("its step is printed with three digits only")
             return
+        if line.tick:
+            self._tick(row)
+            return
         if line.position:
-            row = row._replace(step=self._number(row.position))
+            row = row._replace(step=self.places.number(row.position))
+        elif line.after or self.places.counts(row):
+            self._put_placed(row)
+            return
         if row.step is None:
-            if any(r.line is line and r.rank == row.rank for r, _ in self._waiting.rows):
+            if not self._ticks and any(
+                r.line is line and r.rank == row.rank for r, _ in self._waiting.rows
+            ):
                 self._settle_waiting()  # the process died before the row that they waited for
             self._waiting.rows.append((row, self.clock.seconds(row.clock)))
             return
@@ -178,6 +190,43 @@ class Reading:
         self._record(row, row.step, self.clock.seconds(row.clock))
         if not line.with_last:
             self._step(row.step)
+
+    def _put_placed(self, row: Row) -> None:
+        """A row whose step other lines tell as well."""
+        if self.places.counts(row):
+            step = self.places.step(row)
+        else:
+            step = self._steps[-1] if self.places.tick is None and self._steps else self.places.tick
+        if step is None:
+            self._leave_out("no line before tells its step")
+        elif row.line.progress:
+            self._held = (row, step)
+        else:
+            self._take(row, step)
+
+    def _let_go(self) -> None:
+        """The state of the progress bar that was held was its last one."""
+        if self._held is not None:
+            (row, step), self._held = self._held, None
+            self._take(row, step)
+
+    def _take(self, row: Row, step: int) -> None:
+        self._wait_no_more(step)
+        self._record(row, step, self.clock.seconds(row.clock))
+        self._step(step)
+
+    def _tick(self, row: Row) -> None:
+        """A line that tells how far the training is: of this step is what waits."""
+        self._let_go()
+        assert row.step is not None  # noqa: S101 - a tick has its group
+        rows = self._waiting.rows
+        if row.step >= 2**63 or not self.places.see_tick(row, [r.line for r, _ in rows]):
+            return
+        if len(rows) > 1:  # the output was buffered: this tick is not the one they were drawn with
+            self._give_up_waiting()
+            return
+        self._wait_no_more(row.step)
+        self._step(row.step)
 
     def _step(self, step: int) -> None:
         if not self._steps or self._steps[-1] != step:
@@ -195,14 +244,6 @@ class Reading:
         ):
             self.states.pop(self.sink.attempt, None)
 
-    def _number(self, position: tuple[int, ...]) -> int:
-        """The number of a record from 0. One that goes back stands where it stood before."""
-        if self._positions and position <= self._positions[-1]:
-            at = bisect_left(self._positions, position)
-            del self._positions[at:]
-        self._positions.append(position)
-        return len(self._positions) - 1
-
     def _wait_no_more(self, step: int) -> None:
         waiting = self._waiting
         if not (waiting.rows or waiting.samples):
@@ -216,10 +257,13 @@ class Reading:
 
     def _settle_waiting(self) -> None:
         """No row comes any more that tells the step of what waits."""
-        if len(self._steps) == 2 and self._steps[1] - self._steps[0] == 1:
+        if len(self._steps) == 2 and self._steps[1] - self._steps[0] == 1 and not self._ticks:
             # every step has its row: it would have been the next step's
             self._wait_no_more(self._steps[-1] + 1)
             return
+        self._give_up_waiting()
+
+    def _give_up_waiting(self) -> None:
         for _ in self._waiting.rows:
             self._leave_out("no row tells its step")
         self._waiting = _Waiting()
@@ -288,6 +332,7 @@ class Reading:
 
     def _begin(self, found: re.Match[str]) -> None:
         self._begun = True
+        self._let_go()
         self._close_sample()
         self._settle_waiting()
         self._fresh = bool(self.sink.rows)
@@ -374,6 +419,7 @@ class Reading:
         if self._follow is not None:
             self._put(self._follow)
             self._follow = None
+        self._let_go()
         self._close_sample()
         self._settle_waiting()
         if self._traceback and self._lines:

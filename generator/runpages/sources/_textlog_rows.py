@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from ._textlog_dialects import Dialect, RowLine
+from ._textlog_dialects import ANY_EPOCH, Dialect, RowLine
 
 __all__ = ["Clock", "Message", "Row", "RowFinder", "message_of", "number_of", "starts_of"]
 
 _CLOCK = (
-    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)(?![\w.]))?"
+    r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)(?![\w.]))?"
 )
 _START = re.compile(
     r"\s*(?:\[(?:default|rank) ?(?P<rank>\d{1,6})\]:?\s*"
     r"|\[\d+,(?P<task>\d{1,6})\]<std(?:out|err)>:\s*"
+    r"|\((?:\w[\w.]* )?pid=\d+(?:, ip=[\w.:]+)?\) "  # ray-project/ray python/ray/_private/worker.py
     r"|(?P<label>\d{1,6}):\s+)?"
-    rf"(?:\[?(?P<clock>{_CLOCK})\]?\s*)?"
+    rf"(?:\[?(?P<clock>{_CLOCK})\]?\s*(?:[|-]\s+)?|\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?\s+(?:[|-]\s+)?"
+    # google/glog src/logging.cc, abseil/abseil-py absl/logging/__init__.py
+    r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [^\s\]]{1,200}:\d+\] +)?"
 )
 _HOST = re.compile(r"(?=[\w.-]*\d)[A-Za-z0-9][\w.-]{0,62}:\s+")
 _SEARCHED_CLOCK = re.compile(_CLOCK)
 _LEVEL = re.compile(r".{0,160}?\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
-_DECORATION = re.compile(r"[\s|:\]-]*(?:\[[^\[\]]{1,80}\]|[\w.<>/]{1,80}(?=\s*[|:-]))?[\s|:-]*")
+_DECORATION = re.compile(
+    r"[\s|:\]-]*(?:\[[^\[\]]{1,80}\]|[\w.<>/=]{1,80}(?=\s*[|:\]-]))?[\s|:\]-]*"
+)
 _SEPARATORS = re.compile(r"[\s|:\]-]*")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - for times that name no zone
 _SECOND = timedelta(seconds=1)
+_SCALES = {"K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _MOST_STARTS = 8
 _MOST_TEMPLATES = 12
 _WORD = re.compile(r"\w")
+_SILENT = re.compile(
+    r"\([^()]*\)|\[[^\[\]]*\]"
+    r"|[A-Za-z_][\w./ -]*[=:] *(?:\d+ days?, )?\d+(?::\d\d){1,2}(?:\.\d+)?(?!\S)"
+    r"|[A-Za-z_][\w./-]*=[^\s=,;|]+"
+    r"|[A-Za-z_][\w./ -]*[=:] *(?:[nN]/?[aA]|[nN]one|-)(?=[\s,;|]|$)"
+    r"|(?<![\w.])\d[\d.,:/]*(?:[a-z]{1,3}(?:/[a-z]{1,7})?|%)?(?![\w.])"
+)
+"""What a strict line may have beside its figures: brackets, durations, settings, `n/a`, numbers
+without a name."""
 _LEVELS = ("INFO", "WARN", "DEBUG", "NOTICE")
 
 
@@ -77,11 +93,12 @@ def starts_of(message: Message) -> Iterator[int]:
 
 
 def number_of(text: str) -> float:
-    """A number as programs print it: thousands may be separated by commas."""
+    """A number as programs print it: `1,234.5`, `1.2K`."""
     try:
         return float(text)
     except ValueError:
-        return float(text.replace(",", ""))
+        scale = _SCALES.get(text[-1:], 1)
+        return float(text.replace(",", "").rstrip("KMGBTPE")) * scale
 
 
 class Clock:
@@ -97,7 +114,7 @@ class Clock:
         if not text:
             return math.nan
         try:
-            moment = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text.replace("/", "-"))
         except ValueError:
             try:
                 moment = datetime.fromisoformat(text.replace(" UTC", "Z").replace(" +", "+"))
@@ -140,18 +157,23 @@ class Row(NamedTuple):
     """The step was printed with too few digits to know it."""
     plain: bool = False
     """A step and figures, and nothing else to be thought of."""
+    epoch: int | None = None
+    steps: int | None = None
+    """Of how many: of the epoch, or of the progress bar."""
 
 
 class _Finder:
     """One RowLine made ready: which groups are metrics, where the pairs' groups are."""
 
-    def __init__(self, line: RowLine) -> None:
+    def __init__(self, line: RowLine, *, within: bool) -> None:
         self.line = line
         self.mark = line.mark.encode()
         groups = line.line.groupindex
-        self.groups = tuple(g for g in groups if g not in {"step", "pairs", "label"})
+        self.groups = tuple(g for g in groups if g not in {"step", "steps", "pairs", "label"})
+        self.counted = line.epochs_from is not None and (within or line.epochs_from != ANY_EPOCH)
+        """Its step counts within the epoch."""
         self.simple = "step" in groups and not (
-            line.position or line.follow or line.progress or line.with_last
+            line.position or line.follow or line.progress or line.with_last or line.tick
         )
         self._has_label = "label" in groups
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -162,17 +184,21 @@ class _Finder:
         pairs = self.line.pairs
         if pairs is not None:
             units = pairs.groupindex.keys() & {"unit", "more"}
+            scaled = "scale" in pairs.groupindex
             start, end = found.span("pairs")
             for pair in pairs.finditer(found.string, start, end):
                 name = pair["name"]
                 own = f"{name}\0{pair['unit']}" if "unit" in units and pair["unit"] else name
-                fields.append(_Field(own, *pair.span("value"), pair.start("name")))
+                end_of = pair.end("scale") if scaled and pair["scale"] else pair.end("value")
+                fields.append(_Field(own, pair.start("value"), end_of, pair.start("name")))
                 if "more" in units and pair["more"]:
                     own = f"{name}\0{pair['more_unit']}"
                     fields.append(_Field(own, *pair.span("more"), pair.start("name")))
-            if self.line.strict and _WORD.search(pairs.sub("", found["pairs"])):
-                return None
-        return fields if fields or self.line.follow is not None else None
+            if self.line.strict:
+                if _WORD.search(_SILENT.sub("", pairs.sub("", found["pairs"]))):
+                    return None
+                fields = _numbered(fields)
+        return fields if fields or self.line.follow is not None or self.line.tick else None
 
     def row(self, found: re.Match[str], message: Message, fields: list[_Field]) -> Row | None:
         line = self.line
@@ -187,8 +213,16 @@ class _Finder:
             message.rank,
             found["label"] if self._has_label else "",
             tuple(int(found[group]) for group in line.position),
+            epoch=self._whole(found, "epoch"),
+            steps=self._whole(found, "steps"),
         )
         return self._special(row, [field.printed for field in fields], texts)
+
+    def _whole(self, found: re.Match[str], group: str) -> int | None:
+        """A group of digits, if the line has it and a step is to be found with it."""
+        wanted = self.counted or self.line.tick
+        text = found[group] if wanted and group in found.re.groupindex else None
+        return int(text) if text and text.isdecimal() else None
 
     def names_of(self, printed: tuple[str, ...]) -> tuple[str, ...]:
         names = self._names.get(printed)
@@ -243,6 +277,19 @@ class _Field(NamedTuple):
     name_start: int = -1
 
 
+def _numbered(fields: list[_Field]) -> list[_Field]:
+    """Names that the line has twice are told apart: `loss`, `loss [2]`."""
+    counts: Counter[str] = Counter()
+    told = []
+    for f in fields:
+        counts[f.printed] += 1
+        name, zero, unit = f.printed.partition("\0")
+        number = counts[f.printed]
+        own = f"{name.strip()} [{number}]{zero}{unit}" if number > 1 else f.printed
+        told.append(f._replace(printed=own))
+    return told
+
+
 def _bare(printed: str) -> str:
     return printed.partition("\0")[0].strip()
 
@@ -258,7 +305,9 @@ _SPACES_OR_NUMBER = re.compile(r" +|\d+(?:\.\d+)?")
 _VALUE = r"([-+.,\deE]+|[-+]?[nNiI][a-zA-Z]+)"
 
 
-_KINDS = {"step": r"(\d{1,19})", "clock": rf"({_CLOCK})", "whole": r"(\d+)"}
+_KINDS = {
+    "step": r"(\d{1,19})", "steps": r"(\d{1,19})", "clock": rf"({_CLOCK})", "whole": r"(\d+)"
+}  # fmt: skip
 
 
 class _Template:
@@ -281,13 +330,19 @@ class _Template:
             # a group of the line itself may allow for digits only
             whole = f.name_start < 0 and message.text[f.start : f.end].isdecimal()
             spans.append((f.start, f.end, "whole" if whole else "", f.name_start))
+        steps = finder.counted and "steps" in found.re.groupindex and found["steps"] is not None
+        if steps:
+            spans.append((*found.span("steps"), "steps", -1))
         pattern = _pattern_of(message, sorted(spans))
         self._match = re.compile(pattern.encode("utf-8", "surrogatepass")).fullmatch
         self._step = self._match_index(spans, "step")
         self._clock = self._match_index(spans, "clock") if at >= 0 else 0
-        taken = {self._step, self._clock}
+        self._steps = self._match_index(spans, "steps") if steps else 0
+        taken = {self._step, self._clock, self._steps}
         self._values = [i for i in range(1, len(spans) + 1) if i not in taken]
         self.names = finder.names_of(tuple(field.printed for field in ordered))
+        self._counted = finder.counted
+        self._epoch = self.names.index("epoch") if "epoch" in self.names else None
         absent = finder.line.absent.keys() | finder.line.nan_absent
         self._checked = finder if absent & set(self.names) else None
         self.usable = len(set(self.names)) == len(self.names) and not (
@@ -314,7 +369,13 @@ class _Template:
             return None
         clock = found[self._clock].decode() if self._clock else ""
         step = int(found[self._step])
-        return Row(self.line, step, self.names, values, clock, self.rank, plain=step < 2**63)
+        if not self._counted:
+            return Row(self.line, step, self.names, values, clock, self.rank, plain=step < 2**63)
+        epoch = None if self._epoch is None else int(values[self._epoch])
+        steps = int(found[self._steps]) if self._steps else None
+        return Row(
+            self.line, step, self.names, values, clock, self.rank, epoch=epoch, steps=steps
+        )
 
 
 def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str:
@@ -350,10 +411,13 @@ def _glue(text: str) -> str:
 
 
 class RowFinder:
-    """Finds the rows of one dialect."""
+    """Finds the rows of one dialect.
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._finders = [_Finder(line) for line in dialect.row]
+    `within`: rows of a log of unknown make are wanted with their epoch.
+    """
+
+    def __init__(self, dialect: Dialect, *, within: bool = False) -> None:
+        self._finders = [_Finder(line, within=within) for line in dialect.row]
         self._templates: list[_Template] = []
         self._made = 0
 

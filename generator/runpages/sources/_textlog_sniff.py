@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ._textlog_dialects import Dialect
-from ._textlog_lines import Counts, occurs_twice, text_lines, windows
+from ._textlog_lines import Counts, occur_twice, text_lines, windows
 from ._textlog_read import Section
 from ._textlog_rows import Row, RowFinder, message_of, starts_of
 
@@ -22,7 +22,9 @@ _NAME = re.compile(
     r"|(?:.*[-_.])?(?:log|stdout|stderr|output|console)(?:[-_.]?\d+)?)$"
 )
 _TOLD = re.compile(r".{0,120}?\b(?:loss|accuracy|perplexity)\b.{0,4}?\d", re.IGNORECASE)
-_HF = re.compile(r"\s*\{'(?:eval_)?(?:loss|runtime)': ['\d]")
+_HF = re.compile(r"\{'(?:eval_)?(?:loss|runtime)': ['\d]")
+_BAR = re.compile(r".{0,80}?\d+%\|[^|]*\| *\d+/\d+ \[[^\]]*, [^,\]]*(?:loss|acc|ppl)[^,\]\d]*\d")
+_PLACE = re.compile(r"(?i)(?:step|iter|epoch|batch|update|round|ep\b)[^a-z]{0,12}\d")
 _MOST_LINES = 40_000
 _Place = tuple[int, ...]
 """Where in the training a row is: its step, or epoch and iteration."""
@@ -67,17 +69,27 @@ def sniff_text(path: Path, dialects: Sequence[Dialect]) -> Sniffed:
 
 
 def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
-    """Lines with figures; for a general dialect only those of the commonest form."""
+    """Lines with figures; for a general dialect only those of the commonest form.
+
+    A row that waits counts when a tick comes before another one of its kind.
+    """
     finder = RowFinder(dialect)
+    ticks = any(row.tick for row in dialect.row)
     forms: Counter[tuple[str, ...]] = Counter()
     steps: list[int] = []
-    count = 0
+    count = waiting = 0
     for line in lines:
         found = finder.find(line)
         if found is None or found.line.summary:
             continue
-        count += 1
-        if dialect.general:
+        if found.line.tick:
+            count += waiting == 1
+            waiting = 0
+        elif ticks and found.line.waits is not None:
+            waiting += 1
+        else:
+            count += 1
+        if dialect.general and _tells(dialect, found.names):
             forms[found.names] += 1
             steps.append(found.step or 0)
     if not dialect.general:
@@ -85,20 +97,34 @@ def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
     return max(forms.values(), default=0) if len(set(steps)) >= dialect.least else 0
 
 
+def _tells(dialect: Dialect, names: Sequence[str]) -> bool:
+    """Whether figures of these names are a training's."""
+    return dialect.figures is None or any(map(dialect.figures.search, names))
+
+
 def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
+    """Why a file that looks like a training's is none of ours, as far as that can be told."""
     texts = [line.decode("utf-8", "replace") for line in lines[:20_000]]
-    if sum(_HF.match(text) is not None for text in texts) >= 3:
+    if sum(_HF.search(text) is not None for text in texts) >= 3:
         return (
-            "prints the Hugging Face Trainer's dictionaries, which name no step: "
-            "its trainer_state.json has the same figures with their steps"
+            "prints the Hugging Face Trainer's dictionaries, which name no step, without the "
+            "progress bar behind each that does: its trainer_state.json has the same figures"
         )
-    if sum(_TOLD.match(text) is not None for text in texts) >= 5:
-        tried = ", ".join(dialect.name for dialect in dialects)
+    if sum(_BAR.match(text) is not None for text in texts) >= 5:
         return (
-            "looks like a training log, but its lines are of no dialect that is known "
-            f"({tried}); a [[dialect]] table can describe them"
+            "shows figures in progress bars only, which do not tell of which step they are: "
+            "print a line such as `step=10 loss=1.2`"
         )
-    return ""
+    told = [text for text in texts if _TOLD.match(text)]
+    if len(told) < 5:
+        return ""
+    if sum(_PLACE.search(text) is not None for text in told) * 2 < len(told):
+        return "looks like a training log, but the lines with its losses name no step and no epoch"
+    return (
+        "looks like a training log, but its lines are of no dialect that is known "
+        f"({len(dialects)} are tried: {dialects[0].name} to {dialects[-1].name}); "
+        "a [[dialect]] table can describe them"
+    )
 
 
 def sections_of(path: Path, dialect: Dialect) -> list[Section]:
@@ -108,7 +134,7 @@ def sections_of(path: Path, dialect: Dialect) -> list[Section]:
     before, if it is a start from nothing: not farther than one logging interval. A log that began
     in the middle and goes back to its own first row has been resumed again: that is an attempt.
     """
-    if not dialect.begin or (dialect.begin_mark and not occurs_twice(path, dialect.begin_mark)):
+    if not dialect.begin or (dialect.begin_mark and not occur_twice(path, dialect.begin_mark)):
         return [Section()]
     finder = RowFinder(dialect)
     starts = [1]
@@ -142,11 +168,14 @@ def _from_nothing(place: _Place, seen: Sequence[_Place]) -> bool:
 
 
 def _place(row: Row) -> _Place | None:
-    return row.position or (None if row.step is None or row.rounded else (row.step,))
+    if row.position or row.step is None or row.rounded or row.line.tick:
+        return row.position or None
+    return (row.step,) if row.line.epochs_from is None else (row.epoch or 0, row.step)
 
 
 def _begins(data: bytes, dialect: Dialect) -> bool:
-    if dialect.begin_mark.encode() not in data:
+    marks = dialect.begin_mark
+    if marks and not any(mark.encode() in data for mark in marks):
         return False
     message = message_of(data.decode("utf-8", "replace"))
     return any(

@@ -146,18 +146,29 @@ def _has_events(path: Path) -> bool:
         return False
 
 
-def _objects(data: bytes) -> Iterator[dict[str, Any]]:
-    """The events of a line; two programs may have written one after the other into it.
-
-    Raises ValueError or RecursionError where one is no event.
-    """
+def _objects(data: bytes) -> Iterator[dict[str, Any] | None]:
+    """The events of a line: programs write into each other's lines. None is one that is broken."""
     decoder = json.JSONDecoder()
     text = data.decode("utf-8", "replace")
     for part in text.split(_TOKEN.decode())[1:]:
-        event, _ = decoder.raw_decode(part.lstrip())
-        if not isinstance(event, dict) or not isinstance(event.get("key"), str):
-            raise ValueError("no event")  # noqa: TRY004 - of the text, not of an argument
-        yield event
+        try:
+            event, _ = decoder.raw_decode(part.lstrip())
+        except (ValueError, RecursionError):
+            event = None
+        known = isinstance(event, dict) and isinstance(event.get("key"), str)
+        yield event if known else None
+
+
+@dataclass(slots=True)
+class _Times:
+    """The first and the last of some times, in seconds since 1970."""
+
+    first: float | None = None
+    last: float | None = None
+
+    def see(self, seconds: float) -> None:
+        self.first = seconds if self.first is None else min(self.first, seconds)
+        self.last = seconds if self.last is None else max(self.last, seconds)
 
 
 @dataclass(slots=True)
@@ -175,8 +186,10 @@ class _Reading:
     first_damage: str = ""
     cut: int = 0
     state: str = ""
-    first: float | None = None
-    last: float | None = None
+    happened: _Times = field(default_factory=_Times)
+    """Of what began, ended or was measured: these tell how long the run took."""
+    set: _Times = field(default_factory=_Times)
+    """Of settings: they are logged at any time, also after the run or by hand."""
     not_kept: int = 0
     repeated: int = 0
     quality: bool = False
@@ -186,28 +199,32 @@ class _Reading:
     def take(self, line: TextLine) -> None:
         if _TOKEN not in line.data:
             return
-        try:
-            events = list(_objects(line.data))
-        except (ValueError, RecursionError):
-            self.damaged += 1
-            self.bytes_damaged += len(line.data)
-            self.first_damage = self.first_damage or f"line {line.number} is no JSON object"
-            if not line.closed:
-                self.cut = line.number
-            return
+        events = list(_objects(line.data))
         for event in events:
-            self.records += 1
-            self._event(event)
+            if event is not None:
+                self.records += 1
+                self._event(event)
+        broken = events.count(None)
+        if not broken:
+            return
+        self.damaged += broken
+        if broken == len(events):
+            self.bytes_damaged += len(line.data)
+        self.first_damage = self.first_damage or f"line {line.number} is no JSON object"
+        if not line.closed and events[-1] is None:
+            self.cut = line.number
 
     def _event(self, event: Mapping[str, Any]) -> None:
         key, value = str(event["key"]), event.get("value")
         given = event.get("metadata")
         metadata: Mapping[str, Any] = given if isinstance(given, dict) else {}
         seconds = _seconds(event.get("time_ms"))
-        if not math.isnan(seconds):
-            self.first = seconds if self.first is None else min(self.first, seconds)
-            self.last = seconds if self.last is None else max(self.last, seconds)
         counter, count = self._count(metadata)
+        is_setting = event.get("event_type") == "POINT_IN_TIME" and not (
+            counter or key in {"tracked_stats", "eval_accuracy"}
+        )
+        if not math.isnan(seconds):
+            (self.set if is_setting else self.happened).see(seconds)
         if key == "run_stop":
             status = metadata.get("status")
             self.state = {"success": "finished", "aborted": "failed"}.get(str(status), self.state)
@@ -266,6 +283,14 @@ class _Reading:
             self.settings[key] = value[:_TEXT_CHARS]
         else:
             self.settings[key] = value
+
+    @property
+    def first(self) -> float | None:
+        return (self.happened if self.happened.first is not None else self.set).first
+
+    @property
+    def last(self) -> float | None:
+        return (self.happened if self.happened.last is not None else self.set).last
 
     @property
     def tags(self) -> tuple[str, ...]:

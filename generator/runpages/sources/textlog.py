@@ -22,6 +22,7 @@ from runpages.model import (
 
 from ._ranks import are_ranks, missing_ranks, rank_of
 from ._textlog_dialects import DIALECTS, LINE_CHARS, Dialect, load_all
+from ._textlog_places import NUMBERED, SUMMED, Places, counts_within_epochs
 from ._textlog_read import Reading, Section
 from ._textlog_rows import Clock
 from ._textlog_sniff import Sniffed, looks_like_a_log, sections_of, sniff_text
@@ -192,7 +193,8 @@ class TextLog(FileSource):
             number = _section_number(ref.run_id)
             if number > len(sections):
                 raise SourceError(path, f"there is no run number {number} in this file any more")
-            reading = Reading(dialect, Clock(self.zone))
+            places = Places(counts_within_epochs(path, dialect))
+            reading = Reading(dialect, Clock(self.zone), places=places)
             if self._ranks(ref):
                 reading.rank, reading.sink.parted = next(iter(self._ranks(ref))), True
             reading.read(path, sections[number - 1])
@@ -262,8 +264,8 @@ class TextLog(FileSource):
                 bytes_damaged=reading.counts.zeros + reading.counts.long_bytes + reading.cut_bytes,
                 ranks_seen=sink.ranks if len(sink.ranks) > 1 else (),
                 ranks_expected=reading.whole_hint("world_size"),
-                step_source=_step_source(reading.dialect),
-                step_unit="records" if _by_record(reading.dialect) else "",
+                step_source=_step_source(reading),
+                step_unit="records" if reading.places.ways[NUMBERED] else reading.dialect.unit,
                 lossy=_lossy(reading, series),
                 warnings=tuple(warnings),
             ),
@@ -290,7 +292,10 @@ def _read_ranks(
     for rank, path in ranks.items():
         if rank == reading.rank:
             continue
-        other = Reading(reading.dialect, reading.clock, sink=reading.sink, rank=rank)
+        places = Places(reading.places.within)
+        other = Reading(
+            reading.dialect, reading.clock, sink=reading.sink, rank=rank, places=places
+        )
         try:
             other.read(path, Section())
             files.append((path.name, path.stat().st_size))
@@ -352,14 +357,11 @@ def _attempts(reading: Reading, series: SeriesSet, state: str) -> tuple[Attempt,
     )
 
 
-def _by_record(dialect: Dialect) -> bool:
-    return any(row.position for row in dialect.row)
-
-
-def _step_source(dialect: Dialect) -> str:
-    if _by_record(dialect):
-        return "number of the record, from 0: the log counts within each epoch only"
-    return next((row.step for row in dialect.row if row.step), "step")
+def _step_source(reading: Reading) -> str:
+    for way in (NUMBERED, SUMMED):
+        if reading.places.ways[way]:
+            return way
+    return next((row.step for row in reading.dialect.row if row.step), "step")
 
 
 def _incomplete(reading: Reading, location: str) -> tuple[str, ...]:
