@@ -101,8 +101,9 @@ class Project:
         return {run.ref.run_id: run for run in map(archive.get, archive.slugs())}
 
     def holds(self, *secrets: str) -> list[str]:
-        """Where one of them stands: in any file of the project, or in what was printed."""
-        files = {str(p): p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+        """Where one of them stands: in any file that was written, or in what was printed."""
+        found = (p for p in self.folder.rglob("*") if p.is_file() and p.suffix != ".toml")
+        files = {str(p): p.read_bytes() for p in found}
         files |= {f"printed {n}": text.encode() for n, text in enumerate(self.said)}
         names = {path: path.encode() for path in files}
         return [
