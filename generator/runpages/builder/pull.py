@@ -166,19 +166,9 @@ def pull(
     with nullcontext() if dry_run else locked(settings.cache_path):
         found = find_runs(settings)
         known = Known(settings, archive)
-        fresh, outcomes = [], []
-        for located in found.located:
-            if only and only not in {located.ref.run_id, located.ref.slug}:
-                continue
-            outcome = known.outcome(located.ref, again=again, since=since, running=running)
-            if outcome is None:
-                fresh.append(located)
-            else:
-                outcomes.append(outcome)
-        # a run that a source before this one has too is read there, here only if that fails
-        settled = {o.ref.slug: o.ref for o in outcomes if o.status == "unchanged"}
-        outcomes += [_twice(run.ref, settled[s]) for run in fresh if (s := run.ref.slug) in settled]
-        fresh = [run for run in fresh if run.ref.slug not in settled]
+        fresh, outcomes = _sorted_out(
+            known, found.located, only=only, again=again, since=since, running=running
+        )
         if dry_run:
             once = {run.ref.slug: run.ref for run in reversed(fresh)}
             outcomes += [Outcome(ref=ref, status="written") for ref in once.values()]
@@ -195,6 +185,40 @@ def pull(
         unreachable=tuple(found.unreachable),
         unlisted=tuple(found.unlisted),
     )
+
+
+def _sorted_out(
+    known: Known,
+    located: Iterable[_Located],
+    *,
+    only: str,
+    again: bool,
+    since: float | None,
+    running: bool,
+) -> tuple[list[_Located], list[Outcome]]:
+    """Runs to read, and what becomes of the others.
+
+    Of the sources that have one and the same run the first is read, the next only if that fails.
+    """
+    fresh: list[_Located] = []
+    outcomes: list[Outcome] = []
+    first: dict[str, tuple[RunRef, bool]] = {}
+    for run in located:
+        ref = run.ref
+        if only and only not in {ref.run_id, ref.slug}:
+            continue
+        outcome = known.outcome(ref, again=again, since=since, running=running)
+        if outcome is not None and outcome.status == "skipped":
+            outcomes.append(outcome)
+            continue
+        before, read = first.setdefault(ref.slug, (ref, outcome is None))
+        if before is not ref and not (read and outcome is None):
+            outcomes.append(_twice(ref, before))
+        elif outcome is None:
+            fresh.append(run)
+        else:
+            outcomes.append(outcome)
+    return fresh, outcomes
 
 
 def _read_all(

@@ -453,10 +453,7 @@ def _lineage(report: Report) -> list[Fact]:
         fact("Group", run.group, why="none", href=group),
         fact("Parent", run.parent, why="none recorded"),
         fact("Tags", ", ".join(run.tags), why="none"),
-        *(
-            Fact(label=link.label, value=link.url, href=str(markup.url(link.url)))
-            for link in run.links
-        ),
+        *(Fact(label=link.label, value=link.url, href=markup.url(link.url)) for link in run.links),
     ]
 
 

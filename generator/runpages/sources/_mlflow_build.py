@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from urllib.parse import urlsplit, urlunsplit
 
 from runpages.model import (
     Attempt,
@@ -204,7 +205,23 @@ def _versions(facts: Facts) -> list[ModelVersion]:
 def _links(facts: Facts) -> tuple[Link, ...]:
     """The addresses that somebody gave with a version of the model registry."""
     return tuple(
-        Link(label=f"{version.name} version {version.version}", url=version.link)
+        Link(label=f"{version.name} version {version.version}", url=url)
         for version in _versions(facts)
-        if version.link.startswith(("https://", "http://"))
+        if (url := _bare(version.link))
     )
+
+
+def _bare(address: str) -> str:
+    """A web address without credentials and query; empty for anything else.
+
+    The fragment stays if it is a path, as in the addresses of MLflow's own pages.
+    """
+    try:
+        parts = urlsplit(address)
+        place = f"{parts.hostname or ''}:{parts.port}" if parts.port else parts.hostname or ""
+    except ValueError:
+        return ""
+    if parts.scheme not in {"http", "https"} or not place:
+        return ""
+    fragment = parts.fragment.partition("?")[0]
+    return urlunsplit((parts.scheme, place, parts.path, "", "" if "=" in fragment else fragment))
