@@ -53,7 +53,7 @@ class RunDirectory(FileSource):
     @classmethod
     def claim(cls, folder: Folder) -> Claim:
         log = next((name for name in _METRICS if name in folder.files), "")
-        if log and not _has_step(folder.path / log, folder.files):
+        if log and not _has_step(folder.path / log):
             return Claim()
         if not log:
             if _EVENTS not in folder.files or not _first_start(folder.path / _EVENTS):
@@ -279,11 +279,13 @@ def _unusable(path: Path) -> str:
     return "empty: no row was written" if empty else ""
 
 
-def _has_step(path: Path, siblings: Sequence[str]) -> bool:
+def _has_step(path: Path) -> bool:
     """Whether the first row names a step; Lightning's metrics.csv is not ours."""
     try:
         if not path.is_file():
             return True  # claimed, so that it is said why it cannot be read
+        if path.suffix == ".csv" and path.with_name("hparams.yaml").is_file():
+            return False
         with path.open("rb") as stream:
             head = stream.readline(_HEAD_BYTES)
     except OSError:
@@ -293,8 +295,7 @@ def _has_step(path: Path, siblings: Sequence[str]) -> bool:
             names = next(csv.reader([head.decode("utf-8-sig", "replace")]), [])
         except csv.Error:
             return False
-        empty = not head and "hparams.yaml" not in siblings
-        return empty or ("step" in map(str.strip, names) and "hparams.yaml" not in siblings)
+        return not head or "step" in map(str.strip, names)
     if not head.strip():
         return True
     try:
