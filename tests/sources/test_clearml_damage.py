@@ -157,6 +157,15 @@ def test_without_a_usable_description_the_rows_stay(session: Path, content: byte
     assert any("task.json" in warning for warning in run.provenance.warnings)
 
 
+def test_a_log_that_is_a_link_out_of_the_session_is_told(session: Path, tmp_path: Path) -> None:
+    log = session / "metrics.jsonl"
+    shutil.move(log, tmp_path / "elsewhere.jsonl")
+    log.symlink_to(tmp_path / "elsewhere.jsonl")
+    run = read(session)
+    assert list(run.series) == []
+    assert run.incomplete == ("metrics.jsonl is a link out of the session: it is not followed",)
+
+
 @pytest.mark.parametrize("figure", [1e308, 10**400, -1, "inf", "1e308"])
 def test_absurd_figures_of_a_machine_are_left_out(session: Path, figure: object) -> None:
     path = session / "task.json"

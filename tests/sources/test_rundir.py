@@ -366,6 +366,7 @@ def test_a_csv_cell_of_any_length_is_no_traceback(tmp_path: Path) -> None:
 def test_lightnings_metrics_csv_is_not_ours(tmp_path: Path) -> None:
     write(tmp_path, metrics_csv="epoch,step,loss\n0,1,2\n", hparams_yaml="{}")
     assert list(RunDirectory(str(tmp_path)).discover()) == []
+    assert list(RunDirectory(str(tmp_path / "metrics.csv")).discover()) == []
 
 
 def test_a_folder_of_which_no_line_can_be_used_is_an_error(tmp_path: Path) -> None:

@@ -415,6 +415,24 @@ def test_training_and_validation_of_one_name_are_one_run(tmp_path: Path) -> None
     assert [name for name, _ in run.provenance.files] == ["train.csv", "val.csv"]
 
 
+def test_a_metric_that_two_files_have_stays_two(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("step,loss,val/loss\n1,2,50\n2,3,60\n")
+    (tmp_path / "val.csv").write_text("step,loss\n1,7\n2,8\n")
+    (run,) = read_all(Tabular(str(tmp_path)))
+    assert run.series["val/loss"].recorded.value.tolist() == [50, 60]
+    assert run.series["val/loss (2)"].recorded.value.tolist() == [7, 8]
+    assert run.provenance.warnings == (
+        "val.csv: another file has `val/loss`, too; it is kept as val/loss (2)",
+    )
+
+
+def test_ranks_with_unlike_attempts_are_told(tmp_path: Path) -> None:
+    (tmp_path / "log.rank0.csv").write_text("step,loss\n1,1\n2,1\n1,2\n2,2\n")
+    (tmp_path / "log.rank1.csv").write_text("step,loss\n1,7\n2,8\n")
+    (run,) = read_all(Tabular(str(tmp_path)))
+    assert "do not tell of equally many attempts" in run.provenance.warnings[0]
+
+
 def test_evaluations_that_say_the_same_again_belong_to_the_table(tmp_path: Path) -> None:
     write(tmp_path / "measurements.csv", "step,loss,val_loss\n1,3,\n2,2,4\n")
     write(tmp_path / "eval_measurements.csv", "val_loss,step\n4,2\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runpages.archive import Archive
 from runpages.model import Dataset, Run
 from runpages.sources.wandb_offline import WandbOffline
 from sources.wandb_files import (
@@ -202,3 +203,35 @@ def test_artifacts_that_the_run_used(root: Path, tmp_path: Path) -> None:
     run = run_of(write_records(tmp_path / "run-child.wandb", records))
     assert run.datasets == (Dataset(name="corpus", version="v3"), Dataset(name="team/p/other"))
     assert ("artifact", "uses model base:v1") in {(e.kind, e.text) for e in run.logged_events}
+
+
+def _logged(first_step: int, steps: range) -> list[Any]:
+    """Rows of a loss by the optimiser step, and of a thermometer twice a step by the log calls."""
+    records = [record_class()()]
+    records[0].run.run_id = "r"
+    records[0].run.start_time.seconds = 1_700_000_000 + first_step
+    defined = record_class()()
+    defined.metric.name, defined.metric.step_metric = "loss", "global_step"
+    records.append(defined)
+    for number, step in enumerate(steps):
+        for call, row in enumerate([{"global_step": step, "loss": 1}, {"heat": 40}, {"heat": 41}]):
+            record = record_class()()
+            record.history.step.num = first_step + 3 * number + call
+            for key, value in row.items():
+                record.history.item.add(key=key, value_json=str(value))
+            records.append(record)
+    return records
+
+
+def test_a_restart_supersedes_what_stands_on_its_own_count_of_steps_only(tmp_path: Path) -> None:
+    write_records(tmp_path / "run-1-r" / "run-r.wandb", _logged(0, range(100)))
+    write_records(tmp_path / "run-2-r" / "run-r.wandb", _logged(300, range(90, 150)))
+    run = run_of(tmp_path)
+    assert run.series.info("heat").counter == "_step"
+    assert run.series["loss"].step.tolist() == [*range(150)]
+    assert run.series["loss"].superseded.step.tolist() == [*range(90, 100)]
+    assert len(run.series["heat"]) == 2 * (100 + 60)  # the log calls went on: nothing was redone
+    assert run.series.spans == {1: (0, 99), 2: (90, 149)}
+    archive = Archive(tmp_path / "archive")
+    archive.put(run)
+    assert len(archive.get(run.slug).series["heat"]) == 2 * (100 + 60)

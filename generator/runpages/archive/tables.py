@@ -39,6 +39,7 @@ class StoredSeries:
     rank: int | None = None
     statistic: str = ""
     told: str = ""
+    counter: str = ""
 
 
 def _schema() -> Any:
@@ -109,6 +110,7 @@ def write_series(series: SeriesSet, sink: BinaryIO) -> tuple[StoredSeries, ...]:
                     rank=info.rank,
                     statistic=info.statistic,
                     told=info.told,
+                    counter=info.counter,
                 )
             )
             groups += _write(writer, size, {"value": rows.value})
@@ -165,6 +167,7 @@ def open_series(
             rank=entry.rank,
             statistic=entry.statistic,
             told=entry.told,
+            counter=entry.counter,
         )
         for entry in stored
     }

@@ -54,6 +54,9 @@ class SeriesInfo:
     """The rank whose own log this is; None for the run's curve (with ranks: their mean)."""
     statistic: str = ""
     """`min` or `max` over the ranks at each step; empty for what was logged or its mean."""
+    counter: str = ""
+    """What its steps count where that is not the run's own step (`_step`...): the spans of the
+    attempts say nothing of it then."""
 
     @property
     def whole(self) -> bool:
@@ -167,8 +170,9 @@ def _effective(rows: Columns, gone: NDArray[np.bool_]) -> Columns:
 class SeriesSet(Mapping[str, Series]):
     """All series of a run by name; the rows of one are loaded when it is asked for.
 
-    `load` gives the recorded rows of a name; `spans` the (first, last) optimiser step of each
-    attempt. Iteration is in the order in which the source met the names.
+    `load` gives the recorded rows of a name; `spans` the (first, last) step of each attempt, by the
+    series that stand on the run's own step. Iteration is in the order in which the source met the
+    names.
     """
 
     def __init__(
@@ -187,7 +191,7 @@ class SeriesSet(Mapping[str, Series]):
         if info.axis == "time":
             gone = np.zeros(len(rows.step), dtype=bool)
             return Series(info=info, recorded=rows, superseded_rows=gone, effective=rows)
-        gone = superseded(rows, self.spans)
+        gone = superseded(rows, {} if info.counter else self.spans)
         return Series(
             info=info, recorded=rows, superseded_rows=gone, effective=_effective(rows, gone)
         )

@@ -200,7 +200,7 @@ class Rows:
     def _scaled(self, value: Any) -> Any:
         if self.meaning.time_unit == 1.0:
             return value
-        found = number(value)
+        found = None if isinstance(value, bool) else number(value)
         return value if found is None else found * self.meaning.time_unit
 
     def saw(self, attempt: int, clock: float) -> None:
@@ -390,6 +390,8 @@ class Rows:
         if cells is None:
             return clock
         if cells.values is not None:
+            if cells.values.dtype == np.bool_:
+                return None
             values = _numbers(cells) * self.meaning.time_unit
             if not ((values > 0) & (values < 1e11)).all():
                 return None

@@ -94,8 +94,10 @@ def _take_chunk(
         start, end = end, end + count
         name = part.history.names[column]
         rows, values = chunk.row[start:end], chunk.value[start:end]
-        placed = steps[found.placed.axis_of[name]][rows].astype(np.int64)
-        _spool(found.spool, name, placed, chunk.times[rows], values, own[rows])
+        axis = found.placed.axis_of[name]
+        placed = steps[axis][rows].astype(np.int64)
+        counter = "" if axis == found.placed.main else axis
+        _spool(found.spool, name, placed, chunk.times[rows], values, own[rows], counter=counter)
 
 
 def _spool(
@@ -107,6 +109,7 @@ def _spool(
     attempts: Ints,
     *,
     time_axis: bool = False,
+    counter: str = "",
 ) -> None:
     """Rows of attempts that do not fall."""
     cuts = [0, *(np.flatnonzero(np.diff(attempts)) + 1).tolist(), len(attempts)]
@@ -120,6 +123,7 @@ def _spool(
                 values[rows],
                 attempt=int(attempts[start]),
                 time_axis=time_axis,
+                counter=counter,
             )
 
 

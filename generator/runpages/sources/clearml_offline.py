@@ -136,6 +136,8 @@ class ClearmlOffline(FileSource):
                 problem = collected.take(found.event, batch=found.line)
                 if problem:
                     tally.reject(found, problem)
+            if path.is_dir() and (path / name).is_symlink() and files.size(name) is None:
+                tally.incomplete.append(f"{name} is a link out of the session: it is not followed")
             if name == METRICS and tally.records == before[0] and tally.damaged > before[1]:
                 raise SourceError(
                     path,

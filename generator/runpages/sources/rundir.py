@@ -58,7 +58,7 @@ class RunDirectory(FileSource):
     @classmethod
     def claim(cls, folder: Folder) -> Claim:
         log = next((name for name in _METRICS if name in folder.files), "")
-        if log and not _has_step(folder.path / log, folder.files):
+        if log and not _has_step(folder.path / log):
             return Claim()
         if not log:
             if _EVENTS not in folder.files or not _first_start(folder.path / _EVENTS):
@@ -298,7 +298,9 @@ def _has_step(path: Path, siblings: Sequence[str]) -> bool:
             more = stream.read(_MORE_BYTES)
     except OSError:
         return True
-    lightning = "hparams.yaml" in siblings or _VERSION.fullmatch(path.parent.name)
+    # a file that is named alone has no siblings in the walk
+    settings = path.with_name("hparams.yaml").is_file()
+    lightning = settings or _VERSION.fullmatch(path.parent.name)
     if path.suffix == ".csv":
         try:
             names = next(csv.reader([head.decode("utf-8-sig", "replace")]), [])

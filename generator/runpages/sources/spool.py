@@ -47,6 +47,7 @@ class _Metric:
     time_axis: bool = False
     rank: int | None = None
     statistic: str = ""
+    counter: str = ""
     attempt: int = 1
     """Attempt of the loose rows."""
     step: list[int] = field(default_factory=list)
@@ -109,13 +110,14 @@ class Spool:
         time_axis: bool = False,
         rank: int | None = None,
         statistic: str = "",
+        counter: str = "",
     ) -> None:
-        """Many rows of one attempt at once; equal lengths. `rank`, `statistic`: see SeriesInfo.
+        """Many rows of one attempt at once; equal lengths. `rank`...: see SeriesInfo.
 
         Read-only arrays of the right type are kept as they are, others are copied.
         """
         metric = self._of(name, by_clock=time_axis)
-        metric.rank, metric.statistic = rank, statistic
+        metric.rank, metric.statistic, metric.counter = rank, statistic, counter
         self._pack(metric)
         columns = (
             _kept(step, np.int64),
@@ -245,8 +247,9 @@ class Spool:
                 axis="time" if metric.time_axis else "step",
                 rank=metric.rank,
                 statistic=metric.statistic,
+                counter=metric.counter,
             )
-            if metric.time_axis:
+            if metric.time_axis or metric.counter:
                 continue
             for attempt, (low, high) in metric.spans.items():
                 known = spans.get(attempt, (low, high))

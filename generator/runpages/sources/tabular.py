@@ -272,6 +272,11 @@ def _merged(
     if len(files) == 1:
         return next(iter(files.values())).series
     spool = Spool()
+    counts = {len(file.rows.seen) for file in files.values()}
+    if len(counts) > 1:
+        ledger.warn(
+            "its files do not tell of equally many attempts: which belong together is not recorded"
+        )
     if ranks:
         spool_ranks(spool, ranks)
         skew = clock_skew(ranks)
@@ -280,17 +285,19 @@ def _merged(
             rank = max(loud, key=lambda r: abs(loud[r]))
             ledger.warn(f"the clock of rank {rank} is {loud[rank]:+.1f} s off that of the first")
         return spool.finish()
-    counts = {len(file.rows.seen) for file in files.values()}
-    if len(counts) > 1:
-        ledger.warn(
-            "its files do not tell of equally many attempts: which belong together is not recorded"
-        )
-    for file in files.values():
-        for name in file.series:
+    taken: set[str] = set()
+    for part, file in files.items():
+        names = {name: name if name not in taken else f"{name} (2)" for name in file.series}
+        taken.update(names)
+        for name, key in names.items():
+            if key != name:
+                ledger.warn(
+                    f"{part.path.name}: another file has `{name}`, too; it is kept as {key}"
+                )
             rows = file.series[name].recorded
             for attempt in dict.fromkeys(rows.attempt.tolist()):
                 own = rows.take(rows.attempt == attempt)
-                spool.extend(name, own.step, own.time, own.value, attempt=attempt)
+                spool.extend(key, own.step, own.time, own.value, attempt=attempt)
     return spool.finish()
 
 
