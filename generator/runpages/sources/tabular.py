@@ -129,8 +129,6 @@ def _repeats(name: str, looks: Mapping[str, Look]) -> bool:
     Stable-Baselines3 writes beside a CSV of the same name.
     """
     own, stem = looks[name], name.rpartition(".")[0]
-    if own.reason:
-        return False
     if own.form.delimiter:
         beside = looks.get(name.removeprefix("eval_")) if name.startswith("eval_") else None
         if name == _TUNE[0] and own.meaning.step == _TUNE_STEP:
