@@ -65,7 +65,10 @@ def test_names_of_logs(name: str) -> None:
             ),
         ),
         ("pip.log", "Collecting torch==2.1.0\n  Downloading torch-2.1.0 (670.2 MB)\n" * 9),
-        ("access.log", '10.0.0.1 - - [10/Oct/2026:13:55:36] "GET /?step=1&loss=2 HTTP/1.1" 200\n' * 9),
+        (
+            "access.log",
+            '10.0.0.1 - - [10/Oct/2026:13:55:36] "GET /?step=1&loss=2 HTTP/1.1" 200\n' * 9,
+        ),
         ("slurm.out", "#SBATCH --time=1\nsrun python train.py --lr 0.1 --steps 100\n" * 9),
         ("bars.log", "\r".join(f" {i}%|#| {i}/9 [00:01<00:01, 2.0it/s]" for i in range(9))),
     ],

@@ -3,7 +3,7 @@
 Each function names the file whose print statement it has.
 """
 
-# ruff: noqa: UP031, UP032, ISC004 - format strings stand here as the programs have them
+# ruff: noqa: UP032 - format strings stand here as the programs have them
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def timm(epoch: int, index: int, loss: float) -> str:
     """huggingface/pytorch-image-models train.py train_one_epoch."""
     return (
         f"Train: {epoch} [{index:>4d}/{1251} "
-        f"({100. * index / 1250:>3.0f}%)]  "
+        f"({100.0 * index / 1250:>3.0f}%)]  "
         f"Loss: {loss:#.3g} ({loss:#.3g})  "
         f"Time: {0.25:.3f}s, {4096:>7.2f}/s  "
         f"({0.25:.3f}s, {4096:>7.2f}/s)  "
@@ -238,7 +238,8 @@ LINES = {
     "minimind": (
         "".join(
             f"Epoch:[{e}/2]({i}/400), loss: {i / 8:.4f}, lr: 0.00050000, epoch_time: 1.5min\n"
-            for e in (1, 2) for i in (100, 200, 400)
+            for e in (1, 2)
+            for i in (100, 200, 400)
         ),
         {
             "loss": [(100, 12.5), (200, 25.0), (400, 50.0), (500, 12.5), (600, 25.0), (800, 50.0)],
@@ -300,7 +301,8 @@ LINES = {
         "",
     ),
     "mmengine": (
-        mmengine(1, 50, 2.5) + mmengine(1, 3100, 2.25)
+        mmengine(1, 50, 2.5)
+        + mmengine(1, 3100, 2.25)
         + "2022/12/13 19:30:00 - mmengine - INFO - Epoch(val) [1][5/5]    acc: 7.5000  time: 0.1\n"
         + mmengine(2, 50, 2.0),
         {
@@ -314,7 +316,8 @@ LINES = {
         "",
     ),
     "mmengine, mmcv": (
-        mmcv(1, 50, 2.5) + mmcv(1, 7300, 2.0)
+        mmcv(1, 50, 2.5)
+        + mmcv(1, 7300, 2.0)
         + f"{DAY},123 - mmdet - INFO - Epoch(val) [1][5000]\tbbox_mAP: 0.1250, bbox_mAP_50: 0.25\n"
         + mmcv(2, 50, 1.5),
         {
@@ -327,7 +330,8 @@ LINES = {
     "mmengine, by iterations": (
         "".join(
             f"2022/12/13 19:00:12 - mmengine - INFO - Iter(train) [{i:>5}/80000]  lr: 1.0e-02  "
-            f"eta: 0:26:28  loss: {i / 100:.4f}\n" for i in (50, 100)
+            f"eta: 0:26:28  loss: {i / 100:.4f}\n"
+            for i in (50, 100)
         )
         + "2022/12/13 19:00:12 - mmengine - INFO - Iter(val) [500/500]    mIoU: 40.5000  time: 0.1\n",
         {"loss": [(50, 0.5), (100, 1.0)], "val/mIoU": [(100, 40.5)]},
@@ -344,7 +348,10 @@ LINES = {
         "",
     ),
     "timm": (
-        timm(0, 0, 6.95) + timm(0, 1250, 6.5) + timm_test(0, 1.0) + timm_test(48, 12.5)
+        timm(0, 0, 6.95)
+        + timm(0, 1250, 6.5)
+        + timm_test(0, 1.0)
+        + timm_test(48, 12.5)
         + timm(1, 0, 6.25),
         {
             "Loss": [(0, 6.95), (1250, 6.5), (1251, 6.25)],
@@ -446,7 +453,9 @@ LINES = {
     ),
     "key-value, torchtune": (
         # pytorch/torchtune torchtune/training/metric_logging.py StdoutLogger.log_dict
-        "".join(f"Step {i} | loss:{i}.5 lr:0.0002 tokens_per_second_per_gpu:812.5 \n" for i in (1, 2, 3)),
+        "".join(
+            f"Step {i} | loss:{i}.5 lr:0.0002 tokens_per_second_per_gpu:812.5 \n" for i in (1, 2, 3)
+        ),
         {
             "loss": [(1, 1.5), (2, 2.5), (3, 3.5)],
             "tokens_per_second_per_gpu": [(1, 812.5), (2, 812.5), (3, 812.5)],

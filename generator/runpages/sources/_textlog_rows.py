@@ -15,7 +15,8 @@ from ._textlog_dialects import ANY_EPOCH, Dialect, RowLine
 __all__ = ["Clock", "Message", "Row", "RowFinder", "message_of", "number_of", "starts_of"]
 
 _CLOCK = (
-    r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)(?![\w.]))?"
+    r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+    r"(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)(?![\w.]))?"
 )
 _START = re.compile(
     r"\s*(?:\[(?:default|rank) ?(?P<rank>\d{1,6})\]:?\s*"
@@ -373,9 +374,7 @@ class _Template:
             return Row(self.line, step, self.names, values, clock, self.rank, plain=step < 2**63)
         epoch = None if self._epoch is None else int(values[self._epoch])
         steps = int(found[self._steps]) if self._steps else None
-        return Row(
-            self.line, step, self.names, values, clock, self.rank, epoch=epoch, steps=steps
-        )
+        return Row(self.line, step, self.names, values, clock, self.rank, epoch=epoch, steps=steps)
 
 
 def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str:

@@ -76,7 +76,7 @@ def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
     finder = RowFinder(dialect)
     ticks = any(row.tick for row in dialect.row)
     forms: Counter[tuple[str, ...]] = Counter()
-    steps: list[int] = []
+    places: set[tuple[float, ...]] = set()
     count = waiting = 0
     for line in lines:
         found = finder.find(line)
@@ -91,10 +91,11 @@ def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
             count += 1
         if dialect.general and _tells(dialect, found.names):
             forms[found.names] += 1
-            steps.append(found.step or 0)
+            epoch = found.values[found.names.index("epoch")] if "epoch" in found.names else 0
+            places.add((epoch, found.step or 0))
     if not dialect.general:
         return count
-    return max(forms.values(), default=0) if len(set(steps)) >= dialect.least else 0
+    return max(forms.values(), default=0) if len(places) >= dialect.least else 0
 
 
 def _tells(dialect: Dialect, names: Sequence[str]) -> bool:

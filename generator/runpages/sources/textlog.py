@@ -293,9 +293,7 @@ def _read_ranks(
         if rank == reading.rank:
             continue
         places = Places(reading.places.within)
-        other = Reading(
-            reading.dialect, reading.clock, sink=reading.sink, rank=rank, places=places
-        )
+        other = Reading(reading.dialect, reading.clock, sink=reading.sink, rank=rank, places=places)
         try:
             other.read(path, Section())
             files.append((path.name, path.stat().st_size))
