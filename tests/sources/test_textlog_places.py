@@ -134,6 +134,24 @@ def test_a_dictionary_is_of_the_bar_drawn_behind_it(tmp_path: Path) -> None:
     assert run.provenance.warnings == ()
 
 
+def test_an_engine_s_line_does_not_tell_a_dictionary_its_step(tmp_path: Path) -> None:
+    def engine(step: int) -> str:
+        """As deepspeedai/DeepSpeed deepspeed/runtime/engine.py _report_progress."""
+        return (
+            f"\n[2026-03-01 10:00:00,711] [INFO] [logging.py:96:log_dist] [Rank 0] step={step}, "
+            f"skipped=0, lr=[{step}e-05], mom=[(0.9, 0.95)]\n"
+        )
+
+    text = "".join(
+        engine(s - 1) + bar(s - 1) + told(f"{{'loss': {s}.5, 'epoch': 0.1}}") + engine(s) + bar(s)
+        for s in (10, 20)
+    )
+    run = read(write(tmp_path, text + "\n"))
+    assert run.provenance.reader == "textlog 1, hugging-face-deepspeed"
+    assert points(run, "loss") == [(10, 10.5), (20, 20.5)]
+    assert [step for step, _ in points(run, "lr")] == [9, 10, 19, 20]
+
+
 def test_dictionaries_that_come_together_tell_no_step(tmp_path: Path) -> None:
     one = bar(9) + told("{'loss': 2.5, 'epoch': 0.1}") + bar(10)
     two = told("{'loss': 2.25, 'epoch': 0.2}") + told("{'loss': 2.0, 'epoch': 0.3}") + bar(40)

@@ -146,7 +146,7 @@ class Reading:
         if self._sample is not None:
             self._close_sample()
         if row.plain and row.step is not None:
-            self._wait_no_more(row.step)
+            self._wait_for_row_no_more(row.step)
             self._record(row, row.step, self.clock.seconds(row.clock))
             self._step(row.step)
         elif row.line.follow is not None:
@@ -189,7 +189,7 @@ class Reading:
         elif self._steps and self._steps[-1] != step:
             self._leave_out("it counts other steps than the rows around it")
         else:
-            self._wait_no_more(step)
+            self._wait_for_row_no_more(step)
             self._record(row, step, self.clock.seconds(row.clock))
 
     def _put_placed(self, row: Row) -> None:
@@ -212,7 +212,7 @@ class Reading:
             self._take(row, step)
 
     def _take(self, row: Row, step: int) -> None:
-        self._wait_no_more(step)
+        self._wait_for_row_no_more(step)
         self._record(row, step, self.clock.seconds(row.clock))
         self._step(step)
 
@@ -244,6 +244,11 @@ class Reading:
             rank, row.names, step, seconds, row.values, once=row.line.progress
         ):
             self.states.pop(self.sink.attempt, None)
+
+    def _wait_for_row_no_more(self, step: int) -> None:
+        """A row has come. Where there are ticks only these tell what waits its step."""
+        if not self._ticks:
+            self._wait_no_more(step)
 
     def _wait_no_more(self, step: int) -> None:
         waiting = self._waiting
