@@ -80,6 +80,19 @@ def test_an_epoch_s_figures_are_at_its_number(tmp_path: Path) -> None:
     assert points(run, "Train Loss")[0] == (1, 8.1)
 
 
+def test_several_rows_of_an_epoch_are_its_batches(tmp_path: Path) -> None:
+    text = ""
+    for epoch in (1, 2, 3):
+        text += f"2025-03-02 08:16:07,971 - INFO - Epoch {epoch} - Batch loss: {epoch}.5\n" * 3
+        text += f"2025-03-02 08:16:26,281 - INFO - Epoch {epoch} - Average Train Loss: 0.{epoch}\n"
+    run = read(write(tmp_path, text))
+    assert run.provenance.step_unit == "records"
+    assert [step for step, _ in points(run, "Batch loss")] == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    assert points(run, "Average Train Loss") == [(3, 0.1), (7, 0.2), (11, 0.3)]
+    assert [value for _, value in points(run, "epoch")] == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
+    assert len(run.attempts) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "figures"),
     [

@@ -145,7 +145,7 @@ class Reading:
     def _row(self, row: Row) -> None:
         if self._sample is not None:
             self._close_sample()
-        if row.plain and row.step is not None:
+        if row.plain and row.step is not None and not self.places.several:
             self._wait_for_row_no_more(row.step)
             self._record(row, row.step, self.clock.seconds(row.clock))
             self._step(row.step)
@@ -167,6 +167,10 @@ class Reading:
             self._tick(row)
         elif line.position:
             self._put_step(row, self.places.number(row.position))
+        elif self.places.several and row.step is not None:
+            epoch = {"epoch": float(row.step)}
+            row = row._replace(names=(*row.names, *epoch), values=[*row.values, *epoch.values()])
+            self._put_step(row, self.places.next_record())
         elif line.after or self.places.counts(row):
             self._put_placed(row)
         elif row.step is None:

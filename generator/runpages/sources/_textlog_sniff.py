@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ._textlog_dialects import Dialect
+from ._textlog_dialects import NUMBER, Dialect
 from ._textlog_lines import Counts, occur_twice, text_lines, windows
 from ._textlog_read import Section
 from ._textlog_rows import Row, RowFinder, message_of, starts_of
@@ -23,8 +23,11 @@ _NAME = re.compile(
 )
 _TOLD = re.compile(r".{0,120}?\b(?:loss|accuracy|perplexity)\b.{0,4}?\d", re.IGNORECASE)
 _HF = re.compile(r"\{'(?:eval_)?(?:loss|runtime)': ['\d]")
-_BAR = re.compile(r".{0,80}?\d+%\|[^|]*\| *\d+/\d+ \[[^\]]*, [^,\]]*(?:loss|acc|ppl)[^,\]\d]*\d")
+_BAR = re.compile(
+    r"(?i).{0,80}?\d+%\|[^|]*\| *\d+/\d+ \[[^\]]*, [^,\]]*(?:loss|acc|ppl)[^,\]\d]*\d"
+)
 _PLACE = re.compile(r"(?i)(?:step|iter|epoch|batch|update|round|ep\b)[^a-z]{0,12}\d")
+_CELL = re.compile(rf"(?:{NUMBER})?")
 _MOST_LINES = 40_000
 _Place = tuple[int, ...]
 """Where in the training a row is: its step, or epoch and iteration."""
@@ -106,6 +109,8 @@ def _tells(dialect: Dialect, names: Sequence[str]) -> bool:
 def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
     """Why a file that looks like a training's is none of ours, as far as that can be told."""
     texts = [line.decode("utf-8", "replace") for line in lines[:20_000]]
+    if _is_table(texts[:3]):
+        return "is a table of comma-separated values: named .csv it is read as one"
     if sum(_HF.search(text) is not None for text in texts) >= 3:
         return (
             "prints the Hugging Face Trainer's dictionaries, which name no step, without the "
@@ -125,6 +130,18 @@ def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
         "looks like a training log, but its lines are of no dialect that is known "
         f"({len(dialects)} are tried: {dialects[0].name} to {dialects[-1].name}); "
         "a [[dialect]] table can describe them"
+    )
+
+
+def _is_table(texts: Sequence[str]) -> bool:
+    """A header with a column of steps or epochs, and numbers below it (Keras's CSVLogger)."""
+    cells = [text.strip().split(",") for text in texts]
+    return (
+        len(cells) == 3
+        and len({len(row) for row in cells}) == 1
+        and len(cells[0]) > 1
+        and not {"epoch", "step", "iteration"}.isdisjoint(name.lower() for name in cells[0])
+        and all(_CELL.fullmatch(cell) for row in cells[1:] for cell in row)
     )
 
 
