@@ -42,9 +42,9 @@ _MOST_TEMPLATES = 12
 _WORD = re.compile(r"\w")
 _SILENT = re.compile(
     r"\([^()]*\)|\[[^\[\]]*\]"
-    r"|[A-Za-z_][\w./ -]*[=:] *(?:\d+ days?, )?\d+(?::\d\d){1,2}(?:\.\d+)?(?!\S)"
-    r"|[A-Za-z_][\w./-]*=[^\s=,;|]+"
-    r"|[A-Za-z_][\w./ -]*[=:] *(?:[nN]/?[aA]|[nN]one|-)(?=[\s,;|]|$)"
+    r"|[A-Za-z_][\w./ -]{0,60}[=:] *(?:\d+ days?, )?\d+(?::\d\d){1,2}(?:\.\d+)?(?!\S)"
+    r"|[A-Za-z_][\w./-]{0,60}=[^\s=,;|]+"
+    r"|[A-Za-z_][\w./ -]{0,60}[=:] *(?:[nN]/?[aA]|[nN]one|-)(?=[\s,;|]|$)"
     r"|(?<![\w.])\d[\d.,:/]*(?:[a-z]{1,3}(?:/[a-z]{1,7})?|%)?(?![\w.])"
 )
 """What a strict line may have beside its figures: brackets, durations, settings, `n/a`, numbers
