@@ -188,6 +188,15 @@ def test_a_setting_that_was_logged_later_makes_the_run_no_longer(tmp_path: Path)
     assert (only.start, only.end) == (1_772_359_200.0, 1_772_445_600.0)
 
 
+def test_the_lines_of_old_rules_are_told(tmp_path: Path) -> None:
+    """As mlperf/training compliance/mlperf_compliance/mlperf_log.py _mlperf_print writes them."""
+    old = ':::MLPv0.6.0 ssd 1557942967.1 (train.py:200) eval_accuracy: {"value": 0.1, "epoch": 1}\n'
+    (tmp_path / "result_0.txt").write_text(old * 5)
+    found = sniff(tmp_path)
+    assert found.runs == ()
+    assert found.skipped[0][1].startswith("is of MLPerf v0.5 or v0.6")
+
+
 def test_a_state_without_run_stop_is_by_the_last_time(tmp_path: Path) -> None:
     assert read(tmp_path / "r", event("eval_accuracy", 0.5, samples_count=64)).state == "ended"
 

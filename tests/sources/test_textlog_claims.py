@@ -87,7 +87,12 @@ def test_what_looks_like_a_log_is_told_with_the_dialects_tried(tmp_path: Path) -
     write(tmp_path, "".join(bar.format(i, 1.5 / i) for i in range(1, 9)) + "\n", "bar.log")
     hf = "".join(f"{{'loss': {i}, 'learning_rate': 1e-05, 'epoch': 0.1}}\n" for i in range(5))
     write(tmp_path, hf, "hf.log")
+    csv = (
+        "epoch,accuracy,loss\n0,0.5,1.25\n1,0.75,nan\n2,,1e-05\n"  # Keras CSVLogger("training.log")
+    )
+    write(tmp_path, csv, "training.log")
     skipped = dict(sniff(tmp_path).skipped)
+    assert "named .csv it is read" in skipped["training.log"]
     assert "of no dialect that is known (" in skipped["odd.log"]
     assert "are tried: megatron-lm to epochs" in skipped["odd.log"]
     assert "name no step" in skipped["bare.log"]

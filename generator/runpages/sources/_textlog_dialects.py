@@ -26,6 +26,7 @@ __all__ = [
     "DIALECTS",
     "EVENTS",
     "LINE_CHARS",
+    "NUMBER",
     "ConfigLines",
     "Dialect",
     "EventLine",

@@ -12,22 +12,48 @@ from ._textlog_dialects import ANY_EPOCH, Dialect, RowLine
 from ._textlog_lines import Counts, text_lines
 from ._textlog_rows import Row, RowFinder
 
-__all__ = ["NUMBERED", "SUMMED", "Places", "counts_within_epochs"]
+__all__ = ["NUMBERED", "SUMMED", "Places", "places_of"]
 
+EPOCHS = "epochs"
 _MOST_STEPS = 2**63
 _MOST_WITHOUT = 10_000
 SUMMED = "steps within each epoch, those of the epochs before added"
 NUMBERED = "number of the record, from 0: the log counts within each epoch only"
+"""Or it does not count within the epoch at all."""
 
 
-def counts_within_epochs(path: Path, dialect: Dialect) -> bool:
-    """Whether the steps of a log of unknown make begin again in each epoch. Raises OSError.
+def places_of(path: Path, dialect: Dialect) -> Places:
+    """How a log of unknown make counts; for others there is nothing to be found. Raises OSError."""
+    if dialect.general and dialect.unit == EPOCHS:
+        return Places(several=_tells_epochs_often(path, dialect))
+    if any(line.epochs_from == ANY_EPOCH for line in dialect.row):
+        return Places(within=_counts_within_epochs(path, dialect))
+    return Places()
+
+
+def _tells_epochs_often(path: Path, dialect: Dialect) -> bool:
+    """Whether the same figures come more than twice in an epoch: they are of its batches."""
+    finder = RowFinder(dialect)
+    last: dict[tuple[str, ...], tuple[int | None, int]] = {}
+    rows = 0
+    for line in text_lines(path, Counts()):
+        row = finder.find(line.data)
+        if row is None:
+            continue
+        epoch, count = last.get(row.names, (row.step, 0))
+        last[row.names] = (row.step, count + 1 if epoch == row.step else 1)
+        rows += 1
+        if last[row.names][1] > 2 or rows > _MOST_WITHOUT:
+            break
+    return any(count > 2 for _, count in last.values())
+
+
+def _counts_within_epochs(path: Path, dialect: Dialect) -> bool:
+    """Whether the steps begin again in each epoch.
 
     They do if a step is below the one before although the epoch is above, and if every epoch has
     the same one step. The first epoch that tells decides.
     """
-    if not any(line.epochs_from == ANY_EPOCH for line in dialect.row):
-        return False
     finder = RowFinder(dialect)
     last: dict[tuple[str, ...], tuple[float, int]] = {}
     without = same = 0
@@ -55,6 +81,8 @@ class Places:
 
     within: bool = False
     """The steps of a log of unknown make begin again in each epoch."""
+    several: bool = False
+    """A log that names the epoch only has several rows of each."""
     ways: Counter[str] = field(default_factory=Counter)
     """How the steps were found -> number of rows."""
     tick: int | None = None
@@ -67,11 +95,18 @@ class Places:
     _steps: int | None = None
     """How many an epoch has."""
     _positions: list[tuple[int, ...]] = field(default_factory=list)
+    _records: int = 0
 
     def counts(self, row: Row) -> bool:
         """Whether the row's step is counted within its epoch."""
         first = row.line.epochs_from
         return first is not None and (first != ANY_EPOCH or (self.within and row.epoch is not None))
+
+    def next_record(self) -> int:
+        """The number of a record where nothing else can be told of its place."""
+        self.ways[NUMBERED] += 1
+        self._records += 1
+        return self._records - 1
 
     def number(self, position: tuple[int, ...]) -> int:
         """The number of a record from 0. One that goes back stands where it stood before."""

@@ -145,8 +145,8 @@ class Reading:
     def _row(self, row: Row) -> None:
         if self._sample is not None:
             self._close_sample()
-        if row.plain and row.step is not None:
-            self._wait_no_more(row.step)
+        if row.plain and row.step is not None and not self.places.several:
+            self._wait_for_row_no_more(row.step)
             self._record(row, row.step, self.clock.seconds(row.clock))
             self._step(row.step)
         elif row.line.follow is not None:
@@ -161,35 +161,40 @@ class Reading:
                 f"{row.label} {name}".strip(): value
                 for name, value in zip(row.names, row.values, strict=True)
             }
-            return
-        if row.rounded:
+        elif row.rounded:
             self._leave_out("its step is printed with three digits only")
-            return
-        if line.tick:
+        elif line.tick:
             self._tick(row)
-            return
-        if line.position:
-            row = row._replace(step=self.places.number(row.position))
+        elif line.position:
+            self._put_step(row, self.places.number(row.position))
+        elif self.places.several and row.step is not None:
+            epoch = {"epoch": float(row.step)}
+            row = row._replace(names=(*row.names, *epoch), values=[*row.values, *epoch.values()])
+            self._put_step(row, self.places.next_record())
         elif line.after or self.places.counts(row):
             self._put_placed(row)
-            return
-        if row.step is None:
-            if not self._ticks and any(
-                r.line is line and r.rank == row.rank for r, _ in self._waiting.rows
-            ):
-                self._settle_waiting()  # the process died before the row that they waited for
-            self._waiting.rows.append((row, self.clock.seconds(row.clock)))
-            return
-        if row.step >= 2**63:
+        elif row.step is None:
+            self._wait(row)
+        else:
+            self._put_step(row, row.step)
+
+    def _wait(self, row: Row) -> None:
+        if not self._ticks and any(
+            r.line is row.line and r.rank == row.rank for r, _ in self._waiting.rows
+        ):
+            self._settle_waiting()  # the process died before the row that they waited for
+        self._waiting.rows.append((row, self.clock.seconds(row.clock)))
+
+    def _put_step(self, row: Row, step: int) -> None:
+        if step >= 2**63:
             self._leave_out("its step is larger than 64 bits")
-            return
-        if line.with_last and self._steps and self._steps[-1] != row.step:
+        elif not row.line.with_last:
+            self._take(row, step)
+        elif self._steps and self._steps[-1] != step:
             self._leave_out("it counts other steps than the rows around it")
-            return
-        self._wait_no_more(row.step)
-        self._record(row, row.step, self.clock.seconds(row.clock))
-        if not line.with_last:
-            self._step(row.step)
+        else:
+            self._wait_for_row_no_more(step)
+            self._record(row, step, self.clock.seconds(row.clock))
 
     def _put_placed(self, row: Row) -> None:
         """A row whose step other lines tell as well."""
@@ -211,7 +216,7 @@ class Reading:
             self._take(row, step)
 
     def _take(self, row: Row, step: int) -> None:
-        self._wait_no_more(step)
+        self._wait_for_row_no_more(step)
         self._record(row, step, self.clock.seconds(row.clock))
         self._step(step)
 
@@ -243,6 +248,11 @@ class Reading:
             rank, row.names, step, seconds, row.values, once=row.line.progress
         ):
             self.states.pop(self.sink.attempt, None)
+
+    def _wait_for_row_no_more(self, step: int) -> None:
+        """A row has come. Where there are ticks only these tell what waits its step."""
+        if not self._ticks:
+            self._wait_no_more(step)
 
     def _wait_no_more(self, step: int) -> None:
         waiting = self._waiting

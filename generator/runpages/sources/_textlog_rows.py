@@ -14,7 +14,10 @@ from ._textlog_dialects import ANY_EPOCH, Dialect, RowLine
 
 __all__ = ["Clock", "Message", "Row", "RowFinder", "message_of", "number_of", "starts_of"]
 
-_CLOCK = r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)(?![\w.]))?"
+_CLOCK = (
+    r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+    r"(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)(?![\w.]))?"
+)
 _START = re.compile(
     r"\s*(?:\[(?:default|rank) ?(?P<rank>\d{1,6})\]:?\s*"
     r"|\[\d+,(?P<task>\d{1,6})\]<std(?:out|err)>:\s*"
@@ -39,9 +42,9 @@ _MOST_TEMPLATES = 12
 _WORD = re.compile(r"\w")
 _SILENT = re.compile(
     r"\([^()]*\)|\[[^\[\]]*\]"
-    r"|[A-Za-z_][\w./ -]*[=:] *(?:\d+ days?, )?\d+(?::\d\d){1,2}(?:\.\d+)?(?!\S)"
-    r"|[A-Za-z_][\w./-]*=[^\s=,;|]+"
-    r"|[A-Za-z_][\w./ -]*[=:] *(?:[nN]/?[aA]|[nN]one|-)(?=[\s,;|]|$)"
+    r"|[A-Za-z_][\w./ -]{0,60}[=:] *(?:\d+ days?, )?\d+(?::\d\d){1,2}(?:\.\d+)?(?!\S)"
+    r"|[A-Za-z_][\w./-]{0,60}=[^\s=,;|]+"
+    r"|[A-Za-z_][\w./ -]{0,60}[=:] *(?:[nN]/?[aA]|[nN]one|-)(?=[\s,;|]|$)"
     r"|(?<![\w.])\d[\d.,:/]*(?:[a-z]{1,3}(?:/[a-z]{1,7})?|%)?(?![\w.])"
 )
 """What a strict line may have beside its figures: brackets, durations, settings, `n/a`, numbers

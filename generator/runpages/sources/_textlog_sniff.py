@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ._textlog_dialects import Dialect
+from ._textlog_dialects import NUMBER, Dialect
 from ._textlog_lines import Counts, occur_twice, text_lines, windows
 from ._textlog_read import Section
 from ._textlog_rows import Row, RowFinder, message_of, starts_of
@@ -23,8 +23,11 @@ _NAME = re.compile(
 )
 _TOLD = re.compile(r".{0,120}?\b(?:loss|accuracy|perplexity)\b.{0,4}?\d", re.IGNORECASE)
 _HF = re.compile(r"\{'(?:eval_)?(?:loss|runtime)': ['\d]")
-_BAR = re.compile(r".{0,80}?\d+%\|[^|]*\| *\d+/\d+ \[[^\]]*, [^,\]]*(?:loss|acc|ppl)[^,\]\d]*\d")
+_BAR = re.compile(
+    r"(?i).{0,80}?\d+%\|[^|]*\| *\d+/\d+ \[[^\]]*, [^,\]]*(?:loss|acc|ppl)[^,\]\d]*\d"
+)
 _PLACE = re.compile(r"(?i)(?:step|iter|epoch|batch|update|round|ep\b)[^a-z]{0,12}\d")
+_CELL = re.compile(rf"(?:{NUMBER})?")
 _MOST_LINES = 40_000
 _Place = tuple[int, ...]
 """Where in the training a row is: its step, or epoch and iteration."""
@@ -76,7 +79,7 @@ def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
     finder = RowFinder(dialect)
     ticks = any(row.tick for row in dialect.row)
     forms: Counter[tuple[str, ...]] = Counter()
-    steps: list[int] = []
+    places: set[tuple[float, ...]] = set()
     count = waiting = 0
     for line in lines:
         found = finder.find(line)
@@ -91,10 +94,11 @@ def _count(lines: Sequence[bytes], dialect: Dialect) -> int:
             count += 1
         if dialect.general and _tells(dialect, found.names):
             forms[found.names] += 1
-            steps.append(found.step or 0)
+            epoch = found.values[found.names.index("epoch")] if "epoch" in found.names else 0
+            places.add((epoch, found.step or 0))
     if not dialect.general:
         return count
-    return max(forms.values(), default=0) if len(set(steps)) >= dialect.least else 0
+    return max(forms.values(), default=0) if len(places) >= dialect.least else 0
 
 
 def _tells(dialect: Dialect, names: Sequence[str]) -> bool:
@@ -105,6 +109,8 @@ def _tells(dialect: Dialect, names: Sequence[str]) -> bool:
 def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
     """Why a file that looks like a training's is none of ours, as far as that can be told."""
     texts = [line.decode("utf-8", "replace") for line in lines[:20_000]]
+    if _is_table(texts[:3]):
+        return "is a table of comma-separated values: named .csv it is read as one"
     if sum(_HF.search(text) is not None for text in texts) >= 3:
         return (
             "prints the Hugging Face Trainer's dictionaries, which name no step, without the "
@@ -124,6 +130,18 @@ def _reason(lines: Sequence[bytes], dialects: Sequence[Dialect]) -> str:
         "looks like a training log, but its lines are of no dialect that is known "
         f"({len(dialects)} are tried: {dialects[0].name} to {dialects[-1].name}); "
         "a [[dialect]] table can describe them"
+    )
+
+
+def _is_table(texts: Sequence[str]) -> bool:
+    """A header with a column of steps or epochs, and numbers below it (Keras's CSVLogger)."""
+    cells = [text.strip().split(",") for text in texts]
+    return (
+        len(cells) == 3
+        and len({len(row) for row in cells}) == 1
+        and len(cells[0]) > 1
+        and not {"epoch", "step", "iteration"}.isdisjoint(name.lower() for name in cells[0])
+        and all(_CELL.fullmatch(cell) for row in cells[1:] for cell in row)
     )
 
 

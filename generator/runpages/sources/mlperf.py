@@ -24,6 +24,7 @@ __all__ = ["MLPerf"]
 
 READER = "mlperf 1"
 _TOKEN = b":::MLLOG "
+_OLD_TOKEN = re.compile(rb":::MLPv0\.[56]\.\d+ ")
 _RESULT = re.compile(r"result_\d+\.txt")
 """How the rules have a log named."""
 _COUNTERS = ("step_num", "samples_count", "epoch_num", "step")
@@ -67,8 +68,9 @@ class MLPerf(FileSource):
 
     def gather(self, logs: Sequence[Path]) -> Iterator[RunRef]:
         for path in sorted(logs, key=self.relative):
-            if not path.stat().st_size:
-                self.skipped.append((str(path), "empty: no event was written"))
+            reason = _unreadable(path)
+            if reason:
+                self.skipped.append((str(path), reason))
                 continue
             run_id = self.relative(path)
             yield RunRef(
@@ -141,9 +143,27 @@ def _has_events(path: Path) -> bool:
             return False
         if not path.stat().st_size:
             return _RESULT.fullmatch(path.name) is not None  # claimed, so that it is told
-        return any(_TOKEN in line and any(_objects(line)) for line in windows(path))
+        lines = windows(path)
+        return any(
+            (_TOKEN in line and any(_objects(line))) or _OLD_TOKEN.search(line) for line in lines
+        )
     except OSError:
         return False
+
+
+def _unreadable(path: Path) -> str:
+    """Why a file that was claimed is no run; empty if it is one."""
+    try:
+        lines = windows(path)
+    except OSError as error:
+        return f"{UNREADABLE}: {error.strerror}"
+    if not lines:
+        return "empty: no event was written"
+    if not any(_TOKEN in line for line in lines):
+        return (
+            "is of MLPerf v0.5 or v0.6 (:::MLPv0…): only the :::MLLOG lines from v0.7 on are read"
+        )
+    return ""
 
 
 def _objects(data: bytes) -> Iterator[dict[str, Any] | None]:

@@ -58,7 +58,7 @@ class RunDirectory(FileSource):
     @classmethod
     def claim(cls, folder: Folder) -> Claim:
         log = next((name for name in _METRICS if name in folder.files), "")
-        if log and not _has_step(folder.path / log):
+        if log and not _has_step(folder.path / log, folder.files):
             return Claim()
         if not log:
             if _EVENTS not in folder.files or not _first_start(folder.path / _EVENTS):

@@ -22,7 +22,7 @@ from runpages.model import (
 
 from ._ranks import are_ranks, missing_ranks, rank_of
 from ._textlog_dialects import DIALECTS, LINE_CHARS, Dialect, load_all
-from ._textlog_places import NUMBERED, SUMMED, Places, counts_within_epochs
+from ._textlog_places import NUMBERED, SUMMED, Places, places_of
 from ._textlog_read import Reading, Section
 from ._textlog_rows import Clock
 from ._textlog_sniff import Sniffed, looks_like_a_log, sections_of, sniff_text
@@ -193,8 +193,7 @@ class TextLog(FileSource):
             number = _section_number(ref.run_id)
             if number > len(sections):
                 raise SourceError(path, f"there is no run number {number} in this file any more")
-            places = Places(counts_within_epochs(path, dialect))
-            reading = Reading(dialect, Clock(self.zone), places=places)
+            reading = Reading(dialect, Clock(self.zone), places=places_of(path, dialect))
             if self._ranks(ref):
                 reading.rank, reading.sink.parted = next(iter(self._ranks(ref))), True
             reading.read(path, sections[number - 1])
@@ -292,7 +291,7 @@ def _read_ranks(
     for rank, path in ranks.items():
         if rank == reading.rank:
             continue
-        places = Places(reading.places.within)
+        places = Places(within=reading.places.within, several=reading.places.several)
         other = Reading(reading.dialect, reading.clock, sink=reading.sink, rank=rank, places=places)
         try:
             other.read(path, Section())
