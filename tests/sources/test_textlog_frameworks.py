@@ -474,7 +474,15 @@ def test_each_framework_gives_what_was_printed(tmp_path: Path, name: str) -> Non
     assert run.provenance.step_unit == unit
     assert len(run.attempts) == 1
     assert not run.provenance.warnings
-    assert not {"eta", "all", "eval/all", "val/all", "val/epoch"} & set(run.series)
+    assert not {"eta", "steps", "val/steps", "val/epoch"} & set(run.series)
+
+
+def test_an_evaluation_after_the_last_epoch_is_not_its_figures(tmp_path: Path) -> None:
+    after = f"313/313 [{'=' * 30}] - 1s 2ms/step - loss: 9.5000 - accuracy: 0.9700\n"
+    text = keras(1) + keras(2) + after + f"313/313 [{'=' * 30}] - 1s 2ms/step\n"
+    run = read(write(tmp_path, text))
+    assert points(run, "loss") == [(1, 2.0), (2, 1.0)]
+    assert "1 rows are left out: its bar is of another loop" in run.provenance.warnings[0]
 
 
 def test_clocks_with_slashes_are_read(tmp_path: Path) -> None:

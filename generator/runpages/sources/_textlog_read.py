@@ -204,10 +204,12 @@ class Reading:
             step = self._steps[-1] if self.places.tick is None and self._steps else self.places.tick
         if step is None:
             self._leave_out("no line before tells its step")
-        elif row.line.progress:
-            self._held = (row, step)
-        else:
+        elif not row.line.progress:
             self._take(row, step)
+        elif self._held is not None and self._held[0].steps != row.steps:
+            self._leave_out("its bar is of another loop than the one before")
+        else:
+            self._held = (row, step)
 
     def _let_go(self) -> None:
         """The state of the progress bar that was held was its last one."""

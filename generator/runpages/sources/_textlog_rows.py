@@ -221,7 +221,7 @@ class _Finder:
 
     def _whole(self, found: re.Match[str], group: str) -> int | None:
         """A group of digits, if the line has it and a step is to be found with it."""
-        wanted = self.counted or self.line.tick
+        wanted = self.counted or self.line.tick or self.line.after
         text = found[group] if wanted and group in found.re.groupindex else None
         return int(text) if text and text.isdecimal() else None
 
