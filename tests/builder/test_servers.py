@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,12 +18,15 @@ from typing import Any
 import pytest
 
 from builder.projects import Project, wait_until
+from runpages.config import load_settings
+from runpages.sources import open_source
 from runs import write_rundir
 from sources.test_wandb_api_media import _image, _png
 from sources.wandb_files import record_class, write_records
 from sources.wandb_runs import START, losses, put, row
 from sources.wandb_server import KEY, Fault, Request, WandbLoopback, serving
 
+ROOT = Path(__file__).resolve().parents[2]
 BASIC = base64.b64encode(f"api:{KEY}".encode()).decode()
 SECRETS = (KEY, BASIC, "tok3n", "s1gn", "p4ss")
 DETAILS = {"Run", "HistoryPage", "RunFullHistory", "RunFiles", "RunConsoleLogTail"}
@@ -37,6 +41,38 @@ def project(tmp_path: Path) -> Project:
 def server() -> Iterator[WandbLoopback]:
     with serving() as loopback:
         yield loopback
+
+
+EXAMPLES = [
+    (page.name, number, block)
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL))
+    if "[[source]]" in block
+]
+
+
+@pytest.mark.parametrize(("page", "number", "block"), EXAMPLES)
+def test_examples_of_the_documentation_are_settings(
+    tmp_path: Path, page: str, number: int, block: str
+) -> None:
+    (tmp_path / "runpages.toml").write_text(block)
+    settings = load_settings(tmp_path / "runpages.toml")
+    for source in settings.source:
+        if "://" in source.location:
+            options = {"project": source.project, "filter": source.filter}
+            opened = open_source(
+                source.kind, source.location, file_hosts=source.file_hosts, **options
+            )
+            assert opened.name
+
+
+@pytest.mark.parametrize("page", ["wandb-api.md", "mlflow.md", "clearml.md"])
+def test_each_tracker_has_a_complete_example(page: str) -> None:
+    (block, *_) = (block for name, _, block in EXAMPLES if name == page)
+    tables = tomllib.loads(block)
+    assert {"site", "archive", "source"} <= set(tables)
+    wanted = {"name", "kind", "location", "project", "filter", "include", "run_minutes"}
+    assert wanted <= set(tables["source"][0])
 
 
 def wandb(server: WandbLoopback, *more: str) -> str:
