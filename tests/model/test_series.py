@@ -41,6 +41,44 @@ def test_a_later_evaluation_alone_supersedes_nothing():
     assert SeriesSet.of({"loss": loss, "score": score})["loss"].step.tolist() == [1, 2, 3]
 
 
+def logged(first: int, last: int, attempt: int, *, every: int = 1):
+    return [(step, 1.0, attempt) for step in range(first, last, every)]
+
+
+def test_what_counts_epochs_does_not_tell_where_an_attempt_began():
+    series = SeriesSet.of(
+        {
+            "accuracy": rows(*logged(0, 10, 1), *logged(9, 15, 2)),
+            "loss": rows(*logged(0, 1000, 1), *logged(900, 1500, 2)),
+            "grad_norm": rows(*logged(0, 1000, 1)),
+            "tokens": rows(*logged(0, 256_000, 1, every=2560), *logged(230_400, 384_000, 2,
+                                                                        every=2560)),
+        }
+    )  # fmt: skip
+    assert series.spans == {1: (0, 999), 2: (900, 1499)}
+    assert series["loss"].step.tolist() == [*range(1500)]
+    assert series["loss"].superseded.step.tolist() == [*range(900, 1000)]
+    assert series["grad_norm"].step.tolist() == [*range(900)]
+    assert series["accuracy"].step.tolist() == [*range(15)]
+    assert series["accuracy"].superseded.step.tolist() == [9]
+    assert series["tokens"].step.tolist() == [*range(0, 384_000, 2560)]
+
+
+def test_spans_of_the_greatest_steps_are_exact():
+    steps = [2**63 - 3, 2**63 - 1]
+    series = SeriesSet.of({"x": rows(*((step, 1, 1) for step in steps)), "y": rows((0, 1, 1))})
+    assert series.spans == {1: tuple(steps)}
+
+
+def test_an_evaluation_before_the_first_row_of_an_attempt_belongs_to_it():
+    loss = rows(*logged(10, 101, 1, every=10), *logged(90, 151, 2, every=10))
+    evaluation = rows((0, 1, 1), (85, 1, 1), (80, 1, 2), (155, 1, 2))
+    series = SeriesSet.of({"loss": loss, "val": evaluation})
+    assert series.spans == {1: (0, 100), 2: (80, 155)}
+    assert series["val"].step.tolist() == [0, 80, 155]
+    assert series["loss"].superseded.step.tolist() == [80, 90, 100]
+
+
 def test_of_several_rows_at_one_step_the_last_stands():
     assert SeriesSet.of({"x": rows((1, 1, 1), (1, 2, 1), (2, 3, 1))})["x"].value.tolist() == [2, 3]
 

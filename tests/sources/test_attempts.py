@@ -190,3 +190,16 @@ def test_the_order_of_a_folders_listing_changes_nothing(
     assert sniff(tmp_path) == plain
     assert seen
     assert len(plain.runs) == 6
+
+
+def test_tags_by_epoch_do_not_tell_where_a_restart_began(tmp_path: Path) -> None:
+    for at, steps in ((NOW, range(1000)), (NOW + 5000, range(900, 1500))):
+        with SummaryWriter(str(tmp_path), filename_suffix=f".{at:.0f}") as writer:
+            for step in steps:
+                writer.add_scalar("train/loss", 1.0, step, walltime=at + step)
+                if step % 100 == 99:
+                    writer.add_scalar("epoch/acc", 0.5, step // 100, walltime=at + step)
+    run = board(tmp_path)
+    assert [(a.first_step, a.last_step) for a in run.attempts] == [(0, 999), (900, 1499)]
+    assert run.series["train/loss"].step.tolist() == [*range(1500)]
+    assert run.series["epoch/acc"].superseded.step.tolist() == [9]

@@ -7,7 +7,9 @@ attempt steps do not fall; a source that meets falling steps starts a new attemp
 **Attempt.** One life of the training process, numbered from 1. A run that was killed and resumed
 has two. Nothing is overwritten on resume: every recorded row stays, with its attempt.
 
-**Superseded.** A row whose step a later attempt did again (see `series.superseded`). The
+**Superseded.** A row whose step a later attempt did again (see `series.superseded`). Metrics may
+count differently (iterations and epochs): the spans of the attempts are those of the metric with
+most rows and of what goes with it. The
 *effective curve* is what remains: one row a step, the last attempt's. Figures are taken from the
 effective curve; detectors look at each attempt, so that a spike that was rolled back stays a
 finding, with the steps it cost.
@@ -73,7 +75,16 @@ from .run import (
     Sample,
     slug_of,
 )
-from .series import Columns, Series, SeriesInfo, SeriesSet, rank_key, statistic_key
+from .series import (
+    Columns,
+    Extent,
+    Series,
+    SeriesInfo,
+    SeriesSet,
+    rank_key,
+    spans_of,
+    statistic_key,
+)
 
 __all__ = [
     "KINDS",
@@ -87,6 +98,7 @@ __all__ = [
     "Cost",
     "Dataset",
     "Event",
+    "Extent",
     "GroupMetric",
     "GroupReport",
     "Hardware",
@@ -111,5 +123,6 @@ __all__ = [
     "main_metric",
     "rank_key",
     "slug_of",
+    "spans_of",
     "statistic_key",
 ]

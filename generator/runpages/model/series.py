@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -11,16 +11,36 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Columns",
+    "Extent",
     "Series",
     "SeriesInfo",
     "SeriesSet",
     "rank_key",
+    "spans_of",
     "statistic_key",
     "superseded",
 ]
 
+_ALL = 2**64
+"""More than there is between any two steps."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+class Extent(NamedTuple):
+    """What the rows of one metric cover in one attempt."""
+
+    first: int
+    """The smallest step."""
+    last: int
+    """The greatest."""
+    rows: int
+
+    def joined(self, other: Extent) -> Extent:
+        return Extent(
+            min(self.first, other.first), max(self.last, other.last), self.rows + other.rows
+        )
 
 
 class Columns(NamedTuple):
@@ -131,10 +151,17 @@ def superseded(rows: Columns, spans: Mapping[int, tuple[int, int]]) -> NDArray[n
 
     A row is superseded when a later attempt's span of steps covers its step, or when a later
     attempt recorded this same metric at its step or before it (a rollback that died before it
-    came as far again). A later attempt that only adds other metrics supersedes nothing.
+    came as far again). A later attempt that only adds other metrics supersedes nothing. A metric
+    with a row outside its attempt's span counts something else (epochs...): spans tell nothing
+    of it.
     """
     out = np.zeros(len(rows.step), dtype=bool)
-    for number in sorted({*spans, *_attempts(rows)}, reverse=True):
+    numbers = _attempts(rows)
+    if len({*spans, *numbers}) < 2:
+        return out
+    if not all(_is_within(rows, number, spans.get(number)) for number in numbers):
+        spans = {}
+    for number in sorted({*spans, *numbers}, reverse=True):
         earlier = rows.attempt < number
         if not earlier.any():
             continue
@@ -145,6 +172,11 @@ def superseded(rows: Columns, spans: Mapping[int, tuple[int, int]]) -> NDArray[n
         if span is not None:
             out |= earlier & (rows.step >= span[0]) & (rows.step <= span[1])
     return out
+
+
+def _is_within(rows: Columns, attempt: int, span: tuple[int, int] | None) -> bool:
+    own = rows.step[rows.attempt == attempt]
+    return span is not None and bool((own >= span[0]).all() and (own <= span[1]).all())
 
 
 def _attempts(rows: Columns) -> list[int]:
@@ -266,18 +298,40 @@ class SeriesSet(Mapping[str, Series]):
             for name, rows in columns.items()
         }
         if spans is None:
-            spans = _spans(r for n, r in columns.items() if n not in time_axis)
+            spans = spans_of(_extents(r) for n, r in columns.items() if n not in time_axis)
         return cls(infos, columns.__getitem__, spans)
 
 
-def _spans(tables: Iterator[Columns]) -> dict[int, tuple[int, int]]:
-    spans: dict[int, tuple[int, int]] = {}
-    for rows in tables:
-        for number in np.unique(rows.attempt):
-            own = rows.step[rows.attempt == number]
-            low, high = int(own.min()), int(own.max())
-            if int(number) in spans:
-                low = min(low, spans[int(number)][0])
-                high = max(high, spans[int(number)][1])
-            spans[int(number)] = (low, high)
-    return dict(sorted(spans.items()))
+def _extents(rows: Columns) -> dict[int, Extent]:
+    found = {}
+    for number in _attempts(rows):
+        own = rows.step[rows.attempt == number]
+        found[number] = Extent(int(own.min()), int(own.max()), len(own))
+    return found
+
+
+def spans_of(metrics: Iterable[Mapping[int, Extent]]) -> dict[int, tuple[int, int]]:
+    """(first, last) step of each attempt, by what each metric covers of it.
+
+    The metric with most rows sets the pace. What begins more than two of its gaps before its first
+    row counts something else than it does (epochs), and so does what goes so far behind its last
+    (samples): that is left out.
+    """
+    known = [extents for extents in metrics if extents]
+    main = max(known, key=lambda e: sum(one.rows for one in e.values()), default={})
+    pace = max((_gap(extent) for extent in main.values()), default=0)
+    spans = {}
+    for number in sorted({number for extents in known for number in extents}):
+        own = [extents[number] for extents in known if number in extents]
+        first, last, _ = main.get(number) or max(own, key=lambda extent: extent.rows)
+        slack = 2 * (_gap(main[number]) or pace) + 1 if number in main else _ALL
+        spans[number] = (
+            min(extent.first for extent in own if extent.first >= first - slack),
+            max(extent.last for extent in own if extent.last <= last + slack),
+        )
+    return spans
+
+
+def _gap(extent: Extent) -> int:
+    """Whole steps between two of its rows, as a mean; 0 of a single row, which does not tell."""
+    return (extent.last - extent.first) // max(1, extent.rows - 1)

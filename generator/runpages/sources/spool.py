@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runpages.analysis.roles import role_of
-from runpages.model import Columns, SeriesInfo, SeriesSet
+from runpages.model import Columns, Extent, SeriesInfo, SeriesSet, spans_of
 
 __all__ = ["BUFFER_BYTES", "Spool"]
 
@@ -42,7 +42,8 @@ class _Metric:
     """What is known of one metric while it is collected."""
 
     blocks: list[_Block] = field(default_factory=list)
-    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+    extents: dict[int, Extent] = field(default_factory=dict)
+    """By attempt."""
     points: int = 0
     time_axis: bool = False
     rank: int | None = None
@@ -53,6 +54,10 @@ class _Metric:
     step: list[int] = field(default_factory=list)
     time: list[float] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
+
+    def cover(self, attempt: int, extent: Extent) -> None:
+        known = self.extents.get(attempt)
+        self.extents[attempt] = extent if known is None else known.joined(extent)
 
 
 def _kept(values: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:
@@ -146,12 +151,9 @@ class Spool:
                 block._replace(attempt=attempts.get(block.attempt, block.attempt))
                 for block in metric.blocks
             ]
-            spans: dict[int, tuple[int, int]] = {}
-            for attempt, (low, high) in metric.spans.items():
-                number = attempts.get(attempt, attempt)
-                known = spans.get(number, (low, high))
-                spans[number] = (min(low, known[0]), max(high, known[1]))
-            metric.spans = spans
+            extents, metric.extents = metric.extents, {}
+            for attempt, extent in extents.items():
+                metric.cover(attempts.get(attempt, attempt), extent)
 
     def _pack(self, metric: _Metric) -> None:
         """Loose rows into a block."""
@@ -175,11 +177,7 @@ class Spool:
         rows = len(columns[0])
         if not rows:
             return
-        low, high = int(columns[0].min()), int(columns[0].max())
-        if attempt in metric.spans:
-            low = min(low, metric.spans[attempt][0])
-            high = max(high, metric.spans[attempt][1])
-        metric.spans[attempt] = (low, high)
+        metric.cover(attempt, Extent(int(columns[0].min()), int(columns[0].max()), rows))
         metric.points += rows
         metric.blocks.append(_Block(attempt, rows, -1, columns))
         self._held += _ROW_BYTES * rows
@@ -238,7 +236,6 @@ class Spool:
     def finish(self, names: Callable[[str], str | None] = role_of) -> SeriesSet:
         """All series, roles resolved by the built-in table (or by `names`)."""
         infos = {}
-        spans: dict[int, tuple[int, int]] = {}
         for name, metric in self._metrics.items():
             self._pack(metric)
             infos[name] = SeriesInfo(
@@ -249,9 +246,6 @@ class Spool:
                 statistic=metric.statistic,
                 counter=metric.counter,
             )
-            if metric.time_axis or metric.counter:
-                continue
-            for attempt, (low, high) in metric.spans.items():
-                known = spans.get(attempt, (low, high))
-                spans[attempt] = (min(low, known[0]), max(high, known[1]))
-        return SeriesSet(infos, self._load, dict(sorted(spans.items()))).roled(names)
+        by_step = (m for m in self._metrics.values() if not (m.time_axis or m.counter))
+        spans = spans_of(metric.extents for metric in by_step)
+        return SeriesSet(infos, self._load, spans).roled(names)
