@@ -391,7 +391,7 @@ def test_a_run_that_takes_too_long_is_given_up(served: Served, disturbed: Any) -
 
     source = MlflowServer(disturbed(fault).url, run_seconds=30)
     ref = ref_of(source, served.plain)
-    with pytest.raises(SourceError, match=r"not read after 30 s \(answers 429.*run_seconds"):
+    with pytest.raises(SourceError, match=r"not read after 30 s \(answers 429.*run_minutes"):
         source.read(ref)
 
 

@@ -45,9 +45,29 @@ def test_runs_of_a_project_are_found_over_all_pages(server: WandbLoopback, monke
         state="finished",
         location=f"{server.url}/team/llm/runs/r9",
         kind="wandb",
-        stamp="finished 2026-01-02T04:04:05Z 0",
+        stamp=refs[9].stamp,
+        latest=START + 3600,
     )
     assert len(server.asked("Runs")) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "failed"}, {"heartbeatAt": "2026-01-02T05:00:00Z"}, {"counted": 5},
+        {"displayName": "new"}, {"group": "g"}, {"jobType": "eval"}, {"tags": ("best",)},
+        {"notes": "why"},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_the_stamp_changes_when_the_run_does(server: WandbLoopback, change: dict[str, str]) -> None:
+    run = put(server, rows=losses(range(3)))
+    (before,), (again,) = source(server).discover(), source(server).discover()
+    assert before.stamp == again.stamp
+    for name, value in change.items():
+        setattr(run, name, value)
+    (after,) = source(server).discover()
+    assert after.stamp != before.stamp
 
 
 def test_an_entity_means_all_its_projects(server: WandbLoopback, monkeypatch) -> None:
