@@ -163,6 +163,20 @@ def test_only_the_newest_two_steps_of_a_sample_are_in_the_page() -> None:
     assert "<b>50</b>" not in text
 
 
+def test_the_elapsed_time_is_told_by_cause_with_its_reasons() -> None:
+    text = page_of(factory.rolled_back()).text
+    assert "Between attempts 2.52 min 36.0 %" in text  # 151 of 419 s
+    assert "Steps done again 30.0 s 7.16 %" in text
+    assert "Evaluation n/a n/a no evaluation with a time was logged" in text
+    assert "Goodput 56." in text
+
+
+def test_a_run_without_a_clock_has_no_table_of_times() -> None:
+    text = page_of(factory.report({"train/loss": factory.rows(0, 50, factory.falling)})).text
+    assert "Goodput n/a" in text or "Goodput no clock in the log" in text
+    assert "How it is known" not in text
+
+
 def test_point_counts_are_on_the_page() -> None:
     assert "270 in 1 metrics" in page_of(factory.rolled_back()).text
 

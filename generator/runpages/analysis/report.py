@@ -27,6 +27,7 @@ from .attempts import (
 )
 from .cost import analyze_cost
 from .detect import DETECTORS, find_events
+from .goodput import analyze_goodput
 from .options import AnalysisOptions
 from .roles import EVALUATIONS, chosen_by, role_of
 from .summary import flatten, summarize
@@ -59,7 +60,8 @@ def analyze(
         events=events,
         metrics=metrics,
         timing=analyze_timing(run),
-        cost=analyze_cost(run, transitions, options.prices),
+        goodput=analyze_goodput(run),
+        cost=analyze_cost(run, options.prices),
         judgements=_judgements(run),
         steps=_steps(run),
         redone_steps=sum(t.lost_steps for t in transitions),

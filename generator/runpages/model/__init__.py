@@ -40,11 +40,14 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 from __future__ import annotations
 
 from .report import (
+    CAUSES,
     KINDS,
     SEVERITIES,
     AttemptCost,
+    Badput,
     Cost,
     Event,
+    Goodput,
     GroupMetric,
     GroupReport,
     Judgement,
@@ -76,17 +79,20 @@ from .run import (
 from .series import Columns, Series, SeriesInfo, SeriesSet, rank_key, statistic_key
 
 __all__ = [
+    "CAUSES",
     "KINDS",
     "SEVERITIES",
     "STATES",
     "Attempt",
     "AttemptCost",
+    "Badput",
     "Checkpoint",
     "Code",
     "Columns",
     "Cost",
     "Dataset",
     "Event",
+    "Goodput",
     "GroupMetric",
     "GroupReport",
     "Hardware",

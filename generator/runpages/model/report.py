@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from .run import Run
 
 __all__ = [
+    "CAUSES",
     "KINDS",
     "SEVERITIES",
     "AttemptCost",
+    "Badput",
     "Cost",
     "Event",
+    "Goodput",
     "GroupMetric",
     "GroupReport",
     "Judgement",
@@ -51,6 +54,17 @@ KINDS = (
     "missing_data",
 )
 SEVERITIES = ("info", "warning", "critical")
+CAUSES = (
+    "restart_gaps",
+    "redone",
+    "startup",
+    "evaluation",
+    "checkpoint",
+    "periodic",
+    "data_wait",
+    "other",
+)
+"""Where time that was not productive went."""
 
 
 _NEAR_END = 0.9
@@ -168,11 +182,35 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Badput:
+    """Elapsed time that did not bring the run forward, of one cause."""
+
+    cause: str
+    """One of CAUSES."""
+    seconds: Quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goodput:
+    """How much of the elapsed time brought the run forward."""
+
+    percent: Quantity
+    productive_seconds: Quantity
+    step_seconds: Quantity
+    """The usual step, undisturbed."""
+    badput: tuple[Badput, ...]
+    """All of CAUSES in their order; with the productive time they add up to the elapsed time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCost:
     number: int
     seconds: float | None
     devices: int | None
     device_hours: float | None
+    redone_seconds: float | None = None
+    """Of steps that a later attempt did again; None where no clock tells."""
+    redone_device_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +267,7 @@ class Report:
     """Most severe first, then by step."""
     metrics: Mapping[str, MetricSummary]
     timing: Timing
+    goodput: Goodput
     cost: Cost
     judgements: tuple[Judgement, ...]
     steps: Quantity
