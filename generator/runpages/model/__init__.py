@@ -43,6 +43,7 @@ from .report import (
     CAUSES,
     KINDS,
     SEVERITIES,
+    Accelerator,
     AttemptCost,
     Badput,
     Cost,
@@ -57,6 +58,7 @@ from .report import (
     Quantity,
     Report,
     Timing,
+    Utilization,
     main_metric,
 )
 from .run import (
@@ -83,6 +85,7 @@ __all__ = [
     "KINDS",
     "SEVERITIES",
     "STATES",
+    "Accelerator",
     "Attempt",
     "AttemptCost",
     "Badput",
@@ -114,6 +117,7 @@ __all__ = [
     "SeriesInfo",
     "SeriesSet",
     "Timing",
+    "Utilization",
     "main_metric",
     "rank_key",
     "slug_of",

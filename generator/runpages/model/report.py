@@ -11,6 +11,7 @@ __all__ = [
     "CAUSES",
     "KINDS",
     "SEVERITIES",
+    "Accelerator",
     "AttemptCost",
     "Badput",
     "Cost",
@@ -25,6 +26,7 @@ __all__ = [
     "Quantity",
     "Report",
     "Timing",
+    "Utilization",
     "main_metric",
 ]
 
@@ -175,10 +177,48 @@ class Timing:
     steps_per_second: Quantity
     tokens: Quantity
     tokens_per_second: Quantity
+    tokens_per_second_per_device: Quantity
     elapsed_seconds: Quantity
     """From the first to the last record, downtime included."""
     active_seconds: Quantity
     """Sum over attempts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """A kind of device, as published: dense peak (no sparsity) and power of one."""
+
+    name: str
+    names: tuple[str, ...]
+    """What trackers call it."""
+    bf16_tflops: float
+    """TFLOP/s; the same in fp16 where the device has it."""
+    fp8_tflops: float | None = None
+    memory_gb: float | None = None
+    watts: float | None = None
+    """Maximum power; None where none is published."""
+    source_url: str = ""
+    as_of: str = ""
+    """ISO date on which the source was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utilization:
+    """Part of the devices' peak that the model's arithmetic took."""
+
+    mfu: Quantity
+    hfu: Quantity
+    """With what was recomputed."""
+    logged: Quantity
+    """The run's own figure, in its own unit."""
+    dtype: str = ""
+    formula: str = ""
+    denominator: str = ""
+    tokens: str = ""
+    """Where the tokens a second come from."""
+    accelerator: Accelerator | None = None
+    doubt: str = ""
+    """Why the figure cannot be right; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +308,7 @@ class Report:
     metrics: Mapping[str, MetricSummary]
     timing: Timing
     goodput: Goodput
+    utilization: Utilization
     cost: Cost
     judgements: tuple[Judgement, ...]
     steps: Quantity

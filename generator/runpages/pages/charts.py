@@ -110,6 +110,7 @@ def _plans(report: Report) -> Iterator[_Plan]:
     for role, title in (
         ("lr", "Learning rate"),
         ("tokens_per_second", "Throughput"),
+        ("tokens_per_second_per_device", "Throughput of one device"),
         ("step_seconds", "Step time"),
         ("step_milliseconds", "Step time"),
     ):

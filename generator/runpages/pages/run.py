@@ -96,6 +96,8 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "samples": samples,
         "sample_count": len(run.samples),
         "timing": _timing(report),
+        "utilization": _utilization(report),
+        "doubt": report.utilization.doubt,
         "goodput": _goodput(report),
         "cost": _cost(report),
         "price": _price(report),
@@ -296,7 +298,30 @@ def _timing(report: Report) -> list[Fact]:
         seconds("Step time, 99th percentile", timing.step_seconds_p99),
         quantity("Throughput", rate, value=number, unit=f"{prefix} tok/s".strip()),
         quantity("Goodput", report.goodput.percent),
+        quantity("MFU", report.utilization.mfu, value=_short(report.utilization.mfu)),
+        quantity("HFU", report.utilization.hfu, value=_short(report.utilization.hfu)),
     ]
+
+
+def _short(given: Quantity) -> str:
+    return "" if given.value is None else units.number(given.value, 3)
+
+
+def _utilization(report: Report) -> list[str]:
+    """How the MFU came about, or what the run said of it itself."""
+    found = report.utilization
+    out = []
+    if found.mfu.known:
+        source = ""
+        if found.accelerator and found.accelerator.source_url:
+            given = (found.accelerator.source_url, found.accelerator.as_of)
+            source = f" by {', '.join(part for part in given if part)}"
+        out.append(f"MFU = tokens/s × {found.formula} / ({found.denominator})")
+        out.append(f"tokens/s: {found.tokens}; peak in {found.dtype}{source}")
+    if found.logged.value is not None:
+        value = f"{units.number(found.logged.value, 3)} {found.logged.unit}".strip()
+        out.append(f"The run logged {value} itself: {found.logged.note}")
+    return out
 
 
 def _goodput(report: Report) -> list[dict[str, str]]:
