@@ -19,8 +19,15 @@ from runpages.analysis.roles import ROLES, chosen_by, direction_of, role_of
         ("norm|grad_norm|train/grad_norm|optim/total_grad_norm|gradient_norm", "grad_norm"),
         ("lr|learning_rate|train/lr|lr-AdamW/pg1|optim/learning_rate_group0", "lr"),
         ("tokens|tokens_seen|train/tokens|consumed_tokens", "tokens"),
-        ("tok/s|tokens/sec|tokens_per_second|throughput(tps)|train/tps", "tokens_per_second"),
+        ("tok/s|tokens/sec|tokens_per_second|train/tps", "tokens_per_second"),
+        (
+            "throughput(tps)|tokens_per_sec_per_gpu|tokens/sec/gpu|tps_per_device|tokens/gpu/sec",
+            "tokens_per_second_per_device",
+        ),
         ("iteration-time|step_time|step_seconds|perf/step_time|time/step", "step_seconds"),
+        ("data_time|data_seconds|time_metrics/data_loading(s)", "data_seconds"),
+        ("eval_runtime|eval/runtime|eval_g0_runtime|val_seconds", "eval_seconds"),
+        ("checkpoint_seconds|save_time_s|checkpoint/save_seconds", "checkpoint_seconds"),
         ("dt_ms|step_avg|step_time_ms|elapsed time per iteration (ms)", "step_milliseconds"),
         ("gpu.0.gpu|system/gpu.3.gpu|stats:gpu.0.gpu|system.gpu.0.gpu", "gpu_util"),
         ("gpu.0.powerWatts|system/gpu.0.powerWatts", "gpu_power"),
@@ -39,8 +46,9 @@ def test_names_of_the_dialects(names, role):
     [
         *("d_loss", "loss_G", "gan/d_loss", "generator/loss", "critic/val_loss", "cycle_A"),
         *("policy_loss", "aux_loss", "loss_scale", "train/loss_scale", "weight_norm"),
-        *("gpu.0.enforcedPowerLimitWatts", "gpu.0.powerPercent", "tokens_per_sec_per_gpu"),
-        *("eval_runtime", "train/accuracy", "epoch", "", "x" * 10_000, "loss\n"),
+        *("gpu.0.enforcedPowerLimitWatts", "gpu.0.powerPercent"),
+        *("validation_metrics/throughput(tps)", "samples_per_sec_per_gpu"),
+        *("train_runtime", "train/accuracy", "epoch", "", "x" * 10_000, "loss\n"),
     ],
 )
 def test_no_role_is_better_than_a_wrong_one(name):

@@ -14,6 +14,7 @@ import pytest
 from pages import factory
 from runpages.analysis import analyze_group
 from runpages.markup import json_bytes
+from runpages.model import Hardware, ModelFacts
 from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -161,6 +162,41 @@ def test_only_the_newest_two_steps_of_a_sample_are_in_the_page() -> None:
     assert "<b>150</b>" in text
     assert "<b>100</b>" in text
     assert "<b>50</b>" not in text
+
+
+def test_the_elapsed_time_is_told_by_cause_with_its_reasons() -> None:
+    text = page_of(factory.rolled_back()).text
+    assert "Between attempts 2.52 min 36.0 %" in text  # 151 of 419 s
+    assert "Steps done again 30.0 s 7.16 %" in text
+    assert "Evaluation n/a n/a no evaluation with a time was logged" in text
+    assert "Goodput 56." in text
+
+
+def test_an_mfu_shows_formula_type_and_denominator_and_an_impossible_one_is_an_error() -> None:
+    def page(rate: float) -> str:
+        return page_of(
+            factory.report(
+                {"loss": factory.rows(0, 9, factory.falling), "tok/s": factory.rows(0, 9, lambda _: rate)},
+                config={"bf16": True, "gradient_checkpointing": False},
+                model=ModelFacts(parameters=7_000_000_000),
+                hardware=Hardware(device="NVIDIA H100 PCIe", devices=2),
+            )
+        ).text  # fmt: skip
+
+    text = page(10_000.0)  # 10 k x 42 GFLOP / (2 x 756 TFLOP/s)
+    assert "MFU 27.8 % of the bf16 dense peak" in text
+    assert "HFU 27.8 % nothing is recomputed" in text
+    assert "6 N = 42.00 GFLOP a token (N = 7.000 B; attention is not counted" in text
+    assert "/ (2 × 756 TFLOP/s, dense, of H100 PCIe)" in text
+    assert "tokens/s: median of logged tok/s; peak in bf16 by https://" in text
+    assert "Error:" not in text
+    assert "Error: an MFU of 83.3 % is more than training reaches" in page(30_000.0)
+
+
+def test_a_run_without_a_clock_has_no_table_of_times() -> None:
+    text = page_of(factory.report({"train/loss": factory.rows(0, 50, factory.falling)})).text
+    assert "Goodput n/a" in text or "Goodput no clock in the log" in text
+    assert "How it is known" not in text
 
 
 def test_point_counts_are_on_the_page() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from runpages.model import Attempt, AttemptCost, Cost, Price, Quantity, Run
 
-from .attempts import Transition
+from .intervals import lost_seconds
 
 __all__ = ["analyze_cost", "choose_price", "shipped_prices"]
 
@@ -61,14 +61,15 @@ def _names(accelerator: str, device: str) -> bool:
     return bool(words and re.search(rf"(?<![a-z0-9]){words}(?![a-z0-9])", device.casefold()))
 
 
-def analyze_cost(run: Run, transitions: Sequence[Transition], prices: Sequence[Price]) -> Cost:
+def analyze_cost(run: Run, prices: Sequence[Price]) -> Cost:
     """Device-hours = sum over attempts of wall time times devices; money = those times price."""
-    attempts = tuple(_attempt(run, attempt) for attempt in run.attempts)
+    lost = lost_seconds(run)
+    attempts = tuple(_attempt(run, a, redone=lost.get(a.number)) for a in run.attempts)
     hours = _device_hours(attempts)
     price = choose_price(run.hardware.device, run.end, prices)
     return Cost(
         device_hours=hours,
-        lost_device_hours=_lost(transitions),
+        lost_device_hours=_lost(attempts),
         usd=_usd(run, hours, price),
         price=price,
         energy_kwh=_energy(run),
@@ -76,13 +77,23 @@ def analyze_cost(run: Run, transitions: Sequence[Transition], prices: Sequence[P
     )
 
 
-def _attempt(run: Run, attempt: Attempt) -> AttemptCost:
+def _attempt(run: Run, attempt: Attempt, *, redone: float | None) -> AttemptCost:
     seconds = None
     if attempt.start is not None and attempt.end is not None:
         seconds = attempt.end - attempt.start
     devices = attempt.devices if attempt.devices is not None else run.hardware.devices
-    hours = None if seconds is None or devices is None else seconds / 3600 * devices
-    return AttemptCost(number=attempt.number, seconds=seconds, devices=devices, device_hours=hours)
+    return AttemptCost(
+        number=attempt.number,
+        seconds=seconds,
+        devices=devices,
+        device_hours=_hours(seconds, devices),
+        redone_seconds=redone,
+        redone_device_hours=0.0 if redone == 0 else _hours(redone, devices),
+    )
+
+
+def _hours(seconds: float | None, devices: int | None) -> float | None:
+    return None if seconds is None or devices is None else seconds / 3600 * devices
 
 
 def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
@@ -96,15 +107,14 @@ def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
     return Quantity(value=total, unit="h", note="wall time of each attempt times its devices")
 
 
-def _lost(transitions: Sequence[Transition]) -> Quantity:
-    redone = [t for t in transitions if t.lost_steps]
-    if not redone:
+def _lost(attempts: Sequence[AttemptCost]) -> Quantity:
+    if all(a.redone_seconds == 0 for a in attempts):
         return Quantity(value=0.0, unit="h", note="no step was done twice")
-    if any(t.devices is None for t in redone):
-        return Quantity.unknown("number of accelerators not recorded", "h")
-    if any(t.lost_seconds is None for t in redone):
+    if any(a.redone_seconds is None for a in attempts):
         return Quantity.unknown("no clock in the log", "h")
-    total = sum(t.lost_device_hours or 0.0 for t in redone)
+    if any(a.redone_device_hours is None for a in attempts):
+        return Quantity.unknown("number of accelerators not recorded", "h")
+    total = sum(a.redone_device_hours or 0.0 for a in attempts)
     return Quantity(value=total, unit="h", note="steps that were done again")
 
 

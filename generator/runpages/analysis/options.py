@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runpages.model import Price
+from runpages.model import Accelerator, Price
 
 from .detect import DetectorOptions
 
@@ -23,3 +23,5 @@ class AnalysisOptions:
     """Dotted key of the configuration that holds the number of parameters."""
     prices: tuple[Price, ...] = ()
     """The team's price rows; the shipped ones come after them."""
+    accelerators: tuple[Accelerator, ...] = ()
+    """The team's devices; the shipped ones come after them."""

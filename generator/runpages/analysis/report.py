@@ -27,6 +27,8 @@ from .attempts import (
 )
 from .cost import analyze_cost
 from .detect import DETECTORS, find_events
+from .goodput import analyze_goodput
+from .mfu import analyze_utilization
 from .options import AnalysisOptions
 from .roles import EVALUATIONS, chosen_by, role_of
 from .summary import flatten, summarize
@@ -54,16 +56,19 @@ def analyze(
     }
     primary = _primary(metrics)
     events = _events(run, transitions, options, primary or "")
+    timing, parameters = analyze_timing(run), _parameters(run, options)
     return Report(
         run=run,
         events=events,
         metrics=metrics,
-        timing=analyze_timing(run),
-        cost=analyze_cost(run, transitions, options.prices),
+        timing=timing,
+        goodput=analyze_goodput(run),
+        utilization=analyze_utilization(run, timing, parameters, options.accelerators),
+        cost=analyze_cost(run, options.prices),
         judgements=_judgements(run),
         steps=_steps(run),
         redone_steps=sum(t.lost_steps for t in transitions),
-        parameters=_parameters(run, options),
+        parameters=parameters,
         evaluations=tuple(
             i.name for i in run.series.infos if i.role in EVALUATIONS and i.axis == "step"
         ),

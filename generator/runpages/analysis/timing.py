@@ -29,13 +29,15 @@ def analyze_timing(run: Run) -> Timing:
         else Quantity.unknown(p50.why or "step time is 0", "steps/s")
     )
     tokens = _tokens(run)
+    rate_of_all, rate_of_one = _token_rates(run)
     return Timing(
         step_seconds_p50=p50,
         step_seconds_p95=p95,
         step_seconds_p99=p99,
         steps_per_second=rate,
         tokens=tokens,
-        tokens_per_second=_tokens_per_second(run),
+        tokens_per_second=rate_of_all,
+        tokens_per_second_per_device=rate_of_one,
         elapsed_seconds=_elapsed(run),
         active_seconds=_active(run),
     )
@@ -96,14 +98,39 @@ def _tokens(run: Run) -> Quantity:
     return Quantity.unknown("no metric counts tokens", "tokens")
 
 
-def _tokens_per_second(run: Run) -> Quantity:
-    for name in run.series.with_role("tokens_per_second"):
+def _token_rates(run: Run) -> tuple[Quantity, Quantity]:
+    """Tokens a second of all devices and of one: logged, or one from the other."""
+    devices = {run.hardware.devices if a.devices is None else a.devices for a in run.attempts}
+    devices = devices or {run.hardware.devices}
+    many = devices.pop() if len(devices) == 1 else None
+    why = "number of accelerators not recorded" if many is None else ""
+    if devices:
+        why = "the number of accelerators changed between attempts"
+    own = _logged_rate(run, "tokens_per_second_per_device")
+    if own is not None:
+        if many is None:
+            return Quantity.unknown(f"only the rate of one device was logged; {why}", "tok/s"), own
+        note = f"{own.note}, times {many} devices"
+        return Quantity(value=(own.value or 0.0) * many, unit="tok/s", note=note), own
+    total = _logged_rate(run, "tokens_per_second") or _counted_rate(run)
+    if total.value is None:
+        return total, total
+    if many is None:
+        return total, Quantity.unknown(why, "tok/s")
+    return total, Quantity(value=total.value / many, unit="tok/s", note=total.note)
+
+
+def _logged_rate(run: Run, role: str) -> Quantity | None:
+    for name in run.series.with_role(role):
         values = run.series[name].value
         values = values[np.isfinite(values)]
         if len(values):
-            return Quantity(
-                value=float(np.median(values)), unit="tok/s", note=f"median of logged {name}"
-            )
+            note = f"median of logged {name}"
+            return Quantity(value=float(np.median(values)), unit="tok/s", note=note)
+    return None
+
+
+def _counted_rate(run: Run) -> Quantity:
     for name in run.series.with_role("tokens"):
         series = run.series[name]
         done = seconds = 0.0

@@ -158,6 +158,7 @@ class _Builder:
             repr(self.settings.site),
             repr(sorted(self.settings.metrics.items())),
             repr(self.settings.model),
+            repr(self.settings.accelerator),
             f"{baseline} {self.archive.digest(baseline)}" if baseline else "",
         ]
         keys = {}

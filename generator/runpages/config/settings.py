@@ -8,9 +8,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from runpages.analysis import AnalysisOptions
-from runpages.model import Price, Run
+from runpages.model import Accelerator, Price, Run
 
 __all__ = [
+    "AcceleratorSettings",
     "ArchiveSettings",
     "BaselineSettings",
     "EngineSettings",
@@ -94,6 +95,20 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorSettings:
+    """`[[accelerator]]`"""
+
+    name: str
+    """Device as the runs name it, whole."""
+    bf16_tflops: float
+    """Peak of one device in bf16, dense (without sparsity), TFLOP/s."""
+    watts: float = 0.0
+    """Its maximum power, for the estimate of energy; 0 = not known."""
+    source_url: str = ""
+    """Where the figures stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceSettings:
     """`[[price]]`"""
 
@@ -136,6 +151,7 @@ class Settings:
     """`[metrics]`: role = names of the metrics that play it; comes before the built-in table."""
     model: ModelSettings = field(default_factory=ModelSettings)
     price: tuple[PriceSettings, ...] = ()
+    accelerator: tuple[AcceleratorSettings, ...] = ()
     baseline: BaselineSettings = field(default_factory=BaselineSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     dialect: tuple[Mapping[str, object], ...] = ()
@@ -172,5 +188,15 @@ class Settings:
                     kind="team price",
                 )
                 for row in self.price
+            ),
+            accelerators=tuple(
+                Accelerator(
+                    name=row.name,
+                    names=(row.name,),
+                    bf16_tflops=row.bf16_tflops,
+                    watts=row.watts or None,
+                    source_url=row.source_url,
+                )
+                for row in self.accelerator
             ),
         )

@@ -42,11 +42,15 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 from __future__ import annotations
 
 from .report import (
+    CAUSES,
     KINDS,
     SEVERITIES,
+    Accelerator,
     AttemptCost,
+    Badput,
     Cost,
     Event,
+    Goodput,
     GroupMetric,
     GroupReport,
     Judgement,
@@ -56,6 +60,7 @@ from .report import (
     Quantity,
     Report,
     Timing,
+    Utilization,
     main_metric,
 )
 from .run import (
@@ -87,11 +92,14 @@ from .series import (
 )
 
 __all__ = [
+    "CAUSES",
     "KINDS",
     "SEVERITIES",
     "STATES",
+    "Accelerator",
     "Attempt",
     "AttemptCost",
+    "Badput",
     "Checkpoint",
     "Code",
     "Columns",
@@ -99,6 +107,7 @@ __all__ = [
     "Dataset",
     "Event",
     "Extent",
+    "Goodput",
     "GroupMetric",
     "GroupReport",
     "Hardware",
@@ -120,6 +129,7 @@ __all__ = [
     "SeriesInfo",
     "SeriesSet",
     "Timing",
+    "Utilization",
     "main_metric",
     "rank_key",
     "slug_of",

@@ -34,7 +34,9 @@ _LOG = 50.0
 """Curves of positive values are drawn on a log scale from this ratio of largest to smallest on."""
 _STRAIGHT = 1e-3
 """A metric is a counter if it leaves the straight line by less than this part of its range."""
-_OTHER_ROLES = frozenset({None, "mfu", "data_seconds", "compute_seconds"})
+_OTHER_ROLES = frozenset(
+    {None, "mfu", "data_seconds", "compute_seconds", "eval_seconds", "checkpoint_seconds"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def _plans(report: Report) -> Iterator[_Plan]:
     for role, title in (
         ("lr", "Learning rate"),
         ("tokens_per_second", "Throughput"),
+        ("tokens_per_second_per_device", "Throughput of one device"),
         ("step_seconds", "Step time"),
         ("step_milliseconds", "Step time"),
     ):

@@ -18,6 +18,7 @@ from .samples import sample_groups, samples_file
 from .templating import render_template
 from .timeline import timeline
 from .words import (
+    CAUSE_WORDS,
     SEVERITY_CLASS,
     Chip,
     Fact,
@@ -95,6 +96,9 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "samples": samples,
         "sample_count": len(run.samples),
         "timing": _timing(report),
+        "utilization": _utilization(report),
+        "doubt": report.utilization.doubt,
+        "goodput": _goodput(report),
         "cost": _cost(report),
         "price": _price(report),
         "differences": _differences(report),
@@ -293,6 +297,51 @@ def _timing(report: Report) -> list[Fact]:
         seconds("Step time, 95th percentile", timing.step_seconds_p95),
         seconds("Step time, 99th percentile", timing.step_seconds_p99),
         quantity("Throughput", rate, value=number, unit=f"{prefix} tok/s".strip()),
+        quantity("Goodput", report.goodput.percent),
+        quantity("MFU", report.utilization.mfu, value=_short(report.utilization.mfu)),
+        quantity("HFU", report.utilization.hfu, value=_short(report.utilization.hfu)),
+    ]
+
+
+def _short(given: Quantity) -> str:
+    return "" if given.value is None else units.number(given.value, 3)
+
+
+def _utilization(report: Report) -> list[str]:
+    """How the MFU came about, or what the run said of it itself."""
+    found = report.utilization
+    out = []
+    if found.mfu.known:
+        source = ""
+        if found.accelerator and found.accelerator.source_url:
+            given = (found.accelerator.source_url, found.accelerator.as_of)
+            source = f" by {', '.join(part for part in given if part)}"
+        out.append(f"MFU = tokens/s × {found.formula} / ({found.denominator})")
+        out.append(f"tokens/s: {found.tokens}; peak in {found.dtype}{source}")
+    if found.logged.value is not None:
+        value = f"{units.number(found.logged.value, 3)} {found.logged.unit}".strip()
+        out.append(f"The run logged {value} itself: {found.logged.note}")
+    return out
+
+
+def _goodput(report: Report) -> list[dict[str, str]]:
+    """Where the elapsed time went; without a goodput only the causes that are known and cost."""
+    found = report.goodput
+    elapsed = report.timing.elapsed_seconds.value
+    if not elapsed:
+        return []
+    rows = [("Productive", found.productive_seconds)]
+    rows += [(CAUSE_WORDS[b.cause], b.seconds) for b in found.badput]
+    if not found.percent.known:
+        rows = [(name, seconds) for name, seconds in rows if seconds.value]
+    return [
+        {
+            "name": name,
+            "time": "n/a" if q.value is None else units.duration(q.value),
+            "share": "n/a" if q.value is None else f"{units.percent(q.value / elapsed)} %",
+            "note": q.why or q.note,
+        }
+        for name, q in rows
     ]
 
 

@@ -14,6 +14,7 @@ from runpages import units
 from runpages.model import SEVERITIES, Event, Quantity, Run
 
 __all__ = [
+    "CAUSE_WORDS",
     "SEVERITY_CLASS",
     "Chip",
     "Fact",
@@ -26,6 +27,16 @@ __all__ = [
 ]
 
 SEVERITY_CLASS = {"critical": "crit", "warning": "warn", "info": "info"}
+CAUSE_WORDS = {
+    "restart_gaps": "Between attempts",
+    "redone": "Steps done again",
+    "startup": "Start-up",
+    "evaluation": "Evaluation",
+    "checkpoint": "Checkpoints",
+    "periodic": "Periodic, not named",
+    "data_wait": "Waiting for data",
+    "other": "Stalls and other",
+}
 _STATES = {
     "finished": ("finished", "good"),
     "failed": ("failed", "crit"),
