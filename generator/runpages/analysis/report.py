@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runpages.model import (
     KINDS,
     SEVERITIES,
@@ -36,6 +39,8 @@ from .timing import analyze_timing
 
 __all__ = ["analyze"]
 
+_START_UP_ROWS = 8
+"""As many rows of a resumed attempt may be slow: it compiles, fills caches, restores."""
 _PARAMETER_KEYS = ("n_params", "num_params", "parameters", "n_parameters", "model.n_params")
 
 
@@ -131,8 +136,19 @@ def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
             options=options.detectors,
         )
         # what lies before this attempt's own rows was told of the attempt that recorded it
-        out += [e for e in events if number == numbers[0] or (e.peak_step or e.start_step) >= first]
+        own = rows.step[rows.step >= first][:_START_UP_ROWS]
+        out += [
+            e
+            for e in events
+            if number == numbers[0]
+            or ((e.peak_step or e.start_step) >= first and not _starting_up(e, own))
+        ]
     return out
+
+
+def _starting_up(event: Event, first_rows: NDArray[np.int64]) -> bool:
+    """Whether it is the slow start of a resumed attempt."""
+    return event.kind == "stall" and event.start_step <= int(first_rows[-1])
 
 
 def _judgements(run: Run) -> tuple[Judgement, ...]:

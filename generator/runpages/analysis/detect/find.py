@@ -16,6 +16,13 @@ from runpages.model import Event
 from .divergence import DivergenceOptions, find_divergence
 from .nonfinite import NonfiniteOptions, find_nonfinite
 from .spike import SpikeOptions, find_spikes
+from .throughput import (
+    THROUGHPUT,
+    SlowdownOptions,
+    StallOptions,
+    find_slowdowns,
+    find_stalls,
+)
 from .track import Candidate, Floats, Track
 from .words import describe
 
@@ -31,6 +38,8 @@ class DetectorOptions:
     nonfinite: NonfiniteOptions = field(default_factory=NonfiniteOptions)
     divergence: DivergenceOptions = field(default_factory=DivergenceOptions)
     spike: SpikeOptions = field(default_factory=SpikeOptions)
+    stall: StallOptions = field(default_factory=StallOptions)
+    slowdown: SlowdownOptions = field(default_factory=SlowdownOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,8 @@ DETECTORS = (
     Detector(kind="nonfinite", roles=None, find=find_nonfinite),
     Detector(kind="divergence", roles=LOSSES, find=find_divergence),
     Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
+    Detector(kind="stall", roles=THROUGHPUT, find=find_stalls),
+    Detector(kind="slowdown", roles=THROUGHPUT, find=find_slowdowns),
 )
 
 

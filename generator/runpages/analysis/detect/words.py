@@ -8,6 +8,7 @@ from runpages.model import Event
 __all__ = ["describe"]
 
 _NAMES = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}
+_RATES = frozenset({"tokens_per_second"})
 
 
 def describe(event: Event, *, ending: str = "") -> str:
@@ -30,6 +31,8 @@ def describe(event: Event, *, ending: str = "") -> str:
         return (
             f"{what} left its level of {level} {start}{peak} and {ending or 'did not come back'}."
         )
+    if event.kind in {"stall", "slowdown"}:
+        return _slower(event, level, value, ending)
     peak = units.count(event.start_step if event.peak_step is None else event.peak_step)
     back = (
         "was back at its level in the next record"
@@ -45,3 +48,24 @@ def _nonfinite_ending(event: Event) -> str:
     if event.start_step == event.end_step:
         return "and was finite again in the next record"
     return f"and was finite again after step {units.count(event.end_step)}"
+
+
+def _slower(event: Event, level: str, value: str, ending: str) -> str:
+    """Stall and slowdown: the words turn with what was logged, a time or a rate."""
+    rate = event.role in _RATES
+    if event.kind == "stall":
+        moved = f"fell from {level} to {value}" if rate else f"rose from {level} to {value}"
+        peak = event.start_step if event.peak_step is None else event.peak_step
+        where = f"at step {units.count(peak)}"
+    else:
+        moved = f"fell below its level of {level}" if rate else f"rose above its level of {level}"
+        where = (
+            f"at step {units.count(event.start_step)}, {'lowest' if rate else 'highest'} {value}"
+        )
+    if event.recovered is False:
+        back = "had not come back when the record ended"
+    elif event.start_step == event.end_step:
+        back = "was back at its level in the next record"
+    else:
+        back = f"was back at its level after step {units.count(event.end_step)}"
+    return f"{event.metric} {moved} {where} and {ending or back}."

@@ -1,0 +1,125 @@
+"""Periodic overhead: slow rows that evaluation, checkpoints or logging cause at even distances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .track import Floats
+
+__all__ = ["PeriodicOptions", "periodic_rows"]
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodicOptions:
+    """What is taken for a period. Shares are of the rows logged on its slots."""
+
+    cuts: tuple[float, ...] = (1.2, 2.0, 5.0)
+    """Factors over the local median from which on rows are looked at; each cut by itself, since
+    noise may hide a period at a low one."""
+    most_tall: float = 0.34
+    """Share of rows over a cut beyond which it says nothing."""
+    least_filled: float = 0.8
+    """Share of a period's slots that must be slow."""
+    least_hits: int = 3
+    least_rows_apart: int = 3
+    """Smallest period in logged rows: neighbours are one stretch, no period."""
+    chance: float = 0.01
+    """Probability with which rows at random places may look periodic."""
+    most_on_slot: float = 5.0
+    """A row on a slot is still a stall at this factor over what 90 % of the slot's rows cost."""
+    uneven: float = 0.05
+    """For what is triggered by the clock: spacings within this share of their median are even."""
+    least_even: float = 0.8
+    """Share of spacings that must be even."""
+    least_uneven_hits: int = 5
+
+
+def periodic_rows(
+    steps: Ints, cost: Floats, level: Floats, options: PeriodicOptions = PeriodicOptions()
+) -> Bools:
+    """Which rows are periodic overhead. `cost` and its local `level` (n,) are logarithms.
+
+    Slots are rows of one remainder modulo a period of steps; only slots that were logged count, so
+    that a log of every tenth step is judged by what it shows. A row that costs far more than its
+    slot usually does is none, unless such rows have a period of their own: a checkpoint that falls
+    on every fourth evaluation.
+    """
+    height = cost - level
+    found = np.zeros(len(steps), dtype=bool)
+    allowed = np.full(len(steps), -np.inf)
+    for cut in options.cuts:
+        for _ in range(3):
+            tall = (height > math.log(cut)) & ~(found & (height <= allowed))
+            slots = list(_slots(steps, tall, options))
+            if not slots:
+                break
+            for rows, hits in slots:
+                usual = float(np.quantile(height[hits], 0.9)) + math.log(options.most_on_slot)
+                allowed[rows] = np.maximum(allowed[rows], usual)
+                found[rows] = True
+    found &= height <= allowed
+    return found | _clocked(steps, height, found, options)
+
+
+def _slots(steps: Ints, tall: Bools, options: PeriodicOptions) -> Iterator[tuple[Ints, Ints]]:
+    """(rows on the slots of a period, those of them that are tall), the commonest spacing first."""
+    size, at = len(steps), np.flatnonzero(tall)
+    share = len(at) / max(size, 1)
+    if len(at) < options.least_hits or share > options.most_tall:
+        return
+    gaps = np.diff(steps)
+    interval = float(np.median(gaps[gaps > 0])) if np.any(gaps > 0) else 1.0
+    left = tall.copy()
+    for period in _candidates(steps[at]):
+        apart = period / interval
+        if apart < options.least_rows_apart:
+            continue
+        hits = np.flatnonzero(left)
+        offsets, counts = np.unique(steps[hits] % period, return_counts=True)
+        few = np.argsort(-counts)[:64]
+        for offset in offsets[few][counts[few] >= options.least_hits]:
+            own = hits[steps[hits] % period == offset]
+            rows = np.flatnonzero(steps % period == offset)
+            within = rows[(rows >= own[0]) & (rows <= own[-1])]
+            whole = len(rows) == len(within)
+            filled = len(own) / len(within)
+            missed = len(within) - len(own)
+            surprise = len(own) * math.log(1 / share) - missed * math.log(1 + len(within))
+            places = math.log(apart) if whole else 2 * math.log(size)
+            if filled >= options.least_filled and surprise > places - math.log(options.chance):
+                left[own] = False
+                yield within, own
+
+
+def _candidates(at: Ints) -> list[int]:
+    """The commonest distances of slow rows to one of the next three, and what divides all."""
+    distances = np.concatenate([at[lag:] - at[:-lag] for lag in (1, 2, 3)])
+    values, counts = np.unique(distances[distances > 0], return_counts=True)
+    commonest = values[np.argsort(-counts, kind="stable")][:8]
+    return [int(p) for p in dict.fromkeys([*commonest, np.gcd.reduce(np.diff(at))]) if p > 0]
+
+
+def _clocked(steps: Ints, height: Floats, known: Bools, options: PeriodicOptions) -> Bools:
+    """Rows at nearly even distances: overhead that the clock triggers, not a count of steps."""
+    out = np.zeros(len(steps), dtype=bool)
+    for cut in options.cuts:
+        at = np.flatnonzero((height > math.log(cut)) & ~known)
+        if len(at) == 0:
+            continue
+        first = at[np.diff(at, prepend=at[0] - 9) > 2]
+        apart = np.diff(first)
+        if len(first) < options.least_uneven_hits or np.median(apart) < 10:
+            continue
+        even = np.abs(apart - np.median(apart)) <= options.uneven * np.median(apart)
+        if np.mean(even) >= options.least_even:
+            usual = float(np.median(height[at])) + math.log(options.most_on_slot)
+            out[at[height[at] <= usual]] = True
+    return out
