@@ -91,8 +91,9 @@ def test_what_looks_like_a_log_is_told_with_the_dialects_tried(tmp_path: Path) -
         "epoch,accuracy,loss\n0,0.5,1.25\n1,0.75,nan\n2,,1e-05\n"  # Keras CSVLogger("training.log")
     )
     write(tmp_path, csv, "training.log")
-    skipped = dict(sniff(tmp_path).skipped)
-    assert "named .csv it is read" in skipped["training.log"]
+    found = sniff(tmp_path)
+    assert [(ref.kind, ref.run_id) for ref in found.runs] == [("tabular", "training.log")]
+    skipped = dict(found.skipped)
     assert "of no dialect that is known (" in skipped["odd.log"]
     assert "are tried: megatron-lm to epochs" in skipped["odd.log"]
     assert "name no step" in skipped["bare.log"]
