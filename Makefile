@@ -61,7 +61,7 @@ browser:
 	else echo "no Chromium and no way to install one: the browser tests will be skipped"; fi
 
 lock: $(STAMP)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras --group dev pyproject.toml -o requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
