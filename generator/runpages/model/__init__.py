@@ -41,27 +41,20 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
-from .report import (
+from .event import KINDS, SEVERITIES, Event, Judgement
+from .group import GroupMetric, GroupReport
+from .quantity import Quantity
+from .report import Note, Report
+from .resources import (
     CAUSES,
-    KINDS,
-    SEVERITIES,
     Accelerator,
     AttemptCost,
     Badput,
     Cost,
-    Event,
     Goodput,
-    GroupMetric,
-    GroupReport,
-    Judgement,
-    MetricSummary,
-    Note,
     Price,
-    Quantity,
-    Report,
     Timing,
     Utilization,
-    main_metric,
 )
 from .run import (
     STATES,
@@ -90,6 +83,7 @@ from .series import (
     spans_of,
     statistic_key,
 )
+from .summary import MetricSummary, main_metric
 
 __all__ = [
     "CAUSES",
