@@ -8,19 +8,22 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from runpages.analysis import AnalysisOptions
-from runpages.model import Accelerator, Price, Run
+from runpages.model import Accelerator, Price, Run, Target
 
 __all__ = [
     "AcceleratorSettings",
     "ArchiveSettings",
     "BaselineSettings",
     "EngineSettings",
+    "EvaluationSettings",
     "ModelSettings",
     "PriceSettings",
     "PublishSettings",
     "Settings",
     "SiteSettings",
     "SourceSettings",
+    "SummarySettings",
+    "TargetSettings",
 ]
 
 
@@ -92,6 +95,39 @@ class ModelSettings:
 
     parameters: str = ""
     """Where the number of parameters stands: `config.` and a dotted key."""
+    loss_unit: str = ""
+    """`nats` or `bits`: the unit of the losses, for perplexity and bits per byte."""
+    bytes_per_token: str | float = ""
+    """Bytes of text a token stands for on the evaluation set: a number, or `config.` and the dotted
+    key that holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummarySettings:
+    """`[summary]`"""
+
+    at_steps: tuple[int, ...] = ()
+    """Steps whose losses and evaluations are told, beside those of the checkpoints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSettings:
+    """`[[target]]`"""
+
+    metric: str
+    """Metric as logged, or a role (`val_loss`)."""
+    value: float
+    """Value that it should reach: steps, time, tokens and cost until then are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """`[[evaluation]]`"""
+
+    metric: str
+    """Metric as logged; a proportion (or per cent) of examples, such as an accuracy."""
+    n: int
+    """Number of examples it is measured on, for its standard error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +186,9 @@ class Settings:
     metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`[metrics]`: role = names of the metrics that play it; comes before the built-in table."""
     model: ModelSettings = field(default_factory=ModelSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
+    target: tuple[TargetSettings, ...] = ()
+    evaluation: tuple[EvaluationSettings, ...] = ()
     price: tuple[PriceSettings, ...] = ()
     accelerator: tuple[AcceleratorSettings, ...] = ()
     baseline: BaselineSettings = field(default_factory=BaselineSettings)
@@ -179,6 +218,11 @@ class Settings:
         return AnalysisOptions(
             metrics=self.metrics,
             parameters_key=self.model.parameters,
+            loss_unit=self.model.loss_unit,
+            bytes_per_token=self.model.bytes_per_token,
+            at_steps=self.summary.at_steps,
+            targets=tuple(Target(metric=row.metric, value=row.value) for row in self.target),
+            examples={row.metric: row.n for row in self.evaluation},
             prices=tuple(
                 Price(
                     accelerator=row.accelerator,

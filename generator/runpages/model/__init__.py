@@ -83,7 +83,14 @@ from .series import (
     spans_of,
     statistic_key,
 )
-from .summary import MetricSummary, main_metric
+from .summary import (
+    AtStep,
+    MetricSummary,
+    ModelFigures,
+    Target,
+    TargetReached,
+    main_metric,
+)
 
 __all__ = [
     "CAUSES",
@@ -91,6 +98,7 @@ __all__ = [
     "SEVERITIES",
     "STATES",
     "Accelerator",
+    "AtStep",
     "Attempt",
     "AttemptCost",
     "Badput",
@@ -111,6 +119,7 @@ __all__ = [
     "Media",
     "MetricSummary",
     "ModelFacts",
+    "ModelFigures",
     "Note",
     "Price",
     "Provenance",
@@ -122,6 +131,8 @@ __all__ = [
     "Series",
     "SeriesInfo",
     "SeriesSet",
+    "Target",
+    "TargetReached",
     "Timing",
     "Utilization",
     "main_metric",
