@@ -90,8 +90,6 @@ def test_downtime_counts_as_time_and_not_as_device_hours():
         devices=2,
     )
     (found,) = reached(run, ("loss", 3.0))
-    assert (
-        found.step.value == 203
-    )  # blocks of 4 rows: that of 200 to 203 is the first
+    assert found.step.value == 203  # blocks of 4 rows: that of 200 to 203 is the first
     assert found.seconds.value == pytest.approx(100 * 36 + 100 + (203 - 80 + 1) * 36)
     assert found.device_hours.value == pytest.approx((100 + 124) * 36 / 3600 * 2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from runpages.model import Accelerator, Price, Target
 
 from .detect import DetectorOptions
+from .energy import EnergyOptions
 
 __all__ = ["AnalysisOptions"]
 
@@ -25,6 +26,7 @@ class AnalysisOptions:
     """The team's price rows; the shipped ones come after them."""
     accelerators: tuple[Accelerator, ...] = ()
     """The team's devices; the shipped ones come after them."""
+    energy: EnergyOptions = field(default_factory=EnergyOptions)
     loss_unit: str = ""
     """`nats` or `bits` of the losses; empty = not known."""
     bytes_per_token: str | float = ""

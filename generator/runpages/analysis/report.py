@@ -63,7 +63,8 @@ def analyze(
     primary = _primary(metrics)
     events = _events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
-    goodput, cost = analyze_goodput(run), analyze_cost(run, options.prices)
+    goodput = analyze_goodput(run)
+    cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
     return Report(
         run=run,
         events=events,

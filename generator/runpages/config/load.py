@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args, get_origin, get_type_hints
 
+from runpages.analysis.energy import shipped_grid
 from runpages.errors import ConfigError
 
 from .settings import Settings
@@ -22,7 +23,10 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     str | float: "a number or a text",
 }
-_CHOICES = {("model", "loss_unit"): ("", "nats", "bits")}
+_CHOICES = {
+    ("model", "loss_unit"): ("", "nats", "bits"),
+    ("energy", "region"): ("", *shipped_grid()),
+}
 
 
 def load_settings(path: str | Path = "runpages.toml") -> Settings:
@@ -125,8 +129,8 @@ class _Reader:
     def _value(self, table: str, key: str, value: Any, hint: Any, occurrence: int) -> Any:
         choices = _CHOICES.get((table, key))
         if choices and isinstance(value, str) and value not in choices:
-            known = " or ".join(repr(choice) for choice in choices if choice)
-            problem = f"[{table}] {key} = {value!r}: {known} was expected"
+            known = ", ".join(choice for choice in choices if choice)
+            problem = f"[{table}] {key} = {value!r} is not known; there are: {known}"
             raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
         whole = isinstance(value, int) and not isinstance(value, bool)
         if hint in (float, str | float) and whole:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from runpages.analysis import AnalysisOptions
+from runpages.analysis.energy import EnergyOptions
 from runpages.model import Accelerator, Price, Run, Target
 
 __all__ = [
     "AcceleratorSettings",
     "ArchiveSettings",
     "BaselineSettings",
+    "EnergySettings",
     "EngineSettings",
     "EvaluationSettings",
     "ModelSettings",
@@ -156,6 +159,22 @@ class PriceSettings:
     """ISO date from which the price holds; the row valid at a run's end date is used."""
     source_url: str = ""
     """Where the price stands, shown beside each cost."""
+    as_of: str = ""
+    """ISO date on which the price was last seen to hold; default: `valid_from`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergySettings:
+    """`[energy]`"""
+
+    pue: float = 0.0
+    """Power usage effectiveness of the place; 0 = not known: 1.2 is assumed and shown as such."""
+    host_watts_per_device: float = 0.0
+    """What host, network and storage draw for each accelerator; 0 = not counted."""
+    region: str = ""
+    """Country whose grid feeds it, as three letters (`DEU`), for the carbon."""
+    grams_per_kwh: float = 0.0
+    """Grams of CO₂ equivalent a kWh, before the shipped figure of the region; 0 = none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +210,7 @@ class Settings:
     evaluation: tuple[EvaluationSettings, ...] = ()
     price: tuple[PriceSettings, ...] = ()
     accelerator: tuple[AcceleratorSettings, ...] = ()
+    energy: EnergySettings = field(default_factory=EnergySettings)
     baseline: BaselineSettings = field(default_factory=BaselineSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     dialect: tuple[Mapping[str, object], ...] = ()
@@ -218,6 +238,7 @@ class Settings:
         return AnalysisOptions(
             metrics=self.metrics,
             parameters_key=self.model.parameters,
+            energy=EnergyOptions(**dataclasses.asdict(self.energy)),
             loss_unit=self.model.loss_unit,
             bytes_per_token=self.model.bytes_per_token,
             at_steps=self.summary.at_steps,
@@ -230,6 +251,7 @@ class Settings:
                     valid_from=row.valid_from,
                     source_url=row.source_url,
                     kind="team price",
+                    as_of=row.as_of,
                 )
                 for row in self.price
             ),
