@@ -45,6 +45,7 @@ from .event import KINDS, SEVERITIES, Event, Judgement
 from .group import GroupMetric, GroupReport
 from .quantity import Quantity
 from .report import Note, Report
+from .reproduction import Needed, Reproduction
 from .resources import (
     CAUSES,
     Accelerator,
@@ -124,11 +125,13 @@ __all__ = [
     "MetricSummary",
     "ModelFacts",
     "ModelFigures",
+    "Needed",
     "Note",
     "Price",
     "Provenance",
     "Quantity",
     "Report",
+    "Reproduction",
     "Run",
     "RunRef",
     "Sample",
