@@ -143,7 +143,8 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Adjust p values for their number; they come back in the order given.
 
     The step-down of Holm, Scandinavian Journal of Statistics 6 (1979) 65: the i-th smallest of m
-    (i from 0) times m - i, at least the one before it, at most 1. Compare with the level itself; holds for dependent tests.
+    (i from 0) times m - i, at least the one before it, at most 1. Compare with the level
+    itself; holds for dependent tests.
     """
     order = sorted(range(len(p_values)), key=lambda position: p_values[position])
     adjusted = [0.0] * len(p_values)

@@ -42,7 +42,7 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 from __future__ import annotations
 
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import GroupMetric, GroupReport
+from .group import Difference, GroupMetric, GroupReport
 from .quantity import Quantity
 from .report import Note, Report
 from .resources import (
@@ -99,6 +99,7 @@ __all__ = [
     "Columns",
     "Cost",
     "Dataset",
+    "Difference",
     "Event",
     "Extent",
     "Goodput",
