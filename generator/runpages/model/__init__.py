@@ -41,6 +41,15 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
+from .comparison import (
+    Comparison,
+    FigureRow,
+    FindingRow,
+    Findings,
+    MetricRow,
+    Side,
+    SideValue,
+)
 from .event import KINDS, SEVERITIES, Event, Judgement
 from .group import Difference, GroupMetric, GroupReport
 from .quantity import Quantity
@@ -97,11 +106,15 @@ __all__ = [
     "Checkpoint",
     "Code",
     "Columns",
+    "Comparison",
     "Cost",
     "Dataset",
     "Difference",
     "Event",
     "Extent",
+    "FigureRow",
+    "FindingRow",
+    "Findings",
     "Goodput",
     "GroupMetric",
     "GroupReport",
@@ -110,6 +123,7 @@ __all__ = [
     "Link",
     "LoggedEvent",
     "Media",
+    "MetricRow",
     "MetricSummary",
     "ModelFacts",
     "Note",
@@ -123,6 +137,8 @@ __all__ = [
     "Series",
     "SeriesInfo",
     "SeriesSet",
+    "Side",
+    "SideValue",
     "Timing",
     "Utilization",
     "main_metric",
