@@ -29,11 +29,14 @@ class _Topic:
     what: str
     keys: re.Pattern[str]
     """Matches the whole of a difference's key, without regard to case."""
+    ending: str
+    """Of `differ`, and what follows from it."""
     voids: frozenset[str] = frozenset()
 
 
-def _topic(what: str, keys: str, *voids: str) -> _Topic:
-    return _Topic(what=what, keys=re.compile(keys, re.IGNORECASE), voids=frozenset(voids))
+def _topic(what: str, keys: str, *voids: str, ending: str = "s") -> _Topic:
+    pattern = re.compile(keys, re.IGNORECASE)
+    return _Topic(what=what, keys=pattern, voids=frozenset(voids), ending=ending)
 
 
 _EVALUATION = (
@@ -43,38 +46,42 @@ _EVALUATION = (
 )
 _TOPICS = (
     _topic(
-        "the tokenizer differs", r"config\.(.*[._])?tokenizer(_\w+)?(\..*)?",
+        "the tokenizer", r"config\.(.*[._])?tokenizer(_\w+)?(\..*)?",
         "loss", "val_loss", "eval_lower",
     ),
     _topic(
-        "the vocabulary's size differs (another tokenizer, or padding)",
+        "the vocabulary's size",
         r"config\.(.*\.)?(n_?vocab|vocab(ulary)?(_?size)?|padded_vocab_size)",
+        ending="s (another tokenizer, or padding)",
     ),
     _topic(
-        "the evaluation differs",
+        "the evaluation",
         rf"config\.(.*\.)?{_EVALUATION}(\..*)?|environment\.(lm[_-]eval|lighteval|evaluate|helm).*",
         "val_loss", "eval", "eval_lower",
     ),
     _topic(
-        "the batch size differs",
+        "the batch size",
         r"config\.(.*\.)?((\w*_)?batch(_?size)?(_tokens)?(_per_\w+)?|gbs|mbs|tokens_per_(batch|step)"
         r"|(grad(ient)?_?)?accum(ulation)?(_?steps)?|gradient_accumulation(_steps)?)",
     ),
     _topic(
-        "the context length differs",
+        "the context length",
         r"model\.context|config\.(.*\.)?(block_?size|seq_?len(gth)?|max_seq_?len(gth)?"
         r"|max_length|context(_?(size|len(gth)?))?|n_ctx|n_positions|max_position_embeddings)",
     ),
     _topic(
-        "the data differ",
-        r"data\..*|config\.(.*\.)?((train_)?data(_?set)?s?(_?(name|path|dir|files?|mix|version|split"
+        "the data",
+        r"data|config\.(.*\.)?((train_)?data(_?set)?s?(_?(name|path|dir|files?|mix|version|split"
         r"|subset))?|split|corpus)(\..*)?",
+        ending="",
     ),
     _topic(
-        "the size of the model differs",
+        "the size of the model",
         r"model\.parameters|config\.(.*\.)?(n_?params|num_params(eters)?|n_parameters)",
     ),
-    _topic("the hardware differs (time, throughput and cost are not comparable)", r"hardware\..*"),
+    _topic(
+        "the hardware", r"hardware\..*", ending="s (time, speed and cost are not comparable)"
+    ),
 )  # fmt: skip
 
 
@@ -89,15 +96,21 @@ def cautions(
 
     `names` and the values of `differences` are those of base and other, in this order.
     """
-    out = []
+    out, unknown = [], []
     for topic in _TOPICS:
         found = [d for d in differences if topic.keys.fullmatch(d.key)]
-        if found:
-            told = "; ".join(_told(d, names) for d in found[:4])
-            out.append(Caution(text=f"{topic.what}: {told}", voids=topic.voids))
-    out += _lengths(base, other, names)
-    out += _names(base, other, names)
-    return out
+        known = [d for d in found if all(d.values.values())]
+        if known:
+            told = "; ".join(_told(d, names) for d in known[:4])
+            out.append(
+                Caution(text=f"{topic.what} differ{topic.ending}: {told}", voids=topic.voids)
+            )
+        elif found:
+            unknown.append(topic.what)
+    if unknown:
+        told = ", ".join(unknown)
+        out.append(Caution(text=f"not recorded by both {names[0]} and {names[1]}: {told}"))
+    return [*out, *_lengths(base, other, names), *_names(base, other, names)]
 
 
 def _told(difference: Difference, names: tuple[str, str]) -> str:

@@ -55,7 +55,7 @@ def compare(base: Contender, others: Sequence[Contender]) -> Comparison:
     """
     everyone = (base, *others)
     rows: list[MetricRow] = []
-    warnings = [sentence for side in everyone for sentence in _own_warnings(side)]
+    warnings = _lone(everyone) + [text for side in everyone for text in _own_warnings(side)]
     for other in others:
         pair = {base.slug: base.reports, other.slug: other.reports}
         but_seeds = base.is_group or other.is_group
@@ -94,10 +94,18 @@ def _side(contender: Contender) -> Side:
     )
 
 
+def _lone(sides: Sequence[Contender]) -> list[str]:
+    names = [side.name for side in sides if len(side.reports) == 1]
+    if not names:
+        return []
+    each = "one run each" if len(names) > 1 else "one run"
+    told = "a difference cannot be told from seed noise by these runs alone"
+    return [f"{each} of {', '.join(names)}: {told}"]
+
+
 def _own_warnings(side: Contender) -> list[str]:
     if len(side.reports) == 1:
-        lone = f"{side.name} is one run: its differences cannot be told from those of the seed"
-        return [*side.warnings, lone, *unfinished(side.reports)]
+        return [*side.warnings, *unfinished(side.reports)]
     told = set_warnings(side.reports) if not side.mixed else unfinished(side.reports)
     return [*side.warnings, *(f"{side.name}: {sentence}" for sentence in told)]
 

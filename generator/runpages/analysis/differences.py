@@ -59,7 +59,7 @@ def facts_of(run: Run) -> dict[str, object]:
     facts = {f"config.{k}": v for k, v in (flatten(dict(run.config)) if run.config else {}).items()}
     if run.seed is not None and not any(is_seed(key) for key in facts):
         facts["config.seed"] = run.seed
-    facts |= {
+    read: dict[str, object] = {
         "model.architecture": run.model.architecture,
         "model.parameters": run.model.parameters,
         "model.context": run.model.context,
@@ -70,11 +70,11 @@ def facts_of(run: Run) -> dict[str, object]:
         "hardware.device": run.hardware.device,
         "hardware.devices": run.hardware.devices,
     }
-    for data in run.datasets:
-        parts = (data.version, data.digest, data.split)
-        facts[f"data.{data.name}"] = " ".join(p for p in parts if p) or "recorded"
-    facts |= {f"environment.{key}": value for key, value in run.environment.items()}
-    return {key: value for key, value in facts.items() if value is not None and value != ""}
+    told = [(d.name, d.version, d.digest, d.split) for d in run.datasets]
+    read["data"] = "; ".join(sorted(" ".join(part for part in each if part) for each in told))
+    read |= {f"environment.{key}": value for key, value in run.environment.items()}
+    # a setting of None was recorded (no clipping); a fact of None was not
+    return facts | {key: value for key, value in read.items() if value is not None and value != ""}
 
 
 def differences(

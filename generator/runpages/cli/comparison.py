@@ -25,7 +25,19 @@ _PIPE_WIDTH = 240
 """Columns where nobody looks: no cell is folded."""
 _ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 _COLOURS = {"better": "green", "worse": "red"}
-_DURATIONS = ("elapsed_seconds", "step_seconds_p50")
+_LABELS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "steps": ("steps", units.count),
+    "tokens": ("tokens", units.count),
+    "parameters": ("parameters", units.count),
+    "tokens_per_second": ("tokens a second", units.number),
+    "step_seconds_p50": ("step time, median", units.duration),
+    "mfu_percent": ("MFU, %", units.number),
+    "goodput_percent": ("goodput, %", units.number),
+    "elapsed_seconds": ("elapsed", units.duration),
+    "device_hours": ("device-hours", units.number),
+    "energy_kwh": ("energy, kWh", units.number),
+    "usd": ("cost, USD", units.number),
+}
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
@@ -146,8 +158,7 @@ def _figures(comparison: Comparison, names: dict[str, str]) -> Table:
     for row in comparison.figures:
         if not any(found.n for found in row.values.values()):
             continue
-        shown = units.duration if row.name in _DURATIONS else units.number
-        label = row.name if row.name in _DURATIONS else f"{row.name} {row.unit}"
+        label, shown = _LABELS[row.name]
         cells: list[Text] = [_plain(_value(row.values[comparison.base], shown))]
         for slug in others:
             cells += [_plain(_value(row.values[slug], shown)), _figure_delta(row, slug, shown)]

@@ -17,7 +17,7 @@ class Difference:
     """A fact that is not the same everywhere."""
 
     key: str
-    """Area and name: `config.optimizer.lr`, `data.fineweb`, `code.commit`, `environment.torch`,
+    """Area and name: `config.optimizer.lr`, `data`, `code.commit`, `environment.torch`,
     `hardware.device`."""
     values: Mapping[str, tuple[object, ...]]
     """Slug -> its value; several where a group's members differ, none where it is not recorded."""
