@@ -9,7 +9,7 @@ from .event import Event, Judgement
 from .quantity import Quantity
 from .resources import Cost, Goodput, Timing, Utilization
 from .run import Run
-from .summary import MetricSummary
+from .summary import MetricSummary, ModelFigures, TargetReached
 
 __all__ = [
     "Note",
@@ -45,6 +45,8 @@ class Report:
     """Optimiser steps of the effective run."""
     redone_steps: int = 0
     parameters: Quantity
+    figures: ModelFigures
+    targets: tuple[TargetReached, ...] = ()
     evaluations: tuple[str, ...] = ()
     """Names of the metrics that are evaluations (validation loss included)."""
     primary: str | None = None

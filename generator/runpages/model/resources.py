@@ -12,7 +12,9 @@ __all__ = [
     "AttemptCost",
     "Badput",
     "Cost",
+    "Energy",
     "Goodput",
+    "GridIntensity",
     "Price",
     "Timing",
     "Utilization",
@@ -127,7 +129,42 @@ class Price:
     """ISO date."""
     source_url: str
     kind: str
-    """`team` (from runpages.toml) or `list price estimate`."""
+    """`team price` (from runpages.toml) or `list price estimate`."""
+    as_of: str = ""
+    """ISO date on which the price was last seen to hold; empty = `valid_from`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridIntensity:
+    """Carbon of a region's electricity, mean of one year."""
+
+    region: str
+    """ISO 3166-1 alpha-3, or empty where the team states the figure itself."""
+    name: str
+    g_per_kwh: float
+    year: int | None
+    source_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Energy:
+    """Electricity of a run, and what it emitted."""
+
+    devices_kwh: Quantity
+    """The accelerators' own, by `method`."""
+    method: str
+    """`counter`, `power`, `codecarbon`, `estimate`; empty = not known."""
+    estimated: bool
+    """Whether some or all of it was not measured."""
+    host_kwh: Quantity
+    """Hosts, network and storage, by the team's watts a device."""
+    total_kwh: Quantity
+    """(devices + host) x PUE."""
+    carbon_kg: Quantity
+    """CO2 equivalent."""
+    pue: float
+    pue_assumed: bool
+    intensity: GridIntensity | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,5 +174,13 @@ class Cost:
     """Device-hours of steps that were redone."""
     usd: Quantity
     price: Price | None
-    energy_kwh: Quantity
+    price_age: str = ""
+    """How old the price was at the run's end, where that is too old to be trusted: `stale` (over
+    90 days) or `very stale` (over 365)."""
+    energy: Energy
     attempts: tuple[AttemptCost, ...] = ()
+
+    @property
+    def energy_kwh(self) -> Quantity:
+        """The accelerators' own."""
+        return self.energy.devices_kwh
