@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,8 @@ from .verdict import verdict_sentence
 
 __all__ = ["compare"]
 
+_NORMAL_95 = 1.959964
+"""The normal distribution's .975 quantile."""
 _LONE = "one run: no variance known"
 _FIGURES: tuple[tuple[str, str | None, Callable[[Report], Quantity]], ...] = (
     ("steps", None, lambda r: r.steps),
@@ -155,6 +158,7 @@ def _row(name: str, base: Contender, other: Contender, met: Sequence[Caution]) -
         effect=Quantity.unknown(why) if effect is None else Quantity(value=effect),
         method=test.method if test else "",
         df=test.df if test else None,
+        sampling95=_sampling(name, base, other, means),
         void=next((caution.text for caution in met if role in caution.voids), ""),
     )
 
@@ -198,6 +202,24 @@ def _test(
     else:
         test = welch_t(*(list(values.values()) for values in found))
     return test, "" if test else "the values do not vary"
+
+
+def _sampling(
+    name: str, base: Contender, other: Contender, means: Sequence[Quantity]
+) -> tuple[float, float] | None:
+    """Difference +- 1.96 sqrt(se1² + se2²) of two single runs.
+
+    Too wide where both saw the same examples, as their errors then go together.
+    """
+    sides = (base, other)
+    if any(len(side.reports) > 1 for side in sides) or not all(mean.known for mean in means):
+        return None
+    errors = [side.reports[0].metrics[name].standard_error for side in sides]
+    delta = _minus(means[1], means[0]).value
+    if errors[0] is None or errors[1] is None or delta is None:
+        return None
+    half = _NORMAL_95 * math.hypot(errors[0], errors[1])
+    return delta - half, delta + half
 
 
 def _by_seed(side: Contender, values: Mapping[str, float]) -> dict[int, float]:

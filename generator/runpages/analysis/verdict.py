@@ -18,6 +18,9 @@ def verdict_sentence(row: MetricRow | None, *, base: str, other: str, tests: int
     change = _change(row, base)
     if row.void:
         return f"No verdict on {other}: {change}, but the two are not measured alike ({row.void})."
+    if row.sampling95 is not None:
+        low, high = (units.number(limit, 3) for limit in row.sampling95)
+        change += f" (95 % interval by the evaluation's examples alone: {low} to {high})"
     if row.ci95 is None or row.p_holm.value is None:
         return f"No verdict on {other}: {change}; {row.p_holm.why}."
     low, high = (units.number(limit, 3) for limit in row.ci95)

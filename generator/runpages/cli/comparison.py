@@ -9,15 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from runpages import units
-from runpages.model import (
-    Comparison,
-    FigureRow,
-    Findings,
-    MetricRow,
-    Quantity,
-    Side,
-    SideValue,
-)
+from runpages.model import Comparison, Findings, MetricRow, Quantity, Side
+from runpages.pages import FIGURE_LABELS, difference_text, setting_text, value_text
 
 __all__ = ["print_comparison"]
 
@@ -25,19 +18,6 @@ _PIPE_WIDTH = 240
 """Columns where nobody looks: no cell is folded."""
 _ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 _COLOURS = {"better": "green", "worse": "red"}
-_LABELS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "steps": ("steps", units.count),
-    "tokens": ("tokens", units.count),
-    "parameters": ("parameters", units.count),
-    "tokens_per_second": ("tokens a second", units.number),
-    "step_seconds_p50": ("step time, median", units.duration),
-    "mfu_percent": ("MFU, %", units.number),
-    "goodput_percent": ("goodput, %", units.number),
-    "elapsed_seconds": ("elapsed", units.duration),
-    "device_hours": ("device-hours", units.number),
-    "energy_kwh": ("energy, kWh", units.number),
-    "usd": ("cost, USD", units.number),
-}
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
@@ -115,7 +95,7 @@ def _metrics(rows: Sequence[MetricRow], base: str, names: dict[str, str]) -> Tab
         interval = " to ".join(units.number(v, 3) for v in low_high) if low_high else "n/a"
         table.add_row(
             _plain(row.name + _ARROWS[row.direction]),
-            *(_plain(_value(row.values[slug])) for slug in (base, row.run)),
+            *(_plain(value_text(row.values[slug])) for slug in (base, row.run)),
             _delta(row.delta, row.change),
             _plain(interval if low_high else f"n/a: {row.p.why}"),
             _plain(_short(row.p_holm, 2)),
@@ -128,25 +108,8 @@ def _short(given: Quantity, digits: int) -> str:
     return "n/a" if given.value is None else units.number(given.value, digits)
 
 
-def _value(found: SideValue, shown: Callable[[float], str] = units.number) -> str:
-    """`2.1333 +- 0.15 (3)`, or why there is no value."""
-    if found.value.value is None:
-        return f"n/a: {found.value.why}"
-    text = shown(found.value.value)
-    if found.sd.value is not None:
-        return f"{text} ± {shown(found.sd.value)} (n = {found.n})"
-    return text if not found.missing else f"{text} (n = {found.n})"
-
-
 def _delta(delta: Quantity, change: str, shown: Callable[[float], str] = units.number) -> Text:
-    """The difference with its direction as an arrow and in words."""
-    if delta.value is None:
-        return Text("n/a")
-    if not delta.value:
-        return Text("equal")
-    arrow = "▲" if delta.value > 0 else "▼"
-    text = f"{arrow} {shown(abs(delta.value))} {change}".rstrip()
-    return Text(text, style=_COLOURS.get(change, ""))
+    return Text(difference_text(delta, change, shown), style=_COLOURS.get(change, ""))
 
 
 def _figures(comparison: Comparison, names: dict[str, str]) -> Table:
@@ -158,26 +121,21 @@ def _figures(comparison: Comparison, names: dict[str, str]) -> Table:
     for row in comparison.figures:
         if not any(found.n for found in row.values.values()):
             continue
-        label, shown = _LABELS[row.name]
-        cells: list[Text] = [_plain(_value(row.values[comparison.base], shown))]
+        label, shown = FIGURE_LABELS[row.name]
+        cells: list[Text] = [_plain(value_text(row.values[comparison.base], shown))]
         for slug in others:
-            cells += [_plain(_value(row.values[slug], shown)), _figure_delta(row, slug, shown)]
+            cells += [
+                _plain(value_text(row.values[slug], shown)),
+                _delta(row.deltas[slug], row.change(slug), shown),
+            ]
         table.add_row(_plain(label + _ARROWS[row.direction]), *cells)
     return table
-
-
-def _figure_delta(row: FigureRow, slug: str, shown: Callable[[float], str]) -> Text:
-    delta = row.deltas[slug]
-    change = ""
-    if delta.value and row.direction:
-        change = "worse" if (delta.value > 0) == (row.direction == "lower") else "better"
-    return _delta(delta, change, shown)
 
 
 def _differences(comparison: Comparison, names: dict[str, str]) -> Table:
     table = _table(("setting", *(names[side.slug] for side in comparison.sides)))
     for item in comparison.differences:
-        cells = [", ".join(map(str, v))[:200] or "not logged" for v in item.values.values()]
+        cells = map(setting_text, item.values.values())
         table.add_row(*map(_plain, (item.key, *cells)))
     return table
 

@@ -39,6 +39,12 @@ class SideValue:
     """Slug -> why that run does not count."""
 
 
+def _change(delta: Quantity, direction: str | None) -> str:
+    if not delta.value or direction is None:
+        return ""
+    return "worse" if (delta.value > 0) == (direction == "lower") else "better"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRow:
     """One metric of one side against the base."""
@@ -63,6 +69,9 @@ class MetricRow:
     method: str = ""
     """`paired` or `welch`; empty where there is no test."""
     df: float | None = None
+    sampling95: tuple[float, float] | None = None
+    """95 % interval of `delta` by the number of the evaluation's examples alone: it says how sure
+    the evaluation is, nothing of seeds. Of two single runs with known standard errors."""
     void: str = ""
     """Why the two values are not measured alike; empty if nothing says so."""
 
@@ -78,12 +87,8 @@ class MetricRow:
 
     @property
     def change(self) -> str:
-        """`better` or `worse` by the bare difference, `equal`, or empty without a direction."""
-        if self.delta.value is None or self.direction is None:
-            return ""
-        if not self.delta.value:
-            return "equal"
-        return "worse" if (self.delta.value > 0) == (self.direction == "lower") else "better"
+        """`better` or `worse` by the bare difference; empty without a difference or a direction."""
+        return _change(self.delta, self.direction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,10 @@ class FigureRow:
     values: Mapping[str, SideValue]
     deltas: Mapping[str, Quantity]
     """Slug -> side - base, of all but the base."""
+
+    def change(self, slug: str) -> str:
+        """`better` or `worse` by the bare difference; empty without a difference or a direction."""
+        return _change(self.deltas[slug], self.direction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

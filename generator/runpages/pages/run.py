@@ -12,6 +12,7 @@ from runpages.markup import Safe
 from runpages.model import Event, Provenance, Quantity, Report
 
 from .charts import build_charts, event_chart
+from .comparison import against_baseline
 from .document import run_json
 from .figures import delta, key_figures, story
 from .samples import sample_groups, samples_file
@@ -101,7 +102,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "goodput": _goodput(report),
         "cost": _cost(report),
         "price": _price(report),
-        "differences": _differences(report),
+        "against": against_baseline(report),
         "baseline": report.baseline.run if report.baseline else None,
         "config": _config(report),
         "command": run.command,
@@ -369,10 +370,6 @@ def _price(report: Report) -> str:
 
 def _shown(value: object) -> str:
     return "n/a" if value is None else str(value)[:300]
-
-
-def _differences(report: Report) -> list[tuple[str, str, str]]:
-    return [(key, _shown(own), _shown(other)) for key, own, other in report.differences[:200]]
 
 
 def _config(report: Report) -> list[tuple[str, str]]:
