@@ -41,8 +41,17 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
+from .comparison import (
+    Comparison,
+    FigureRow,
+    FindingRow,
+    Findings,
+    MetricRow,
+    Side,
+    SideValue,
+)
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import GroupMetric, GroupReport
+from .group import Difference, GroupMetric, GroupReport
 from .quantity import Quantity
 from .report import Note, Report
 from .reproduction import Needed, Reproduction
@@ -108,11 +117,16 @@ __all__ = [
     "Checkpoint",
     "Code",
     "Columns",
+    "Comparison",
     "Cost",
     "Dataset",
+    "Difference",
     "Energy",
     "Event",
     "Extent",
+    "FigureRow",
+    "FindingRow",
+    "Findings",
     "Goodput",
     "GridIntensity",
     "GroupMetric",
@@ -122,6 +136,7 @@ __all__ = [
     "Link",
     "LoggedEvent",
     "Media",
+    "MetricRow",
     "MetricSummary",
     "ModelFacts",
     "ModelFigures",
@@ -138,6 +153,8 @@ __all__ = [
     "Series",
     "SeriesInfo",
     "SeriesSet",
+    "Side",
+    "SideValue",
     "Target",
     "TargetReached",
     "Timing",

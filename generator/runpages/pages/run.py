@@ -13,6 +13,7 @@ from runpages.model import Event, MetricSummary, Provenance, Report
 
 from .all_figures import all_figures
 from .charts import build_charts, event_chart
+from .comparison import against_baseline
 from .document import run_json
 from .figures import delta, key_figures, story
 from .reproduce import reproduction
@@ -99,7 +100,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "targets": targets(report),
         "resources": resources(report),
         "all_figures": all_figures(report),
-        "differences": _differences(report),
+        "against": against_baseline(report),
         "baseline": report.baseline.run if report.baseline else None,
         "config": _config(report),
         "reproduce": reproduction(report),
@@ -286,10 +287,6 @@ def _error(summary: MetricSummary) -> str:
 
 def _shown(value: object) -> str:
     return "n/a" if value is None else str(value)[:300]
-
-
-def _differences(report: Report) -> list[tuple[str, str, str]]:
-    return [(key, _shown(own), _shown(other)) for key, own, other in report.differences[:200]]
 
 
 def _config(report: Report) -> list[tuple[str, str]]:
