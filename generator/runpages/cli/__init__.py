@@ -11,11 +11,14 @@ from .demo import demo
 from .doctor import doctor
 from .init import init
 from .list import list_runs
+from .note import note
 from .preview import preview
 from .pull import pull
+from .rate import rate
 from .shell import RunpagesGroup
 from .show import show
 from .sources import sources
+from .verdict import verdict
 
 __all__ = ["main"]
 
@@ -29,5 +32,10 @@ def main() -> None:
     """
 
 
-for _verb in (demo, preview, init, pull, build, list_runs, show, sources, doctor):
+_VERBS = (
+    *(demo, preview, init, pull, build, list_runs, show),
+    *(note, verdict, rate),
+    *(sources, doctor),
+)
+for _verb in _VERBS:
     main.add_command(_verb)

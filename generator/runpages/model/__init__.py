@@ -41,6 +41,7 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
+from .note import NOTE_KINDS, OUTCOMES, Note
 from .report import (
     CAUSES,
     KINDS,
@@ -55,7 +56,6 @@ from .report import (
     GroupReport,
     Judgement,
     MetricSummary,
-    Note,
     Price,
     Quantity,
     Report,
@@ -94,6 +94,8 @@ from .series import (
 __all__ = [
     "CAUSES",
     "KINDS",
+    "NOTE_KINDS",
+    "OUTCOMES",
     "SEVERITIES",
     "STATES",
     "Accelerator",

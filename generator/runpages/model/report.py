@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .note import Note
 from .run import Run
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "GroupReport",
     "Judgement",
     "MetricSummary",
-    "Note",
     "Price",
     "Quantity",
     "Report",
@@ -288,17 +288,6 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """A human assessment kept beside the run in the archive."""
-
-    author: str
-    time: str
-    kind: str
-    outcome: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything a run page says."""
 
@@ -325,6 +314,9 @@ class Report:
     missing: Mapping[str, str] = field(default_factory=dict)
     """What is needed to redo the run and is absent -> why it matters."""
     notes: tuple[Note, ...] = ()
+    """Oldest first."""
+    unreadable_notes: tuple[str, ...] = ()
+    """One sentence for each file of a note that a person has broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
