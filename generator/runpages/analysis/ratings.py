@@ -121,7 +121,8 @@ def _difference(level: str, totals: Mapping[float, int]) -> Callable[[float, flo
         return lambda a, b: float(a != b)
     if level == "interval":
         return lambda a, b: (a - b) ** 2
-    before, place = 0, {}
+    before = 0
+    place: dict[float, float] = {}
     for value in sorted(totals):
         place[value] = before + totals[value] / 2
         before += totals[value]
