@@ -102,7 +102,7 @@ def krippendorff_alpha(units: Sequence[Sequence[float]], *, level: str = "ordina
     is one of LEVELS.
     """
     pairable = [unit for unit in units if len(unit) > 1]
-    coincidences: Counter[tuple[float, float]] = Counter()
+    coincidences: dict[tuple[float, float], float] = defaultdict(float)
     for unit in pairable:
         for pair in permutations(unit, 2):
             coincidences[pair] += 1 / (len(unit) - 1)
@@ -121,7 +121,7 @@ def _difference(level: str, totals: Mapping[float, int]) -> Callable[[float, flo
         return lambda a, b: float(a != b)
     if level == "interval":
         return lambda a, b: (a - b) ** 2
-    before = 0
+    before = 0.0
     place: dict[float, float] = {}
     for value in sorted(totals):
         place[value] = before + totals[value] / 2

@@ -22,7 +22,7 @@ from .lineage import lineage_section
 from .provenance import provenance_section
 from .reproduce import reproduce_section
 from .resources import resources_section
-from .samples import sample_groups, samples_file
+from .samples import samples_section
 from .templating import render_template
 from .timeline import timeline
 
@@ -56,17 +56,14 @@ def render(report: Report, *, section: str = "runs") -> Page:
     charts = build_charts(report)
     files = {f"{folder}/run.json": markup.json_bytes(run_json(report))}
     files |= {f"{folder}/{name}": data for name, data in charts.files.items()}
-    samples, media = sample_groups(run)
-    if run.samples:
-        files[f"{folder}/samples.json"] = samples_file(run)
-        files |= {f"{folder}/{name}": data for name, data in media.items()}
+    samples, media = samples_section(report)
+    files |= {f"{folder}/{name}": data for name, data in media.items()}
     values: dict[str, object] = {
         "data": f"../assets/runs/{run.slug}",
         "timeline": timeline(report),
         "charts": charts.charts,
         "left_out": charts.left_out,
-        "samples": samples,
-        "sample_count": len(run.samples),
+        **samples,
     }
     for part in _SECTIONS:
         values |= part(report)
