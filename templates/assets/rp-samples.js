@@ -117,7 +117,7 @@
   /** @param {HTMLElement} group */
   function offerSteps(group) {
     const url = /** @type {HTMLElement | null} */ (group.closest("[data-rp-samples]"))?.dataset.rpSamples;
-    if (!url || Number(group.dataset.rpSteps) < 3) return;
+    if (!url || Number(group.dataset.rpSteps) < 3 || !group.querySelector(".rp-sample__t > div:not(.base) + div:not(.base) code")) return;
     const button = element("button", "other steps", "rp-pick");
     button.type = "button";
     group.querySelector("p")?.append(" ", button);
@@ -144,7 +144,7 @@
     slider.type = "range";
     slider.max = String(steps.length - 1);
     slider.value = slider.max;
-    slider.setAttribute("aria-label", `Step of ${image.alt}`);
+    slider.setAttribute("aria-label", `Step of ${film.closest(".rp-sample")?.querySelector("b")?.textContent}`);
     const show = () => {
       const place = steps.length - 1 - Number(slider.value); // the newest is the first in the film
       const step = steps[place];

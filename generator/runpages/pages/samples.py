@@ -165,14 +165,16 @@ class _Shower:
         newest = by_step[steps[0]]
         film = self.album.film(frames)
         shown = self._shown(newest[0], None if film else _absent(newest[0]))
-        caption = cut(newest[0].text)
+        alt = f"{cut(newest[0].text) or bare.name}, {shown.when}"
+        if len(steps) > 1:
+            shown = replace(shown, when=f"newest: {shown.when}")
         return replace(
             bare,
             columns=(shown,),
             film=film,
             frames=json_bytes(["not logged" if s is None else s for s in steps]).decode(),
-            alt=f"{caption or bare.name}, {shown.when}",
-            note=caption,
+            alt=alt,
+            note=cut(newest[0].text),
         )
 
     def _sounds(self, bare: _Group, newest: Sequence[Sample]) -> _Group:
