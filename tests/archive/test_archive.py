@@ -179,20 +179,6 @@ def test_a_run_without_series_is_kept(tmp_path):
     assert len(archive.get(run.slug).series) == 0
 
 
-def test_notes_are_read_oldest_first(tmp_path):
-    run = make_run()
-    archive = Archive(tmp_path)
-    archive.put(run)
-    notes = tmp_path / "runs" / run.slug / "notes"
-    notes.mkdir()
-    before = archive.digest(run.slug)
-    for stamp, text in (("20260102T000000Z", "later"), ("20260101T000000Z", "first")):
-        note = {"author": "a", "time": stamp, "kind": "note", "text": text}
-        (notes / f"{stamp}-a-note.json").write_text(json.dumps(note))
-    assert [note.text for note in archive.notes(run.slug)] == ["first", "later"]
-    assert archive.digest(run.slug) != before
-
-
 def test_a_folder_can_be_locked_once(tmp_path):
     with locked(tmp_path), pytest.raises(LockedError, match="another runpages"), locked(tmp_path):
         pass

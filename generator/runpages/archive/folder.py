@@ -19,6 +19,7 @@ from runpages.errors import ArchiveError, UnknownNameError
 from runpages.model import Media, Note, Run, Sample, SeriesSet
 
 from .files import scratch_file, write_atomically
+from .notes import NOTES, read_notes, write_note
 from .record import decode, dump
 from .tables import StoredSeries, open_series, write_series
 
@@ -143,7 +144,7 @@ class Archive:
         if not changed:
             return False
         write_atomically(path, encoded)
-        self._sweep(folder, {"run.json", "notes", _MEDIA, series_file, record.samples_file})
+        self._sweep(folder, {"run.json", NOTES, _MEDIA, series_file, record.samples_file})
         if (folder / _MEDIA).is_dir():
             self._sweep(folder / _MEDIA, set(media))
         return True
@@ -175,21 +176,23 @@ class Archive:
         """sha256 over everything that is kept of the run, notes included."""
         folder = self._folder(slug)
         digest = hashlib.sha256((folder / "run.json").read_bytes())
-        for path in sorted(folder.glob("notes/*.json")):
+        for path in sorted(folder.glob(f"{NOTES}/*.json")):
             digest.update(path.name.encode() + b"\n" + path.read_bytes())
         return digest.hexdigest()
 
     def notes(self, slug: str) -> tuple[Note, ...]:
-        """What people wrote about the run, oldest first."""
-        return tuple(self._notes(slug))
+        """What people wrote about the run, oldest first; broken files are `unreadable_notes`."""
+        return read_notes(self._folder(slug) / NOTES)[0]
 
-    def _notes(self, slug: str) -> Iterator[Note]:
-        for path in sorted(self._folder(slug).glob("notes/*.json")):
-            try:
-                note: Note = decode(Note, json.loads(path.read_bytes()))
-            except (ValueError, TypeError, AttributeError) as error:
-                raise ArchiveError(path, f"not a note: {error}", "mend or delete it") from error
-            yield note
+    def unreadable_notes(self, slug: str) -> tuple[str, ...]:
+        """One sentence for each file among the notes that is none."""
+        return read_notes(self._folder(slug) / NOTES)[1]
+
+    def add_note(self, slug: str, note: Note) -> Path:
+        """Keep `note` in a file of its own. Raises UnknownNameError, or ValueError if it is none
+        that could be read back."""
+        self._record(slug)
+        return write_note(self._folder(slug) / NOTES, note)
 
     def withdraw(self, slug: str, reason: str) -> None:
         """Delete the run's data and keep a tombstone with the reason."""

@@ -39,6 +39,8 @@ class Built:
     failed: tuple[tuple[str, str], ...]
     files_written: tuple[str, ...] = ()
     """Paths below the section."""
+    remarks: tuple[tuple[str, str], ...] = ()
+    """(slug, sentence) on what its page leaves out: notes that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,9 @@ def report_of(settings: Settings, slug: str, *, with_baseline: bool = True) -> R
     if with_baseline and pinned and pinned != slug:
         baseline = analyze(archive.get(pinned), options)
     report = analyze(archive.get(slug), options, baseline=baseline)
-    return replace(report, notes=archive.notes(slug))
+    return replace(
+        report, notes=archive.notes(slug), unreadable_notes=archive.unreadable_notes(slug)
+    )
 
 
 def rows(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
@@ -137,6 +141,7 @@ class _Builder:
             withdrawn=tuple(sorted(self.archive.withdrawn())),
             failed=tuple(sorted(self.failed)),
             files_written=done.written,
+            remarks=tuple((s, told) for s in cards for told in self.archive.unreadable_notes(s)),
         )
 
     def cards(self) -> dict[str, _Card]:

@@ -12,11 +12,14 @@ from .demo import demo
 from .doctor import doctor
 from .init import init
 from .list import list_runs
+from .note import note
 from .preview import preview
 from .pull import pull
+from .rate import rate
 from .shell import RunpagesGroup
 from .show import show
 from .sources import sources
+from .verdict import verdict
 
 __all__ = ["main"]
 
@@ -30,5 +33,10 @@ def main() -> None:
     """
 
 
-for _verb in (demo, preview, init, pull, build, list_runs, show, compare_runs, sources, doctor):
+_VERBS = (
+    *(demo, preview, init, pull, build, list_runs, show, compare_runs),
+    *(note, verdict, rate),
+    *(sources, doctor),
+)
+for _verb in _VERBS:
     main.add_command(_verb)

@@ -33,6 +33,7 @@ def build(ctx: click.Context, config: str, as_json: bool, quiet: bool) -> None:
                 "unchanged": list(built.unchanged),
                 "withdrawn": list(built.withdrawn),
                 "failed": [{"ref": slug, "reason": reason} for slug, reason in built.failed],
+                "remarks": [{"ref": slug, "reason": told} for slug, told in built.remarks],
             },
         )
     else:
@@ -40,5 +41,7 @@ def build(ctx: click.Context, config: str, as_json: bool, quiet: bool) -> None:
         say(f"{len(built.written)} pages written, {len(built.unchanged)} unchanged, in {where}")
     for slug, reason in built.failed:
         warn(f"no page: {slug}: {reason}")
+    for slug, told in built.remarks:
+        warn(f"{slug}: {told}")
     if built.failed:
         ctx.exit(PARTIAL)

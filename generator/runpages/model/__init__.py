@@ -52,8 +52,9 @@ from .comparison import (
 )
 from .event import KINDS, SEVERITIES, Event, Judgement
 from .group import Difference, GroupMetric, GroupReport
+from .note import NOTE_KINDS, OUTCOMES, Note
 from .quantity import Quantity
-from .report import Note, Report
+from .report import Report
 from .reproduction import Needed, Reproduction
 from .resources import (
     CAUSES,
@@ -107,6 +108,8 @@ from .summary import (
 __all__ = [
     "CAUSES",
     "KINDS",
+    "NOTE_KINDS",
+    "OUTCOMES",
     "SEVERITIES",
     "STATES",
     "Accelerator",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .event import Event, Judgement
+from .note import Note
 from .quantity import Quantity
 from .reproduction import Reproduction
 from .resources import Cost, Goodput, Timing, Utilization
@@ -13,20 +14,8 @@ from .run import Run
 from .summary import MetricSummary, ModelFigures, TargetReached
 
 __all__ = [
-    "Note",
     "Report",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """A human assessment kept beside the run in the archive."""
-
-    author: str
-    time: str
-    kind: str
-    outcome: str = ""
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +46,9 @@ class Report:
     """(config key, this run, baseline) where they differ; a missing side is None."""
     reproduction: Reproduction
     notes: tuple[Note, ...] = ()
+    """Oldest first."""
+    unreadable_notes: tuple[str, ...] = ()
+    """One sentence for each file of a note that a person has broken."""
 
     @property
     def missing(self) -> dict[str, str]:

@@ -143,6 +143,15 @@ class Sample:
     rows: tuple[tuple[str, ...], ...] = ()
     decoding: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def id(self) -> str:
+        """`<step>-<6 hex of what the sample is>`: what a rating names. The same sample of the same
+        step has the same id however often and in whatever order it was logged."""
+        media = self.media.sha256 if self.media else ""
+        parts = [self.kind, self.name, self.prompt, self.text, media, self.columns, self.rows]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:6]
+        return f"x-{digest}" if self.step is None else f"{self.step}-{digest}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from runpages.analysis.ratings import summarize_ratings
 from runpages.markup import json_number
 from runpages.model import Quantity, Report, main_metric
 
@@ -108,4 +109,6 @@ def run_json(report: Report) -> dict[str, Any]:
         "reproduction": plain(report.reproduction),
         "provenance": plain(run.provenance),
         "notes": [plain(note) for note in report.notes],
+        "unreadable_notes": list(report.unreadable_notes),
+        "ratings": [plain(ratings) for ratings in summarize_ratings(report.notes)],
     }

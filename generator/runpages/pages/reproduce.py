@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runpages import markup
+from runpages.analysis.summary import flatten
 from runpages.markup import Safe
 from runpages.model import Needed, Report
 
+from .comparison import against_baseline
 from .words import Fact
 
-__all__ = ["Redo", "reproduction"]
+__all__ = ["reproduce_section"]
 
 _MONO = frozenset({"commit", "command"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redo:
+class _Redo:
     """The section, ready to print."""
 
     lede: str
@@ -24,14 +26,32 @@ class Redo:
     facts: list[Fact]
 
 
-def reproduction(report: Report) -> Redo:
+def reproduce_section(report: Report) -> dict[str, object]:
+    """Values for the template, ready to print."""
+    return {
+        "against": against_baseline(report),
+        "config": _config(report),
+        "reproduce": _redo(report),
+    }
+
+
+def _config(report: Report) -> list[tuple[str, str]]:
+    flat = flatten(dict(report.run.config))
+    return [(key, _shown(value)) for key, value in flat.items() if key][:1000]
+
+
+def _shown(value: object) -> str:
+    return "n/a" if value is None else str(value)[:300]
+
+
+def _redo(report: Report) -> _Redo:
     """Commands first; None where neither command nor commit was logged."""
     found = report.reproduction
     whole = len(found.items)
     lede = f"{found.recorded} of {whole} things that are needed to redo it were recorded."
     if found.recorded == whole:
         lede = f"All {whole} things that are needed to redo it were recorded."
-    return Redo(
+    return _Redo(
         lede=lede,
         commands=markup.pre(found.commands) if found.commands else None,
         facts=[_fact(item) for item in found.items],

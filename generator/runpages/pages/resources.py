@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from runpages import units
 from runpages.model import Quantity, Report
 
+from .all_figures import all_figures
 from .words import CAUSE_WORDS, Fact, quantity
 
-__all__ = ["Resources", "resources", "targets"]
+__all__ = ["resources_section"]
 
 _AGES = {
     "": "",
@@ -19,7 +20,7 @@ _AGES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class _Resources:
     """The section, ready to print."""
 
     times: list[Fact]
@@ -29,10 +30,19 @@ class Resources:
     goodput: list[dict[str, str]]
 
 
-def resources(report: Report) -> Resources:
+def resources_section(report: Report) -> dict[str, object]:
+    """Values for the template, ready to print."""
+    return {
+        "targets": _targets(report),
+        "resources": _resources(report),
+        "all_figures": all_figures(report),
+    }
+
+
+def _resources(report: Report) -> _Resources:
     """Time beside cost, how the figures came about, and where the elapsed time went."""
     sentences = [*_utilization(report), _price(report), _grid(report)]
-    return Resources(
+    return _Resources(
         times=_times(report),
         cost=_cost(report),
         doubt=report.utilization.doubt,
@@ -41,7 +51,7 @@ def resources(report: Report) -> Resources:
     )
 
 
-def targets(report: Report) -> list[dict[str, str]]:
+def _targets(report: Report) -> list[dict[str, str]]:
     """What each target took: one row each."""
     rows = []
     for found in report.targets:

@@ -1,190 +1,229 @@
-"""What the model produced: the newest two steps of each prompt in the page, all in samples.json."""
+"""What the model produced: the newest two checkpoints of a prompt side by side, the rest folded.
+
+The page holds the newest texts and media within a budget; samples.json holds the texts of more
+steps, from which the script lets a reader pick another pair.
+"""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, field
-from io import BytesIO
-
-from PIL import Image
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from runpages import units
+from runpages.analysis.ratings import RatedSample, Ratings, rate_samples, summarize_ratings
 from runpages.markup import Safe, json_bytes, pre
-from runpages.model import Media, Run, Sample
+from runpages.model import Report, Sample
 
-__all__ = ["SampleGroup", "Shown", "sample_groups", "samples_file"]
+from .album import Album, Film
+from .sample_groups import Key, Steps, cut, grouped, samples_file, spread
+from .worddiff import marked_pair
 
-_STEPS = 2
-_GROUPS = 4
-_TEXT = 1500
+__all__ = ["samples_section"]
+
+_OPEN = 3
+"""Groups that stand open; up to `_GROUPS` more are folded, within `_PAGE_CHARACTERS`."""
+_GROUPS = 8
+_PAGE_CHARACTERS = 12_000
 _ROWS = 8
-_PER_STEP = 4
-"""Media of one step."""
-_SIDE = 480
-"""Pixels of the longer side of an image as it is shown."""
-_PIXELS_MAX = 40_000_000
-_AUDIO_MAX = 120_000
-_PAGE_BYTES = 200_000
-"""All media of one page; what is more stays in the archive."""
-_AUDIO_TYPES = {"audio/wav": "wav", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/flac": "flac"}
+_COLUMNS = 8
+_CELL = 160
+_FRAMES = 12
+_SOUNDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """One sample as the page shows it: text, image or sound."""
+class _Shown:
+    """One sample as the page shows it."""
 
     when: str
+    id: str = ""
+    rating: str = ""
     words: Safe | None = None
-    caption: str = ""
-    image: str = ""
-    """File name beside the page's data."""
-    width: int = 0
-    height: int = 0
-    audio: str = ""
-    """File name beside the page's data."""
+    base: bool = False
+    """Of the baseline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SampleGroup:
-    """Samples of one name and prompt, the newest steps, oldest of them first."""
+class _Table:
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: str
+    """What of it is not shown."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Samples of one name and prompt."""
+
+    number: int
+    """In samples.json."""
     name: str
     prompt: str
-    items: tuple[Shown, ...]
-    more: int
-    """How many earlier ones are in samples.json only."""
+    steps: int
+    columns: tuple[_Shown, ...] = ()
+    note: str = ""
+    film: Film | None = None
+    frames: str = ""
+    """Steps of the film's frames, newest first, as JSON."""
+    alt: str = ""
+    sounds: tuple[tuple[_Shown, str], ...] = ()
+    """With the name of their file."""
+    table: _Table | None = None
 
 
-def samples_file(run: Run) -> bytes:
-    """All samples in the order of the log."""
-    rows = [
-        {
-            "kind": s.kind,
-            "name": s.name,
-            "step": s.step,
-            "attempt": s.attempt,
-            "prompt": s.prompt,
-            "text": s.text,
-            "columns": s.columns,
-            "rows": s.rows,
-            "decoding": {key: str(value) for key, value in s.decoding.items()},
-            "media": _described(s.media),
-        }
-        for s in run.samples
-    ]
-    return json_bytes({"schema": "runpages.samples/1", "samples": rows})
+def samples_section(report: Report) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Values for the template, and the files that they need beside the page."""
+    run = report.run
+    groups = grouped(run)
+    rated = {(one.sample, one.scale): one for one in rate_samples(report.notes)}
+    album = Album()
+    show = _Shower(album=album, rated=_by_sample(rated.values()), baseline=_baseline(report))
+    shown: list[_Group] = []
+    room = _PAGE_CHARACTERS
+    for number, (key, by_step) in enumerate(groups.items()):
+        if len(shown) == _OPEN + _GROUPS or (shown and room <= 0):
+            break
+        shown.append(show.group(number, key, by_step))
+        room -= sum(len(one.words or "") for one in shown[-1].columns)
+    values: dict[str, object] = {
+        "samples": shown[:_OPEN],
+        "more_samples": shown[_OPEN:],
+        "sample_count": units.count(len(run.samples)),
+        "sample_groups_left": units.count(len(groups) - len(shown)) if groups else "0",
+        "ratings": [_rating_row(one) for one in summarize_ratings(report.notes)],
+        "slug": run.slug,
+    }
+    if not run.samples:
+        return values, {}
+    return values, {"samples.json": samples_file(groups, len(run.samples)), **album.files}
 
 
-def _described(media: Media | None) -> dict[str, object] | None:
-    if media is None:
-        return None
-    return {"type": media.media_type, "bytes": media.size_bytes, "sha256": media.sha256}
+def _by_sample(rated: Iterable[RatedSample]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for one in rated:
+        raters = "1 rating" if one.n == 1 else f"{one.n} ratings"
+        words = f"{units.number(one.mean, 2)} on {one.scale}, {raters}"
+        out[one.sample] = f"{out[one.sample]}; {words}" if one.sample in out else words
+    return out
 
 
-def sample_groups(run: Run) -> tuple[list[SampleGroup], dict[str, bytes]]:
-    """Samples grouped by name and prompt as they first appear, and the files that they need."""
-    grouped: dict[tuple[str, str], list[Sample]] = {}
-    for sample in run.samples:
-        # the captions of one grid of images differ, its name does not
-        grouped.setdefault((sample.name, sample.prompt), []).append(sample)
-    album = _Album()
-    groups = []
-    for (name, prompt), found in list(grouped.items())[:_GROUPS]:
-        newest = _newest(found)
-        groups.append(
-            SampleGroup(
-                name=name,
-                prompt=_cut(prompt),
-                items=tuple(album.shown(sample) for sample in newest),
-                more=len(found) - len(newest),
-            )
+def _baseline(report: Report) -> Mapping[Key, Steps]:
+    return grouped(report.baseline.run) if report.baseline else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shower:
+    """Turns samples into what the template prints."""
+
+    album: Album
+    rated: Mapping[str, str]
+    baseline: Mapping[Key, Steps]
+
+    def group(self, number: int, key: Key, by_step: Steps) -> _Group:
+        kind, name, prompt, place = key
+        title = name if place == 0 else f"{name}, {place + 1}"
+        newest = list(by_step.values())[-1]
+        bare = _Group(number=number, name=title, prompt=_cell(prompt, 300), steps=len(by_step))
+        if kind == "table" and newest[0].rows:
+            shown = self._shown(newest[0])
+            return replace(bare, columns=(shown,), table=_table(newest[0]))
+        if kind == "image" and newest[0].media:
+            return self._images(bare, by_step)
+        if kind == "audio" and newest[0].media:
+            return self._sounds(bare, newest)
+        columns, note = self._texts(key, [samples[0] for samples in by_step.values()])
+        return replace(bare, columns=columns, note=note)
+
+    def _shown(self, sample: Sample, words: Safe | None = None, *, base: bool = False) -> _Shown:
+        when = "step not logged" if sample.step is None else f"step {units.count(sample.step)}"
+        if base:
+            return _Shown(when=f"baseline, {when}", words=words, base=True)
+        rating = self.rated.get(sample.id, "")
+        return _Shown(when=when, id=sample.id, rating=rating, words=words)
+
+    def _texts(self, key: Key, samples: Sequence[Sample]) -> tuple[tuple[_Shown, ...], str]:
+        """The newest two and the baseline's newest; a sentence where no words are marked."""
+        newest = samples[-2:]
+        words = [_words(sample) for sample in newest]
+        marked = marked_pair(words[0], words[1]) if len(words) == 2 else None
+        columns = [
+            self._shown(sample, safe)
+            for sample, safe in zip(newest, marked or map(pre, words), strict=True)
+        ]
+        note = ""
+        if len(words) == 2 and marked is None:
+            same = words[0] == words[1]
+            note = "the same text at both steps" if same else "too little in common to mark words"
+        if other := self.baseline.get(key):
+            last = list(other.values())[-1][0]
+            columns.append(self._shown(last, pre(_words(last)), base=True))
+        return tuple(columns), note
+
+    def _images(self, bare: _Group, by_step: Steps) -> _Group:
+        steps = spread(list(by_step), _FRAMES)[::-1]
+        frames = [[s.media for s in by_step[step] if s.media] for step in steps]
+        newest = by_step[steps[0]]
+        film = self.album.film(frames)
+        shown = self._shown(newest[0], None if film else _absent(newest[0]))
+        alt = f"{cut(newest[0].text) or bare.name}, {shown.when}"
+        if len(steps) > 1:
+            shown = replace(shown, when=f"newest: {shown.when}")
+        return replace(
+            bare,
+            columns=(shown,),
+            film=film,
+            frames=json_bytes(["not logged" if s is None else s for s in steps]).decode(),
+            alt=alt,
+            note=cut(newest[0].text),
         )
-    return groups, album.files
+
+    def _sounds(self, bare: _Group, newest: Sequence[Sample]) -> _Group:
+        sounds = []
+        columns = []
+        for sample in newest[:_SOUNDS]:
+            file = self.album.sound(sample.media) if sample.media else ""
+            if file:
+                sounds.append((self._shown(sample, pre(cut(sample.text))), file))
+            else:
+                columns.append(self._shown(sample, _absent(sample)))
+        return replace(bare, columns=tuple(columns), sounds=tuple(sounds))
 
 
-@dataclass(slots=True)
-class _Album:
-    """Media files of one page, within its budget."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    size: int = 0
-
-    def shown(self, sample: Sample) -> Shown:
-        when = _when(sample)
-        media = sample.media
-        if media is None:
-            return Shown(when=when, words=pre(_words(sample)))
-        kind = sample.kind
-        if kind == "image" and (made := _thumbnail(media)) is not None:
-            data, width, height = made
-            if name := self._keep(f"media-{media.sha256[:12]}.webp", data):
-                return Shown(
-                    when=when, caption=_cut(sample.text), image=name, width=width, height=height
-                )
-        elif kind == "audio" and media.size_bytes <= _AUDIO_MAX:
-            extension = _AUDIO_TYPES.get(media.media_type, "")
-            name = f"media-{media.sha256[:12]}.{extension}"
-            if extension and (name := self._keep(name, media.read())):
-                return Shown(when=when, caption=_cut(sample.text), audio=name)
-        size = units.bytes_text(media.size_bytes)
-        return Shown(when=when, words=pre(f"({kind} of {size}: in the archive only)"))
-
-    def _keep(self, name: str, data: bytes) -> str:
-        if name not in self.files:
-            if self.size + len(data) > _PAGE_BYTES:
-                return ""
-            self.files[name] = data
-            self.size += len(data)
-        return name
+def _absent(sample: Sample) -> Safe:
+    size = units.bytes_text(sample.media.size_bytes) if sample.media else "unknown size"
+    return pre(f"({sample.kind} of {size}: in the archive only)")
 
 
-def _thumbnail(media: Media) -> tuple[bytes, int, int] | None:
-    """The image drawn anew, small: (WebP, width, height). Nothing of the file itself is published.
-
-    None for what is no image that can be decoded, or a larger one than any screen shows.
-    """
-    out = BytesIO()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow thinks of odd metadata
-            with Image.open(BytesIO(media.read())) as image:
-                if image.width * image.height > _PIXELS_MAX:
-                    return None
-                drawn = image.convert("RGBA" if image.has_transparency_data else "RGB")
-            drawn.thumbnail((_SIDE, _SIDE))
-            drawn.save(out, "WEBP", quality=80, method=4)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    return out.getvalue(), drawn.width, drawn.height
+def _table(sample: Sample) -> _Table:
+    rows = tuple(tuple(_cell(c) for c in row[:_COLUMNS]) for row in sample.rows[:_ROWS])
+    more = [
+        f"{units.count(all_ - most)} more {what}"
+        for what, all_, most in (
+            ("rows", len(sample.rows), _ROWS),
+            ("columns", len(sample.columns), _COLUMNS),
+        )
+        if all_ > most
+    ]
+    columns = tuple(_cell(column) for column in sample.columns[:_COLUMNS])
+    return _Table(columns=columns, rows=rows, left=" and ".join(more))
 
 
-def _newest(samples: list[Sample]) -> list[Sample]:
-    """The newest steps: of texts and tables the last sample each, of media the first few."""
-    by_step: dict[int | None, list[Sample]] = {}
-    for sample in samples:
-        by_step.setdefault(sample.step, []).append(sample)
-    steps = sorted(by_step, key=lambda step: -1 if step is None else step)
-    newest: list[Sample] = []
-    for step in steps[-_STEPS:]:
-        own = by_step[step]
-        newest += own[-1:] if own[-1].media is None else own[:_PER_STEP]
-    return newest
-
-
-def _when(sample: Sample) -> str:
-    return "step not logged" if sample.step is None else f"step {units.count(sample.step)}"
+def _cell(words: str, most: int = _CELL) -> str:
+    return words if len(words) <= most else f"{words[:most]}…"
 
 
 def _words(sample: Sample) -> str:
-    if sample.text:
-        return _cut(sample.text)
-    if sample.rows:
-        lines = [sample.columns, *sample.rows[:_ROWS]]
-        return _cut("\n".join(" | ".join(line) for line in lines))
-    return f"({sample.kind}; its file is not shown)"
+    return cut(sample.text) if sample.text else f"({sample.kind}; nothing of it is text)"
 
 
-def _cut(words: str) -> str:
-    if len(words) <= _TEXT:
-        return words
-    return f"{words[:_TEXT]}… (first {units.count(_TEXT)} of {units.count(len(words))} characters)"
+def _rating_row(one: Ratings) -> dict[str, str]:
+    alpha = one.alpha
+    return {
+        "scale": one.scale,
+        "raters": units.count(len(one.raters)),
+        "n": units.count(one.n),
+        "samples": units.count(one.samples),
+        "mean": units.number(one.mean, 3),
+        "alpha": "n/a" if alpha.value is None else units.number(alpha.value, 2),
+        "note": alpha.why or alpha.note,
+    }

@@ -1,0 +1,56 @@
+"""Who the run is: the first lines of its page."""
+
+from __future__ import annotations
+
+from runpages import markup, units
+from runpages.model import Report
+
+from .figures import key_figures
+from .story import story
+from .words import Fact, event_counts, fact, finding_chips, group_slug, state_chip
+
+__all__ = ["header_section"]
+
+
+def header_section(report: Report) -> dict[str, object]:
+    """Values for the template, ready to print."""
+    run = report.run
+    verdicts = [note for note in report.notes if note.outcome]
+    return {
+        "title": markup.yaml(run.name),
+        "name": run.name,
+        "project": run.ref.project or run.ref.source,
+        "state": state_chip(run),
+        "chips": finding_chips(event_counts(report.events)) if run.series else [],
+        "facts": _facts(report),
+        "incomplete": run.incomplete,
+        "baseline": report.baseline.run if report.baseline else None,
+        "story": story(report),
+        "verdict": verdicts[-1] if verdicts else None,
+        "figures": key_figures(report),
+    }
+
+
+def _facts(report: Report) -> list[Fact]:
+    run = report.run
+    group = f"../by/group/{group_slug(run.group)}/" if run.group else ""
+    started = units.timestamp(run.start) if run.start is not None else ""
+    parameters = ""
+    if report.parameters.value is not None:
+        number, prefix = units.si(report.parameters.value)
+        parameters = f"{number}{prefix} parameters"
+    model = ", ".join(part for part in (run.model.architecture, parameters) if part)
+    commit = run.code.commit[:10] + (" + changes" if run.code.dirty else "")
+    baseline = report.baseline.run if report.baseline else None
+    facts = [
+        fact("Started", started, why="no clock in the log"),
+        fact("Model", model),
+        fact("Commit", commit if run.code.commit else "", mono=True),
+        fact("Author", run.author),
+        fact("Source", f"{run.ref.kind}, {run.ref.source}"),
+    ]
+    if group:
+        facts.append(fact("Group", run.group, href=group))
+    if baseline:
+        facts.insert(0, fact("Baseline", baseline.name, href=f"../{baseline.slug}/"))
+    return facts
