@@ -1,4 +1,4 @@
-"""A loss that starts over: training began anew within one series, and each training has its level."""
+"""A loss that starts over: training began anew within one series."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from runpages import units
 from runpages.model import Event
 
+from .trend_words import TRENDS
+
 __all__ = ["describe"]
 
 _NAMES = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}
@@ -17,6 +19,8 @@ def describe(event: Event, *, ending: str = "") -> str:
     Holds the metric's name as logged where it plays no known role: text of the run, unescaped.
     """
     what = _NAMES.get(event.role or "", event.metric)
+    if event.kind in TRENDS:
+        return TRENDS[event.kind](event, what, ending)
     start = f"at step {units.count(event.start_step)}"
     value = units.number(event.peak_value) if event.peak_value is not None else "n/a"
     if event.kind == "nonfinite":
