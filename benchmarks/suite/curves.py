@@ -180,35 +180,37 @@ def grad_norm(rng: Random, points: int) -> Curve:
 def step_seconds(rng: Random, points: int, *, rate: bool = False) -> Curve:
     """Time of a step, or tokens per second where `rate`, with evaluations and checkpoints.
 
-    Jitter of 0.3 to 5 %, periodic overhead of 1.2 to 20 times the usual time, and a rare collection
-    of garbage of up to twice.
+    Jitter of 0.3 to 5 %, periodic overhead of 0.2 to 20 times the usual time, and a rare collection
+    of garbage of up to 0.6 times.
     """
     steps = logged_steps(rng, points)
     usual = 10 ** rng.uniform(-0.7, 1.2)
     sigma = np.full(points, rng.uniform(0.003, 0.05))
     noise = Noise(right=float(rng.choice([4.0, 6.0, 12.0])), left=12.0)
-    cost = np.log(usual) + sigma * noise.sample(rng, points)
-    busy = np.zeros(points, dtype=bool)
+    cost = usual * np.maximum(0.2, 1 + sigma * noise.sample(rng, points))
+    free = np.ones(points, dtype=bool)
     interval = max(1, int(np.median(np.diff(steps))))
     periods = [p for p in (25, 50, 100, 250, 500, 1000, 5000) if 6 * p < points] or [10]
-    for least, most in ((2.0, 20.0), (1.2, 8.0)):
+    for least, most in ((2.0, 20.0), (0.2, 8.0)):
         if rng.random() < 0.8:
             on = (steps % (int(rng.choice(periods)) * interval) == 0) & (steps > 0)
-            cost[on] += np.log(rng.uniform(least, most)) + 0.1 * rng.standard_normal(int(on.sum()))
-            busy |= on
+            # an evaluation and a checkpoint on one step take as long as both
+            extra = usual * rng.uniform(least, most)
+            cost[on] += extra * np.exp(0.1 * rng.standard_normal(int(on.sum())))
+            free &= ~on
     pauses = rng.random(points) < 1e-4
-    cost[pauses] += np.log(rng.uniform(1.3, 2.0))
+    cost[pauses] += usual * rng.uniform(0.1, 0.6)
     level = np.full(points, usual)
     scale = 1e6 if rate else 1.0
     return Curve(
         metric="train/tokens_per_second" if rate else "train/step_time",
         steps=steps,
-        values=scale * np.exp(-cost) if rate else np.exp(cost),
+        values=scale / cost if rate else cost,
         level=scale / level if rate else level,
         sigma=sigma,
         noise=noise,
         logarithmic=True,
-        free=~(busy | pauses),
+        free=free,
     )
 
 

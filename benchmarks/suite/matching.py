@@ -18,8 +18,18 @@ from .curves import Truth
 __all__ = ["ACCEPTED", "Match", "match"]
 
 ONSET = frozenset(
-    {"divergence", "level_shift", "slowdown", "memory_growth", "drop", "overfit", "near_oom",
-     "idle_device", "lr_mismatch", "data_bottleneck"}
+    {
+        "divergence",
+        "level_shift",
+        "slowdown",
+        "memory_growth",
+        "drop",
+        "overfit",
+        "near_oom",
+        "idle_device",
+        "lr_mismatch",
+        "data_bottleneck",
+    }
 )
 """Kinds that are judged by where they begin."""
 LATE_ONSET = frozenset({"plateau", "grad_vanishing"})
