@@ -215,7 +215,7 @@ def step_seconds(rng: Random, points: int, *, rate: bool = False) -> Curve:
 
 
 def utilization(rng: Random, points: int) -> Curve:
-    """Percent of the time that a GPU is busy, sampled by the clock: 85 to 100, pauses now and then."""
+    """Percent of the time that a GPU is busy, sampled by the clock; pauses now and then."""
     steps = np.arange(points, dtype=np.int64)
     usual = rng.uniform(88, 99)
     sigma = np.full(points, rng.uniform(0.3, 3.0))
