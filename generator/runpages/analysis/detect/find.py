@@ -13,8 +13,13 @@ from numpy.typing import ArrayLike
 from runpages.analysis.roles import LOSSES, direction_of, role_of
 from runpages.model import Event
 
+from .anew import begins_anew, split
 from .divergence import DivergenceOptions, find_divergence
+from .drop import SCORES, DropOptions, find_drops
+from .level_shift import LevelShiftOptions, find_level_shifts
 from .nonfinite import NonfiniteOptions, find_nonfinite
+from .overfit import OverfitOptions, find_overfit
+from .plateau import PlateauOptions, find_plateau
 from .spike import SpikeOptions, find_spikes
 from .throughput import (
     THROUGHPUT,
@@ -37,6 +42,10 @@ class DetectorOptions:
 
     nonfinite: NonfiniteOptions = field(default_factory=NonfiniteOptions)
     divergence: DivergenceOptions = field(default_factory=DivergenceOptions)
+    level_shift: LevelShiftOptions = field(default_factory=LevelShiftOptions)
+    plateau: PlateauOptions = field(default_factory=PlateauOptions)
+    drop: DropOptions = field(default_factory=DropOptions)
+    overfit: OverfitOptions = field(default_factory=OverfitOptions)
     spike: SpikeOptions = field(default_factory=SpikeOptions)
     stall: StallOptions = field(default_factory=StallOptions)
     slowdown: SlowdownOptions = field(default_factory=SlowdownOptions)
@@ -54,6 +63,10 @@ class Detector:
 DETECTORS = (
     Detector(kind="nonfinite", roles=None, find=find_nonfinite),
     Detector(kind="divergence", roles=LOSSES, find=find_divergence),
+    Detector(kind="level_shift", roles=LOSSES, find=find_level_shifts),
+    Detector(kind="plateau", roles=LOSSES, find=find_plateau),
+    Detector(kind="drop", roles=SCORES, find=find_drops),
+    Detector(kind="overfit", roles=frozenset({"val_loss"}), find=find_overfit),
     Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
     Detector(kind="stall", roles=THROUGHPUT, find=find_stalls),
     Detector(kind="slowdown", roles=THROUGHPUT, find=find_slowdowns),
@@ -107,8 +120,26 @@ def find_events(
     )
     if not len(value):
         return ()
-    found = _settled(_candidates(track, options))
+    found = _found(track, options)
     return tuple(_event(track, c, time, attempt=attempt, rank=rank) for c in found)
+
+
+def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
+    """Of each training in the series by itself: one that begins anew has another level."""
+    trainings = split(track) if track.role in LOSSES else [track]
+    out: list[Candidate] = []
+    offset = 0
+    for training in trainings:
+        if offset:
+            out.append(begins_anew(track, offset))
+        out += [_moved(c, offset) for c in _settled(_candidates(training, options))]
+        offset += len(training.values)
+    return out
+
+
+def _moved(found: Candidate, rows: int) -> Candidate:
+    start, end, peak = found.start + rows, found.end + rows, found.peak + rows
+    return replace(found, start=start, end=end, peak=peak) if rows else found
 
 
 def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
@@ -119,10 +150,37 @@ def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
 
 
 def _settled(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Drop a spike that lies in a divergence; order by start."""
+    """One finding for one happening, by start.
+
+    Level shift and over-fitting say more than that the level was left: the divergence or spike
+    that begins with the one, and the divergence within the other, are dropped. So are a spike that
+    reaches into a divergence and a plateau across a shift, which only hides that the curve falls.
+    """
     found = sorted(candidates, key=lambda c: (c.start, c.kind))
-    runs_away = [c.start for c in found if c.kind == "divergence"]
-    return [c for c in found if not (c.kind == "spike" and any(c.end >= s for s in runs_away))]
+    of = {kind: [c for c in found if c.kind == kind] for kind in {c.kind for c in found}}
+    shifts, overfits = of.get("level_shift", []), of.get("overfit", [])
+    runs_away = [
+        d
+        for d in of.get("divergence", [])
+        if not any(_is_rise_of(d, s) for s in shifts) and not any(d.end >= o.start for o in overfits)
+    ]
+    spikes = [
+        c
+        for c in of.get("spike", [])
+        if not any(_is_rise_of(c, s) for s in shifts) and not any(c.end >= d.start for d in runs_away)
+    ]
+    plateaus = [
+        p for p in of.get("plateau", []) if not any(p.start < s.start < p.end for s in shifts)
+    ]
+    kept = {id(c) for c in (*runs_away, *spikes, *plateaus)}
+    judged = {"divergence", "spike", "plateau"}
+    return [c for c in found if c.kind not in judged or id(c) in kept]
+
+
+def _is_rise_of(other: Candidate, shift: Candidate) -> bool:
+    """Whether it begins in the transition of the shift, give or take its length."""
+    slack = max(8, 4 * (shift.end - shift.start))
+    return other.end >= shift.start and shift.start - slack <= other.start <= shift.end
 
 
 def _event(

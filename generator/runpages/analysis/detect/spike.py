@@ -81,8 +81,11 @@ def tail_threshold(z: Floats, *, least: float, options: SpikeOptions = SpikeOpti
     if size < 1500:
         return _short_tail(z, least=1.3 * least * (1 + 8 / max(size, 8)), options=options)
     shares = np.array([0.04, 0.01, 0.0025] if size >= 8000 else [0.16, 0.04, 0.01])
-    ranks = size - np.maximum(1, (shares * size).astype(int))
-    q = np.partition(z, ranks)[ranks]
+    counts = np.maximum(1, (shares * size).astype(int))
+    upper = z[z > 1.0]
+    upper = upper if len(upper) >= counts[0] else z
+    ranks = len(upper) - counts
+    q = np.partition(upper, ranks)[ranks]
     first, second = float(q[1] - q[0]), float(q[2] - q[1])
     if not (first > 0 and second > 0):
         return least
