@@ -14,6 +14,12 @@ from runpages.analysis.roles import LOSSES, direction_of, role_of
 from runpages.model import Event
 
 from .divergence import DivergenceOptions, find_divergence
+from .gradients import (
+    GradExplosionOptions,
+    GradVanishingOptions,
+    find_grad_explosions,
+    find_grad_vanishing,
+)
 from .nonfinite import NonfiniteOptions, find_nonfinite
 from .spike import SpikeOptions, find_spikes
 from .throughput import (
@@ -29,6 +35,7 @@ from .words import describe
 __all__ = ["DETECTORS", "DetectorOptions", "event_id", "find_events"]
 
 EVIDENCE_ROWS = 21
+GRADIENTS = frozenset({"grad_norm"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,8 @@ class DetectorOptions:
     spike: SpikeOptions = field(default_factory=SpikeOptions)
     stall: StallOptions = field(default_factory=StallOptions)
     slowdown: SlowdownOptions = field(default_factory=SlowdownOptions)
+    grad_explosion: GradExplosionOptions = field(default_factory=GradExplosionOptions)
+    grad_vanishing: GradVanishingOptions = field(default_factory=GradVanishingOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +63,11 @@ class Detector:
 DETECTORS = (
     Detector(kind="nonfinite", roles=None, find=find_nonfinite),
     Detector(kind="divergence", roles=LOSSES, find=find_divergence),
-    Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
+    Detector(kind="spike", roles=LOSSES, find=find_spikes),
     Detector(kind="stall", roles=THROUGHPUT, find=find_stalls),
     Detector(kind="slowdown", roles=THROUGHPUT, find=find_slowdowns),
+    Detector(kind="grad_explosion", roles=GRADIENTS, find=find_grad_explosions),
+    Detector(kind="grad_vanishing", roles=GRADIENTS, find=find_grad_vanishing),
 )
 
 
