@@ -50,7 +50,49 @@ def _vanishing(event: Event, ending: str) -> str:
     )
 
 
+def _jitter(event: Event, _ending: str) -> str:
+    slow = "fall to" if event.role == "tokens_per_second" else "reach"
+    return (
+        f"{event.metric} jitters {_between(event)}: around {_value(event.baseline_value)}, its "
+        f"slowest rows {slow} {_value(event.peak_value)} without a period."
+    )
+
+
+def _idle(event: Event, _ending: str) -> str:
+    level = event.baseline_value
+    other = "" if level is None else f", {_value(level)} in the rest of the record"
+    return f"{event.metric} was at most {_value(event.threshold)} {_between(event)}{other}."
+
+
+def _underuse(event: Event, _ending: str) -> str:
+    return (
+        f"{event.metric} stayed under {_value(event.threshold)} in 95 % of its samples "
+        f"{_between(event)}, with a median of {_value(event.baseline_value)}."
+    )
+
+
+def _growth(event: Event, ending: str) -> str:
+    return (
+        f"{event.metric} grew from {_value(event.baseline_value)} to {_value(event.peak_value)} "
+        f"{_between(event)} and {ending or 'was still growing when the record ended'}."
+    )
+
+
+def _near_oom(event: Event, _ending: str) -> str:
+    if event.role == "alloc_retries":
+        return f"{event.metric} rose to {_value(event.peak_value)} {_between(event)}."
+    return (
+        f"{event.metric} reached {_value(event.peak_value)} at {_at(event.peak_step)}; 95 % of the "
+        f"device's memory is {_value(event.threshold)}."
+    )
+
+
 SENTENCES: Mapping[str, Callable[[Event, str], str]] = {
     "grad_explosion": _explosion,
     "grad_vanishing": _vanishing,
+    "jitter": _jitter,
+    "idle_device": _idle,
+    "gpu_underuse": _underuse,
+    "memory_growth": _growth,
+    "near_oom": _near_oom,
 }
