@@ -29,18 +29,25 @@ from .attempts import (
     with_checkpoints,
 )
 from .cost import analyze_cost
-from .detect import DETECTORS, find_events
+from .detect import DETECTORS, SAMPLED, DetectorOptions, find_events
+from .devices import find_accelerator
+from .evaluations import with_standard_error
 from .goodput import analyze_goodput
+from .language import analyze_model
 from .mfu import analyze_utilization
 from .options import AnalysisOptions
-from .roles import EVALUATIONS, chosen_by, role_of
+from .roles import EVALUATIONS, LOSSES, chosen_by, role_of
+from .sampled import samples_by_attempt
 from .summary import flatten, summarize
+from .targets import reach_targets
 from .timing import analyze_timing
 
 __all__ = ["analyze"]
 
 _START_UP_ROWS = 8
 """As many rows of a resumed attempt may be slow: it compiles, fills caches, restores."""
+_MOST_CHECKPOINTS = 60
+"""The newest; values at them are told."""
 _PARAMETER_KEYS = ("n_params", "num_params", "parameters", "n_parameters", "model.n_params")
 
 
@@ -54,26 +61,35 @@ def analyze(
     options = options or AnalysisOptions()
     run = _roled(run, options)
     transitions = find_transitions(run)
-    metrics = {
-        info.name: summary
-        for info in run.series.whole
-        if (summary := summarize(run.series[info.name])) is not None
-    }
+    metrics = _summaries(run, options)
     primary = _primary(metrics)
     events = _events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
+    goodput = analyze_goodput(run)
+    cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
     return Report(
         run=run,
         events=events,
         metrics=metrics,
         timing=timing,
-        goodput=analyze_goodput(run),
+        goodput=goodput,
         utilization=analyze_utilization(run, timing, parameters, options.accelerators),
-        cost=analyze_cost(run, options.prices),
+        cost=cost,
         judgements=_judgements(run),
         steps=_steps(run),
         redone_steps=sum(t.lost_steps for t in transitions),
         parameters=parameters,
+        figures=analyze_model(
+            run,
+            metrics,
+            primary,
+            timing=timing,
+            goodput=goodput,
+            parameters=parameters,
+            loss_unit=options.loss_unit,
+            bytes_per_token=options.bytes_per_token,
+        ),
+        targets=reach_targets(run, metrics, cost, options.targets),
         evaluations=tuple(
             i.name for i in run.series.infos if i.role in EVALUATIONS and i.axis == "step"
         ),
@@ -82,6 +98,21 @@ def analyze(
         differences=_differences(run, baseline),
         missing=_missing(run),
     )
+
+
+def _summaries(run: Run, options: AnalysisOptions) -> dict[str, MetricSummary]:
+    """Of every metric; values at steps only of losses and evaluations."""
+    counted = run.series.with_role("tokens")
+    tokens = run.series[counted[0]] if counted else None
+    steps = sorted({*options.at_steps, *(c.step for c in run.checkpoints[-_MOST_CHECKPOINTS:])})
+    out = {}
+    for info in run.series.whole:
+        on_steps = info.axis == "step" and not info.counter
+        told = steps if on_steps and info.role in LOSSES | EVALUATIONS else []
+        summary = summarize(run.series[info.name], tokens=tokens if on_steps else None, at=told)
+        if summary is not None:
+            out[info.name] = with_standard_error(summary, run, options.examples)
+    return out
 
 
 def _roled(run: Run, options: AnalysisOptions) -> Run:
@@ -95,10 +126,13 @@ def _primary(metrics: Mapping[str, MetricSummary]) -> str | None:
 def _events(
     run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
 ) -> tuple[Event, ...]:
+    detectors = _with_capacity(run, options)
     found: list[Event] = []
     for info in run.series.whole:
         if info.axis == "step":
-            found += _events_of(run, info.name, options)
+            found += _events_of(run, info.name, detectors)
+        elif info.role in SAMPLED:
+            found += _events_of_samples(run, info.name, detectors)
     told = [_with_rollback(run, event, found, transitions) for event in found]
     losses = run.series.with_role("loss")
     told += restart_events(transitions, losses[0] if losses else primary)
@@ -120,7 +154,37 @@ def _with_rollback(
     )
 
 
-def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
+def _with_capacity(run: Run, options: AnalysisOptions) -> DetectorOptions:
+    """The thresholds with the memory of the run's device, where it is known."""
+    device = find_accelerator(run.hardware.device, options.accelerators)
+    if device is None or device.memory_gb is None:
+        return options.detectors
+    # sold by the GB, but made by the GiB: an "80 GB" H100 reports 81,559 MiB
+    capacity = device.memory_gb * 2.0**30
+    return replace(
+        options.detectors,
+        memory_growth=replace(options.detectors.memory_growth, capacity_bytes=capacity),
+        near_oom=replace(options.detectors.near_oom, capacity_bytes=capacity),
+    )
+
+
+def _events_of_samples(run: Run, name: str, options: DetectorOptions) -> list[Event]:
+    series = run.series[name]
+    out: list[Event] = []
+    for number, rows in samples_by_attempt(run, series).items():
+        out += find_events(
+            rows.step,
+            rows.value,
+            times=rows.time,
+            metric=name,
+            role=series.role,
+            attempt=number,
+            options=options,
+        )
+    return out
+
+
+def _events_of(run: Run, name: str, options: DetectorOptions) -> list[Event]:
     series = run.series[name]
     numbers = sorted({int(number) for number in series.recorded.attempt})
     out: list[Event] = []
@@ -133,7 +197,7 @@ def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
             metric=name,
             role=series.role,
             attempt=number,
-            options=options.detectors,
+            options=options,
         )
         # what lies before this attempt's own rows was told of the attempt that recorded it
         own = rows.step[rows.step >= first][:_START_UP_ROWS]
@@ -152,7 +216,7 @@ def _starting_up(event: Event, first_rows: NDArray[np.int64]) -> bool:
 
 
 def _judgements(run: Run) -> tuple[Judgement, ...]:
-    roles = {i.name: i.role for i in run.series.whole if i.axis == "step"}
+    roles = {i.name: i.role for i in run.series.whole if i.axis == "step" or i.role in SAMPLED}
     table = {d.kind: d for d in DETECTORS}
     out = []
     for kind in KINDS:

@@ -41,27 +41,22 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
-from .report import (
+from .event import KINDS, SEVERITIES, Event, Judgement
+from .group import GroupMetric, GroupReport
+from .quantity import Quantity
+from .report import Note, Report
+from .resources import (
     CAUSES,
-    KINDS,
-    SEVERITIES,
     Accelerator,
     AttemptCost,
     Badput,
     Cost,
-    Event,
+    Energy,
     Goodput,
-    GroupMetric,
-    GroupReport,
-    Judgement,
-    MetricSummary,
-    Note,
+    GridIntensity,
     Price,
-    Quantity,
-    Report,
     Timing,
     Utilization,
-    main_metric,
 )
 from .run import (
     STATES,
@@ -90,6 +85,14 @@ from .series import (
     spans_of,
     statistic_key,
 )
+from .summary import (
+    AtStep,
+    MetricSummary,
+    ModelFigures,
+    Target,
+    TargetReached,
+    main_metric,
+)
 
 __all__ = [
     "CAUSES",
@@ -97,6 +100,7 @@ __all__ = [
     "SEVERITIES",
     "STATES",
     "Accelerator",
+    "AtStep",
     "Attempt",
     "AttemptCost",
     "Badput",
@@ -105,9 +109,11 @@ __all__ = [
     "Columns",
     "Cost",
     "Dataset",
+    "Energy",
     "Event",
     "Extent",
     "Goodput",
+    "GridIntensity",
     "GroupMetric",
     "GroupReport",
     "Hardware",
@@ -117,6 +123,7 @@ __all__ = [
     "Media",
     "MetricSummary",
     "ModelFacts",
+    "ModelFigures",
     "Note",
     "Price",
     "Provenance",
@@ -128,6 +135,8 @@ __all__ = [
     "Series",
     "SeriesInfo",
     "SeriesSet",
+    "Target",
+    "TargetReached",
     "Timing",
     "Utilization",
     "main_metric",

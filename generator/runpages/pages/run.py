@@ -195,8 +195,10 @@ def _size(event: Event) -> str:
         return f"{units.count(event.lost_steps or 0)} steps redone"
     if event.kind == "plateau":
         return f"{units.count(event.end_step - event.start_step)} steps"
-    if event.peak_value is None or event.kind == "nonfinite":
+    if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.peak_value is None:
+        return "n/a"
     peak = units.number(event.peak_value)
     if event.baseline_value and math.isfinite(event.peak_value):
         ratio = event.peak_value / event.baseline_value
@@ -213,7 +215,7 @@ def _recovered(event: Event) -> str:
     if event.recovered:
         after = event.end_step - event.start_step + 1
         return "next step" if after <= 1 else f"after {units.count(after)} steps"
-    return "no"
+    return "n/a" if event.recovered is None else "no"
 
 
 def _event_facts(event: Event) -> tuple[Fact, ...]:

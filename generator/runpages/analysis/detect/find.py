@@ -16,7 +16,15 @@ from runpages.model import Event
 from .anew import begins_anew, split
 from .divergence import DivergenceOptions, find_divergence
 from .drop import SCORES, DropOptions, find_drops
+from .gradients import (
+    GradExplosionOptions,
+    GradVanishingOptions,
+    find_grad_explosions,
+    find_grad_vanishing,
+)
+from .jitter import JitterOptions, find_jitter
 from .level_shift import LevelShiftOptions, find_level_shifts
+from .memory import MemoryGrowthOptions, NearOomOptions, find_memory_growth, find_near_oom
 from .nonfinite import NonfiniteOptions, find_nonfinite
 from .overfit import OverfitOptions, find_overfit
 from .plateau import PlateauOptions, find_plateau
@@ -30,11 +38,21 @@ from .throughput import (
     find_stalls,
 )
 from .track import Candidate, Floats, Track
+from .utilization import (
+    GpuUnderuseOptions,
+    IdleDeviceOptions,
+    find_idle_devices,
+    find_underuse,
+)
 from .words import describe
 
-__all__ = ["DETECTORS", "DetectorOptions", "event_id", "find_events"]
+__all__ = ["DETECTORS", "SAMPLED", "DetectorOptions", "event_id", "find_events"]
 
 EVIDENCE_ROWS = 21
+GRADIENTS = frozenset({"grad_norm"})
+UTILIZATION = frozenset({"gpu_util"})
+SAMPLED = frozenset({"gpu_util", "gpu_memory", "alloc_retries"})
+"""Roles that are judged where the metric was sampled by the clock, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +68,13 @@ class DetectorOptions:
     spike: SpikeOptions = field(default_factory=SpikeOptions)
     stall: StallOptions = field(default_factory=StallOptions)
     slowdown: SlowdownOptions = field(default_factory=SlowdownOptions)
+    grad_explosion: GradExplosionOptions = field(default_factory=GradExplosionOptions)
+    grad_vanishing: GradVanishingOptions = field(default_factory=GradVanishingOptions)
+    jitter: JitterOptions = field(default_factory=JitterOptions)
+    idle_device: IdleDeviceOptions = field(default_factory=IdleDeviceOptions)
+    gpu_underuse: GpuUnderuseOptions = field(default_factory=GpuUnderuseOptions)
+    memory_growth: MemoryGrowthOptions = field(default_factory=MemoryGrowthOptions)
+    near_oom: NearOomOptions = field(default_factory=NearOomOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +93,16 @@ DETECTORS = (
     Detector(kind="plateau", roles=LOSSES, find=find_plateau),
     Detector(kind="drop", roles=SCORES, find=find_drops),
     Detector(kind="overfit", roles=frozenset({"val_loss"}), find=find_overfit),
-    Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
+    Detector(kind="spike", roles=LOSSES, find=find_spikes),
     Detector(kind="stall", roles=THROUGHPUT, find=find_stalls),
     Detector(kind="slowdown", roles=THROUGHPUT, find=find_slowdowns),
+    Detector(kind="grad_explosion", roles=GRADIENTS, find=find_grad_explosions),
+    Detector(kind="grad_vanishing", roles=GRADIENTS, find=find_grad_vanishing),
+    Detector(kind="jitter", roles=THROUGHPUT, find=find_jitter),
+    Detector(kind="idle_device", roles=UTILIZATION, find=find_idle_devices),
+    Detector(kind="gpu_underuse", roles=UTILIZATION, find=find_underuse),
+    Detector(kind="memory_growth", roles=frozenset({"gpu_memory"}), find=find_memory_growth),
+    Detector(kind="near_oom", roles=frozenset({"gpu_memory", "alloc_retries"}), find=find_near_oom),
 )
 
 
@@ -118,6 +150,7 @@ def find_events(
         steps=step.astype(np.int64),
         values=value,
         finite=np.flatnonzero(np.isfinite(value)),
+        times=time,
     )
     if not len(value):
         return ()

@@ -43,6 +43,8 @@ class Track:
     values: Floats
     finite: NDArray[np.int64]
     """Positions of the finite values."""
+    times: Floats
+    """UTC seconds of the rows; NaN where there is no clock."""
 
     @property
     def y(self) -> Floats:
