@@ -134,7 +134,7 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     wide: list[tuple[int, int]] = []
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
-        wide = [e for e in excursions(work.y) if not _in_transient(work, e, options)]
+        wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
     for start, end in _united(found, wide):
         yield _candidate(track, work, (start, end), k=k, options=options)
 
