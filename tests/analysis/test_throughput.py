@@ -32,14 +32,16 @@ def find(values, steps=None, metric="step_time"):
 @pytest.mark.parametrize("noise", [0.002, 0.02, 0.2])
 def test_a_healthy_step_time_gives_nothing(size, noise):
     for seed in SEEDS:
-        assert find(step_time(size, seed=seed, noise=noise)) == ()
+        found = find(step_time(size, seed=seed, noise=noise))
+        # the widest noise is jitter, and no stall
+        assert {e.kind for e in found} <= ({"jitter"} if noise == 0.2 else set())
 
 
 def test_a_step_time_of_two_kinds_is_the_runs_way():
     for seed in SEEDS:
         values = step_time(3000, seed=seed)
         values[np.random.default_rng(seed).random(3000) < 0.05] *= 2.5  # longer batches
-        assert find(values) == ()
+        assert not any(e.kind in {"stall", "slowdown"} for e in find(values))
 
 
 @pytest.mark.parametrize("size", [40, 500, 8000])

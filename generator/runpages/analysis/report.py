@@ -29,7 +29,8 @@ from .attempts import (
     with_checkpoints,
 )
 from .cost import analyze_cost
-from .detect import DETECTORS, find_events
+from .detect import DETECTORS, SAMPLED, DetectorOptions, find_events
+from .devices import find_accelerator
 from .evaluations import with_standard_error
 from .goodput import analyze_goodput
 from .language import analyze_model
@@ -37,6 +38,7 @@ from .mfu import analyze_utilization
 from .options import AnalysisOptions
 from .reproduce import analyze_reproduction
 from .roles import EVALUATIONS, LOSSES, chosen_by, role_of
+from .sampled import samples_by_attempt
 from .summary import flatten, summarize
 from .targets import reach_targets
 from .timing import analyze_timing
@@ -125,10 +127,13 @@ def _primary(metrics: Mapping[str, MetricSummary]) -> str | None:
 def _events(
     run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
 ) -> tuple[Event, ...]:
+    detectors = _with_capacity(run, options)
     found: list[Event] = []
     for info in run.series.whole:
         if info.axis == "step":
-            found += _events_of(run, info.name, options)
+            found += _events_of(run, info.name, detectors)
+        elif info.role in SAMPLED:
+            found += _events_of_samples(run, info.name, detectors)
     told = [_with_rollback(run, event, found, transitions) for event in found]
     losses = run.series.with_role("loss")
     told += restart_events(transitions, losses[0] if losses else primary)
@@ -150,7 +155,37 @@ def _with_rollback(
     )
 
 
-def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
+def _with_capacity(run: Run, options: AnalysisOptions) -> DetectorOptions:
+    """The thresholds with the memory of the run's device, where it is known."""
+    device = find_accelerator(run.hardware.device, options.accelerators)
+    if device is None or device.memory_gb is None:
+        return options.detectors
+    # sold by the GB, but made by the GiB: an "80 GB" H100 reports 81,559 MiB
+    capacity = device.memory_gb * 2.0**30
+    return replace(
+        options.detectors,
+        memory_growth=replace(options.detectors.memory_growth, capacity_bytes=capacity),
+        near_oom=replace(options.detectors.near_oom, capacity_bytes=capacity),
+    )
+
+
+def _events_of_samples(run: Run, name: str, options: DetectorOptions) -> list[Event]:
+    series = run.series[name]
+    out: list[Event] = []
+    for number, rows in samples_by_attempt(run, series).items():
+        out += find_events(
+            rows.step,
+            rows.value,
+            times=rows.time,
+            metric=name,
+            role=series.role,
+            attempt=number,
+            options=options,
+        )
+    return out
+
+
+def _events_of(run: Run, name: str, options: DetectorOptions) -> list[Event]:
     series = run.series[name]
     numbers = sorted({int(number) for number in series.recorded.attempt})
     out: list[Event] = []
@@ -163,7 +198,7 @@ def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
             metric=name,
             role=series.role,
             attempt=number,
-            options=options.detectors,
+            options=options,
         )
         # what lies before this attempt's own rows was told of the attempt that recorded it
         own = rows.step[rows.step >= first][:_START_UP_ROWS]
@@ -182,7 +217,7 @@ def _starting_up(event: Event, first_rows: NDArray[np.int64]) -> bool:
 
 
 def _judgements(run: Run) -> tuple[Judgement, ...]:
-    roles = {i.name: i.role for i in run.series.whole if i.axis == "step"}
+    roles = {i.name: i.role for i in run.series.whole if i.axis == "step" or i.role in SAMPLED}
     table = {d.kind: d for d in DETECTORS}
     out = []
     for kind in KINDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .find import DETECTORS, DetectorOptions, event_id, find_events
+from .find import DETECTORS, SAMPLED, DetectorOptions, event_id, find_events
 from .words import describe
 
-__all__ = ["DETECTORS", "DetectorOptions", "describe", "event_id", "find_events"]
+__all__ = ["DETECTORS", "SAMPLED", "DetectorOptions", "describe", "event_id", "find_events"]

@@ -53,12 +53,13 @@ def periodic_rows(
     on every fourth evaluation.
     """
     height = cost - level
+    interval = _interval(steps)
     found = np.zeros(len(steps), dtype=bool)
     allowed = np.full(len(steps), -np.inf)
     for cut in options.cuts:
         for _ in range(3):
             tall = (height > math.log(cut)) & ~(found & (height <= allowed))
-            slots = list(_slots(steps, tall, options))
+            slots = list(_slots(steps, tall, interval, options))
             if not slots:
                 break
             for rows, hits in slots:
@@ -69,14 +70,21 @@ def periodic_rows(
     return found | _clocked(steps, height, found, options)
 
 
-def _slots(steps: Ints, tall: Bools, options: PeriodicOptions) -> Iterator[tuple[Ints, Ints]]:
+def _interval(steps: Ints) -> float:
+    """The median distance of rows, in steps."""
+    gaps = np.diff(steps)
+    gaps = gaps[gaps > 0]
+    return float(np.median(gaps)) if len(gaps) else 1.0
+
+
+def _slots(
+    steps: Ints, tall: Bools, interval: float, options: PeriodicOptions
+) -> Iterator[tuple[Ints, Ints]]:
     """(rows on the slots of a period, those of them that are tall), the commonest spacing first."""
     size, at = len(steps), np.flatnonzero(tall)
     share = len(at) / max(size, 1)
     if len(at) < options.least_hits or share > options.most_tall:
         return
-    gaps = np.diff(steps)
-    interval = float(np.median(gaps[gaps > 0])) if np.any(gaps > 0) else 1.0
     left = tall.copy()
     for period in _candidates(steps[at]):
         apart = period / interval
