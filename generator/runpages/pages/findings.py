@@ -85,7 +85,7 @@ def _size(event: Event) -> str:
         return "from the start"
     if event.kind == "restart":
         return f"{units.count(event.lost_steps or 0)} steps redone"
-    if event.kind == "plateau":
+    if event.kind in {"plateau", "missing_data"}:
         return f"{units.count(event.end_step - event.start_step)} steps"
     if event.kind == "nonfinite":
         return "NaN or Inf"
