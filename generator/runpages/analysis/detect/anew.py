@@ -1,4 +1,4 @@
-"""A loss that starts over: training began anew within one series, and each training has its level."""
+"""A loss that starts over: training began anew within one series."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def split(track: Track) -> list[Track]:
     parts = []
     for first, end in zip(bounds[:-1], bounds[1:], strict=True):
         values = track.values[first:end]
-        own = replace(track, steps=track.steps[first:end], values=values)
-        parts.append(replace(own, finite=np.flatnonzero(np.isfinite(values))))
+        finite = np.flatnonzero(np.isfinite(values))
+        steps, times = track.steps[first:end], track.times[first:end]
+        parts.append(replace(track, steps=steps, values=values, times=times, finite=finite))
     return parts
 
 

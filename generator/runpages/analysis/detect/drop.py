@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Floats, Track, running_median, segments, thinned
+from .track import Candidate, Floats, Track, running_median, stretches, thinned
 
 __all__ = ["SCORES", "DropOptions", "find_drops"]
 
@@ -47,7 +47,7 @@ def find_drops(track: Track, options: DropOptions = DropOptions()) -> Iterator[C
     lone = np.maximum(floor, options.least_lone_k * sd * (1 + options.min_points / len(y)))
     lasting = np.maximum(floor, options.least_k * sd)
     depth = y - best
-    for start, end in segments(depth > options.ends * lasting):
+    for start, end in stretches(depth > options.ends * lasting):
         own = slice(start, end + 1)
         lasts = int(np.sum((depth > lasting)[own])) >= options.lasting
         limit = lasting if lasts else lone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from .nonfinite import NonfiniteOptions, find_nonfinite
 from .overfit import OverfitOptions, find_overfit
 from .plateau import PlateauOptions, find_plateau
 from .repeated import RepeatedDataOptions, find_repeated_data
+from .settle import settled
 from .spike import SpikeOptions, find_spikes
 from .throughput import (
     THROUGHPUT,
@@ -171,7 +172,7 @@ def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
     for training in trainings:
         if offset:
             out.append(begins_anew(track, offset))
-        out += [_moved(c, offset) for c in _settled(_candidates(training, options))]
+        out += [_moved(c, offset) for c in settled(_candidates(training, options))]
         offset += len(training.values)
     return out
 
@@ -186,40 +187,6 @@ def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
         for detector in DETECTORS:
             if detector.roles is None or track.role in detector.roles:
                 yield from detector.find(track, getattr(options, detector.kind))
-
-
-def _settled(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """One finding for one happening, by start.
-
-    Level shift and over-fitting say more than that the level was left: the divergence or spike
-    that begins with the one, and the divergence within the other, are dropped. So are a spike that
-    reaches into a divergence and a plateau across a shift, which only hides that the curve falls.
-    """
-    found = sorted(candidates, key=lambda c: (c.start, c.kind))
-    of = {kind: [c for c in found if c.kind == kind] for kind in {c.kind for c in found}}
-    shifts, overfits = of.get("level_shift", []), of.get("overfit", [])
-    runs_away = [
-        d
-        for d in of.get("divergence", [])
-        if not any(_is_rise_of(d, s) for s in shifts) and not any(d.end >= o.start for o in overfits)
-    ]
-    spikes = [
-        c
-        for c in of.get("spike", [])
-        if not any(_is_rise_of(c, s) for s in shifts) and not any(c.end >= d.start for d in runs_away)
-    ]
-    plateaus = [
-        p for p in of.get("plateau", []) if not any(p.start < s.start < p.end for s in shifts)
-    ]
-    kept = {id(c) for c in (*runs_away, *spikes, *plateaus)}
-    judged = {"divergence", "spike", "plateau"}
-    return [c for c in found if c.kind not in judged or id(c) in kept]
-
-
-def _is_rise_of(other: Candidate, shift: Candidate) -> bool:
-    """Whether it begins in the transition of the shift, give or take its length."""
-    slack = max(8, 4 * (shift.end - shift.start))
-    return other.end >= shift.start and shift.start - slack <= other.start <= shift.end
 
 
 def _event(

@@ -36,6 +36,10 @@ class LevelShiftOptions:
     """Share of the rise that two neighbouring windows must show: a slow drift is no shift."""
     most_relative: float = 0.5
     """Most rise at the end over the level before: beyond it the run diverged."""
+    doubtful_relative: float = 0.1
+    """From this rise on it is a shift only if the run goes on learning, as far as one can see."""
+    still_learning: float = 0.25
+    """Least fall at the new level, as a share of the one that the descent before promised."""
     still_rising: float = 0.5
     """Share of the rise by which the last third may lie above the first: beyond it, it has not
     settled."""
@@ -96,15 +100,17 @@ def find_level_shifts(
     if len(track.finite) < options.min_points:
         return
     curve = _Curve.of(track, options)
+    least = _least(curve, options)
     until = 0
-    for first, last in segments(curve.jump > _least(curve, options)):
+    for first, last in segments(curve.jump > least):
         at = first + int(np.argmax(curve.jump[first : last + 1]))
         if at < until or _only_back(curve, at):
             continue
         left = _left(curve, at)
         if _stays(curve, at, left, options):
             until = at + curve.window
-            yield _candidate(track, curve, at, recovered=left < len(curve.y))
+            needed = float(least[at])
+            yield _candidate(track, curve, at, needed=needed, recovered=left < len(curve.y))
 
 
 def _least(curve: _Curve, options: LevelShiftOptions) -> Floats:
@@ -134,7 +140,7 @@ def _expected(curve: _Curve, at: int) -> Floats:
     clock = np.log1p(curve.steps - curve.steps[0])
     passed = clock[at] - float(np.median(clock[first : middle + 1]))
     slope = min(0.0, (level - low) / passed) if passed > 0 else 0.0
-    return level + slope * (clock[at:] - clock[at])
+    return np.asarray(level + slope * (clock[at:] - clock[at]))
 
 
 def _left(curve: _Curve, at: int) -> int:
@@ -161,7 +167,13 @@ def _stays(curve: _Curve, at: int, left: int, options: LevelShiftOptions) -> boo
     level, third = curve.level_before(at), max(1, len(stay) // 3)
     start, end = float(np.median(stay[:third])), float(np.median(stay[-third:]))
     rise = start - level
-    return (
+    if end - level >= options.doubtful_relative * abs(level):
+        promised = _expected(curve, at)[[third // 2, len(stay) - third // 2 - 1]]
+        gain = float(promised[0] - promised[1])
+        seen = gain > 4 * curve.sd * np.sqrt(curve.window / third)
+        if seen and start - end < options.still_learning * gain:
+            return False
+    return bool(
         long
         and float(curve.jump[at]) >= options.sudden * rise
         and end - start <= options.still_rising * rise
@@ -169,7 +181,9 @@ def _stays(curve: _Curve, at: int, left: int, options: LevelShiftOptions) -> boo
     )
 
 
-def _candidate(track: Track, curve: _Curve, at: int, *, recovered: bool) -> Candidate:
+def _candidate(
+    track: Track, curve: _Curve, at: int, *, needed: float, recovered: bool
+) -> Candidate:
     """The transition: from the first point in the upper half to the first at the new level."""
     level, height = curve.level_before(at), float(curve.jump[at])
     near = slice(max(0, at - curve.window) * curve.block, (at + curve.window) * curve.block)
@@ -187,7 +201,7 @@ def _candidate(track: Track, curve: _Curve, at: int, *, recovered: bool) -> Cand
         end=int(track.finite[max(start, peak)]),
         peak=int(track.finite[peak]),
         level=track.sign * level,
-        threshold=None,
+        threshold=track.sign * (level + needed),
         recovered=recovered,
         severity="warning",
     )

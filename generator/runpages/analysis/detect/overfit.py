@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,9 +43,7 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
     lowest = int(np.argmin(smooth))
     rest = smooth[lowest + 1 :]
     level = float(smooth[lowest])
-    needed = max(
-        options.min_relative * abs(level), options.least_errors * np.sqrt(2) * _noise(y)
-    )
+    needed = max(options.min_relative * abs(level), options.least_errors * math.sqrt(2) * _noise(y))
     low = np.flatnonzero(rest <= level + needed)
     since = int(low[-1]) + 1 if len(low) else 0
     rise = float(np.median(rest[-options.least_evaluations :])) - level if len(rest) else 0.0
@@ -69,4 +68,4 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
 def _noise(y: Floats) -> float:
     """Standard deviation of one evaluation about a smooth curve."""
     bends = np.diff(y, n=2)
-    return 1.4826 / np.sqrt(6) * float(np.median(np.abs(bends)))
+    return 1.4826 / math.sqrt(6) * float(np.median(np.abs(bends)))

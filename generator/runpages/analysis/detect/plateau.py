@@ -57,7 +57,7 @@ class _Parts:
         count = min(options.parts, len(y) // options.part_points)
         edges = np.linspace(1, clock[-1] + 1, count + 1)
         cuts = np.searchsorted(clock, edges[1:-1])
-        pieces = [p for p in np.split(y, cuts)]
+        pieces = np.split(y, cuts)
         if clock[-1] <= count or sum(len(p) == 0 for p in pieces) > count // 4:
             return None
         middle = (edges[1:] + edges[:-1]) / 2
@@ -72,7 +72,7 @@ class _Parts:
 
 def _start_before(edges: Floats) -> Floats:
     """(i, j): the step from which on to the start of part i the ratio is that of i to j."""
-    return np.maximum(edges[:-1, None] ** 2 / edges[None, 1:], edges[0])
+    return np.asarray(np.maximum(edges[:-1, None] ** 2 / edges[None, 1:], edges[0]))
 
 
 def _falls(level: Floats) -> Floats:
@@ -82,7 +82,7 @@ def _falls(level: Floats) -> Floats:
 
     def sums(values: Floats) -> Floats:
         total = np.concatenate([[0.0], np.cumsum(values)])
-        return total[None, 1:] - total[:-1, None]
+        return np.asarray(total[None, 1:] - total[:-1, None])
 
     count = number[None, :] - number[:, None] + 1
     count = np.where(count >= 3, count, np.nan)
@@ -130,13 +130,17 @@ def _longest(parts: _Parts, options: PlateauOptions) -> tuple[int, int] | None:
         sd = 1.4826 / np.sqrt(2) * float(np.median(np.abs(np.diff(own))))
         hidden = 2 * sd * np.sqrt(12 / len(own))
         most = min(options.most_hidden * parts.before[first, last], allowed[first, 0])
-        wide = np.mean(np.abs(own - np.median(own)) > allowed[first] + 3 * sd) > options.most_of_fall
+        wide = (
+            np.mean(np.abs(own - np.median(own)) > allowed[first] + 3 * sd) > options.most_of_fall
+        )
         if wide or max(parts.fall[first, last], 0) + hidden > most:
             continue
         after = parts.level[last + 1 :]
         if len(after) and np.median(after) > np.median(own) - allowed[first, 0]:
             continue
-        high = running_median(own, 3) - np.median(own) > 3 * sd + options.most_of_fall * allowed[first]
+        high = (
+            running_median(own, 3) - np.median(own) > 3 * sd + options.most_of_fall * allowed[first]
+        )
         start = int(first) + (int(np.argmin(high)) if high[0] else 0)
         if last - start + 1 >= least:
             return start, int(last)

@@ -34,6 +34,8 @@ class SpikeOptions:
     """Cap on what the tail can ask for."""
     expected_false: float = 0.02
     """Noise points of a run that may cross k, by extrapolation of its tail."""
+    most_shape: float = 0.4
+    """Heaviest tail that noise is taken to have, as the shape of a generalised Pareto."""
     min_relative: float = 0.02
     """Least height over the level, as a share of it."""
     clear_relative: float = 1.0
@@ -93,7 +95,7 @@ def tail_threshold(z: Floats, *, least: float, options: SpikeOptions = SpikeOpti
         return least
     beyond = float(shares[2]) * size
     shape = (math.log(second / first) / math.log(4) * beyond + 0.1 * 30) / (beyond + 30)
-    shape = min(max(shape, 0.0), 0.4)
+    shape = min(max(shape, 0.0), options.most_shape)
     ratio = beyond / options.expected_false
     if shape < 1e-3:
         k = q[2] + second / math.log(4) * math.log(ratio)
@@ -106,12 +108,19 @@ def _short_tail(z: Floats, *, least: float, options: SpikeOptions) -> float:
     """The same from 200 points on: the mean excess of the run's tall peaks, carried on.
 
     A stretch is one peak and the three tallest are left out, else long or few events would hide
-    themselves. The shape is the one that the long runs' estimate is shrunk towards.
+    themselves. The shape is the one that the long runs' estimate is shrunk towards. Peaks that
+    stand apart are none of the tail, however many: in a tail of shape xi the logarithm of the ratio
+    of the r-th peak to the next is exponential with mean xi/r (Hill's estimator rests on that).
     """
     last = min(20, len(z) // 25)
     peaks = np.sort([np.max(z[first : end + 1]) for first, end in segments(z > 1)])[::-1]
     if last < 8 or len(peaks) <= last:
         return least
+    above = int(np.sum(peaks > least))
+    if 0 < above < len(peaks):
+        apart = above * math.log(min(peaks[above - 1] / peaks[above], 1e9))
+        if apart > options.most_shape * math.log(1 / options.expected_false):
+            return least
     excess = float(np.mean(peaks[3:last] - peaks[last]))
     k = float(peaks[3]) + excess / 0.1 * ((4 / options.expected_false) ** 0.1 - 1)
     return float(min(max(k, least), options.most_k))
