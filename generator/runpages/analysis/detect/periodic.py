@@ -56,9 +56,11 @@ def periodic_rows(
     interval = _interval(steps)
     found = np.zeros(len(steps), dtype=bool)
     allowed = np.full(len(steps), -np.inf)
+    # half of the way up: rows around the limit would be a period with every other slot missing
+    near = math.log(options.most_on_slot) / 2
     for cut in options.cuts:
         for _ in range(3):
-            tall = (height > math.log(cut)) & ~(found & (height <= allowed))
+            tall = (height > math.log(cut)) & ~(found & (height <= allowed - near))
             slots = list(_slots(steps, tall, interval, options))
             if not slots:
                 break
@@ -97,7 +99,8 @@ def _slots(
             own = hits[steps[hits] % period == offset]
             rows = np.flatnonzero(steps % period == offset)
             within = rows[(rows >= own[0]) & (rows <= own[-1])]
-            whole = len(rows) == len(within)
+            # nothing is evaluated or saved before the first step
+            whole = len(rows[rows > 0]) <= len(within)
             filled = len(own) / len(within)
             missed = len(within) - len(own)
             surprise = len(own) * math.log(1 / share) - missed * math.log(1 + len(within))
