@@ -62,7 +62,9 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "data": f"../assets/runs/{run.slug}",
         "timeline": timeline(report),
         "charts": charts.charts,
-        "left_out": charts.left_out,
+        "more": charts.more,
+        "no_tokens": charts.no_tokens,
+        "no_time": charts.no_time,
         **samples,
     }
     for part in _SECTIONS:
