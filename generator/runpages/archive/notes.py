@@ -12,7 +12,6 @@ import math
 import re
 import unicodedata
 from dataclasses import fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def read_notes(folder: Path) -> tuple[tuple[Note, ...], tuple[str, ...]]:
             problem = error.strerror if isinstance(error, OSError) else str(error)
             broken.append(f"{NOTES}/{path.name}: {problem}; mend or delete it")
         else:
-            found.append((_moment(note.time), path.name, note))
+            found.append((note.moment, path.name, note))
     return tuple(note for _, _, note in sorted(found, key=lambda row: row[:2])), tuple(broken)
 
 
@@ -48,7 +47,7 @@ def write_note(folder: Path, note: Note) -> Path:
     content = {name: value for name, value in content.items() if value not in {"", None}}
     _note(content)
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    stamp = _moment(note.time).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = note.moment.strftime("%Y%m%dT%H%M%S.%fZ")
     path = folder / f"{stamp}-{_readable(note.author)}-{note.kind}.json"
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as stream:
@@ -77,8 +76,8 @@ def _note(data: Any) -> Note:
     for name in ("author", "time", "kind"):
         if not texts.get(name, "").strip():
             raise ValueError(f"{name!r} is missing")
-    _moment(texts["time"])
     note = Note(**texts, value=_value(data.get("value")))
+    _ = note.moment  # its sentence, if it is none
     _one_of("kind", note.kind, NOTE_KINDS)
     if note.kind == "verdict" or note.outcome:
         _one_of("outcome", note.outcome, OUTCOMES)
@@ -106,14 +105,6 @@ def _check_rating(note: Note) -> None:
         raise ValueError("'sample' is missing: a rating names what it rates")
     if note.value is None or not low <= note.value <= high:
         raise ValueError(f"value {note.value} is not within the scale {note.scale}")
-
-
-def _moment(time: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(time)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"time {time!r} is not of the form 2026-01-31T12:00:00Z") from None
 
 
 def _readable(author: str) -> str:

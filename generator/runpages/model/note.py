@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 __all__ = ["NOTE_KINDS", "OUTCOMES", "Note"]
 
@@ -31,3 +32,13 @@ class Note:
     """Of a rating: `<lowest>-<highest>`, such as `1-5`."""
     value: float | None = None
     """Of a rating."""
+
+    @property
+    def moment(self) -> datetime:
+        """`time` in UTC. Raises ValueError if it is none."""
+        try:
+            moment = datetime.fromisoformat(self.time)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            form = "2026-01-31T12:00:00Z"
+            raise ValueError(f"time {self.time!r} is not of the form {form}") from None

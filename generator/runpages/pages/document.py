@@ -52,7 +52,7 @@ def list_row(report: Report) -> dict[str, Any]:
         "start": _known(run.start, "no clock in the log"),
         "end": _known(run.end, "no clock in the log"),
         "events": event_counts(report.events),
-        "verdict": next((n.outcome for n in reversed(report.notes) if n.outcome), None),
+        "verdict": next((n.outcome for n in reversed(report.notes) if n.kind == "verdict"), None),
         "path": f"{run.slug}/",
         "steps": _known(report.steps.value, report.steps.why),
         "elapsed_seconds": _known(elapsed.value, elapsed.why),

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from runpages import units
 from runpages.markup import Safe
 from runpages.model import Event, Report
 
 from .charts import event_chart
-from .words import SEVERITY_CLASS, Chip, Fact, fact
+from .words import ROLE_WORDS, SEVERITY_CLASS, Chip, Fact, fact
 
 __all__ = ["findings_section"]
+
+_SHOWN = 8
+_ALIKE = 3
+"""Of one kind in one metric among those shown, while others wait."""
+_FOLDED = 100
+_MOVES = frozenset({"level_shift", "plateau", "drop", "divergence", "overfit", "memory_growth"})
+"""Kinds whose size is a way from one value to another, not a multiple."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,52 +35,114 @@ class _Finding:
     size: str
     recovered: str
     message: str
-    chart: Safe
     metric: str
-    rows: tuple[tuple[str, str, bool], ...]
-    facts: tuple[Fact, ...]
     href: str
+    chart: Safe | None = None
+    rows: tuple[tuple[str, str, bool], ...] = ()
+    facts: tuple[Fact, ...] = ()
 
 
 def findings_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
+    shown, folded = _chosen(report.events)
     return {
-        "findings": [_finding(report, event) for event in report.events],
+        "findings": [_finding(report, event) for event in shown],
+        "more_findings": [_row(report, event) for event in folded[:_FOLDED]],
+        "more_findings_words": _summed(folded),
+        "findings_left": units.count(max(0, len(folded) - _FOLDED)),
+        "findings_count": units.count(len(report.events)),
         "judged": _judged(report),
         "not_judged": _not_judged(report),
     }
 
 
-def _finding(report: Report, event: Event) -> _Finding:
-    what = {"restart": "Restart", "nonfinite": "Non-finite values"}.get(
-        event.kind, event.kind.replace("_", " ").capitalize()
-    )
+def _chosen(events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+    """Those to show and those to fold. Ten alike do not push the one of another kind out."""
+    if len(events) <= _SHOWN:
+        return list(events), []
+    alike: Counter[tuple[str, str]] = Counter()
+    first: list[Event] = []
+    later: list[Event] = []
+    for event in events:
+        alike[event.kind, event.metric] += 1
+        (first if alike[event.kind, event.metric] <= _ALIKE else later).append(event)
+    chosen = {event.id for event in [*first, *later][:_SHOWN]}
+    return [e for e in events if e.id in chosen], [e for e in events if e.id not in chosen]
+
+
+def _summed(events: Sequence[Event]) -> str:
+    """`36 more: 30 × spike in norm (largest 0.93 at 15,072), 6 × stall in dt_ms`."""
+    kinds: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        kinds.setdefault((event.kind, event.metric), []).append(event)
+    parts = []
+    for (kind, metric), own in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        words = f"{units.count(len(own))} × {kind.replace('_', ' ')}"
+        if kind != "restart":
+            words += f" in {metric}"
+        peaks = [(e.peak_value, e.peak_step) for e in own if e.peak_value is not None]
+        peaks = [(value, step) for value, step in peaks if math.isfinite(value)]
+        if kind == "spike" and peaks:
+            value, step = max(peaks)
+            words += f" (largest {units.number(value)} at {units.count(step or 0)})"
+        parts.append(words)
+    rest = f" and {len(parts) - 3} other kinds" if len(parts) > 3 else ""
+    return f"{units.count(len(events))} more: {', '.join(parts[:3])}{rest}" if events else ""
+
+
+def _row(report: Report, event: Event) -> _Finding:
+    """What a line of the list says."""
+    role = ROLE_WORDS.get(event.role or "", "")
+    kind = {"nonfinite": "not finite"}.get(event.kind, event.kind.replace("_", " "))
+    title = f"{role} {kind}" if role else kind.capitalize()
     metric = event.metric if event.kind != "restart" else ""
-    if len(report.run.attempts) > 1:
-        tail = f"{metric}, attempt {event.attempt}" if metric else f"attempt {event.attempt}"
-    else:
-        tail = metric
+    attempt = f"attempt {event.attempt}" if len(report.run.attempts) > 1 else ""
+    tail = [metric, attempt, event.explained_by, _beside(report, event)]
     steps = units.count(event.start_step)
     if event.end_step != event.start_step:
         steps += f"–{units.count(event.end_step)}"
     return _Finding(
         id=f"event-{event.id}",
         chip=Chip(style=SEVERITY_CLASS[event.severity], words=event.severity),
-        title=what,
-        tail=tail,
+        title=title,
+        tail=", ".join(part for part in tail if part),
         steps=steps,
         elapsed=_since_start(report, event),
         size=_size(event),
         recovered=_recovered(event),
         message=event.message,
-        chart=event_chart(report, event),
         metric=metric,
+        href=f"?x={event.start_step}..{event.end_step}",
+    )
+
+
+def _finding(report: Report, event: Event) -> _Finding:
+    """A line, and what it opens to."""
+    row = _row(report, event)
+    return replace(
+        row,
+        chart=event_chart(report, event),
         rows=tuple(
             (units.count(s), units.number(v, 6), s == event.peak_step) for s, v in event.evidence
         ),
-        facts=_event_facts(event),
-        href=f"?x={event.start_step}..{event.end_step}",
+        facts=_event_facts(report, event),
     )
+
+
+def _beside(report: Report, event: Event) -> str:
+    """Whether the baseline has the like at these steps; empty where it cannot be told."""
+    base = report.baseline
+    summary = base.metrics.get(event.metric) if base else None
+    if base is None or summary is None or event.kind == "restart":
+        return ""
+    if event.start_step > summary.last_step or event.end_step < summary.first_step:
+        return ""
+    for other in base.events:
+        alike = (other.kind, other.metric) == (event.kind, event.metric)
+        if alike and other.start_step <= event.end_step and other.end_step >= event.start_step:
+            peak = "" if other.peak_value is None else f" ({units.number(other.peak_value)})"
+            return f"in the baseline too{peak}"
+    return "not in the baseline"
 
 
 def _since_start(report: Report, event: Event) -> str:
@@ -92,11 +163,13 @@ def _size(event: Event) -> str:
     if event.peak_value is None:
         return "n/a"
     peak = units.number(event.peak_value)
-    if event.baseline_value and math.isfinite(event.peak_value):
-        ratio = event.peak_value / event.baseline_value
-        if ratio > 0:
-            return f"{peak} = {units.number(ratio, 2)} × level"
-    return peak
+    level = event.baseline_value
+    if level is None or not math.isfinite(event.peak_value):
+        return peak
+    if event.kind in _MOVES:
+        return f"{units.number(level)} → {peak}"
+    ratio = event.peak_value / level if level else 0.0
+    return f"{peak} = {units.number(ratio, 2)} × level" if ratio > 0 else peak
 
 
 def _recovered(event: Event) -> str:
@@ -110,34 +183,41 @@ def _recovered(event: Event) -> str:
     return "n/a" if event.recovered is None else "no"
 
 
-def _event_facts(event: Event) -> tuple[Fact, ...]:
-    facts = []
-    if event.baseline_value is not None:
-        facts.append(fact("Level before", units.number(event.baseline_value)))
-    if event.threshold is not None:
-        facts.append(fact("Threshold", units.number(event.threshold)))
-    if event.lost_steps is not None:
-        facts.append(fact("Lost steps", units.count(event.lost_steps)))
-    if event.lost_seconds is not None:
-        facts.append(fact("Lost time", units.duration(event.lost_seconds)))
-    if event.lost_device_hours is not None:
-        facts.append(fact("Lost device-hours", units.number(event.lost_device_hours, 3)))
-    before, after = event.checkpoint_before, event.checkpoint_after
-    facts.append(
-        fact(
-            "Checkpoint before",
-            "" if before is None else f"step {units.count(before)}",
-            why="none logged",
-        )
-    )
-    facts.append(
-        fact(
-            "Checkpoint after",
-            "" if after is None else f"step {units.count(after)}",
-            why="none logged",
-        )
-    )
+def _event_facts(report: Report, event: Event) -> tuple[Fact, ...]:
+    """What is known of the event; what is not is left out, but for the checkpoints."""
+    lasted = None
+    if event.start_time is not None and event.end_time is not None:
+        lasted = event.end_time - event.start_time
+    known = [
+        ("Lasted", units.duration(lasted) if lasted else ""),
+        ("Level before", _number(event.baseline_value)),
+        ("Threshold", _number(event.threshold)),
+        ("Lost steps", "" if event.lost_steps is None else units.count(event.lost_steps)),
+        ("Lost time", "" if event.lost_seconds is None else units.duration(event.lost_seconds)),
+        ("Lost device-hours", _number(event.lost_device_hours, 3)),
+        ("Explained by", event.explained_by),
+        ("Seen also in", ", ".join(_lead(*one) for one in event.related)),
+        ("Beside the baseline", _beside(report, event)),
+    ]
+    facts = [fact(label, value) for label, value in known if value]
+    for label, step in (
+        ("Checkpoint before", event.checkpoint_before),
+        ("Checkpoint after", event.checkpoint_after),
+    ):
+        value = "" if step is None else f"step {units.count(step)}"
+        why = "none logged" if not report.run.checkpoints else "none"
+        facts.append(fact(label, value, why=why, href="#checkpoints" if value else ""))
     return tuple(facts)
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else units.number(value, digits)
+
+
+def _lead(metric: str, steps: int) -> str:
+    if not steps:
+        return f"{metric} at the same step"
+    return f"{metric}, {units.count(abs(steps))} steps {'earlier' if steps > 0 else 'later'}"
 
 
 def _judged(report: Report) -> str:

@@ -6,6 +6,7 @@ from runpages import markup, units
 from runpages.model import Report
 
 from .figures import key_figures
+from .notes import verdict
 from .story import story
 from .words import Fact, event_counts, fact, finding_chips, group_slug, state_chip
 
@@ -15,10 +16,10 @@ __all__ = ["header_section"]
 def header_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
     run = report.run
-    verdicts = [note for note in report.notes if note.outcome]
     return {
         "title": markup.yaml(run.name),
         "name": run.name,
+        "slug": run.slug,
         "project": run.ref.project or run.ref.source,
         "state": state_chip(run),
         "chips": finding_chips(event_counts(report.events)) if run.series else [],
@@ -26,7 +27,7 @@ def header_section(report: Report) -> dict[str, object]:
         "incomplete": run.incomplete,
         "baseline": report.baseline.run if report.baseline else None,
         "story": story(report),
-        "verdict": verdicts[-1] if verdicts else None,
+        "verdict": verdict(report),
         "figures": key_figures(report),
     }
 

@@ -18,7 +18,7 @@ from .document import run_json
 from .evaluations import evaluations_section
 from .findings import findings_section
 from .header import header_section
-from .lineage import lineage_section
+from .notes import notes_section
 from .provenance import provenance_section
 from .reproduce import reproduce_section
 from .resources import resources_section
@@ -36,7 +36,7 @@ _SECTIONS = (
     reproduce_section,
     checkpoints_section,
     provenance_section,
-    lineage_section,
+    notes_section,
 )
 
 

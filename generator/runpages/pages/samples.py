@@ -91,7 +91,6 @@ def samples_section(report: Report) -> tuple[dict[str, object], dict[str, bytes]
         "sample_count": units.count(len(run.samples)),
         "sample_groups_left": units.count(len(groups) - len(shown)) if groups else "0",
         "ratings": [_rating_row(one) for one in summarize_ratings(report.notes)],
-        "slug": run.slug,
     }
     if not run.samples:
         return values, {}

@@ -15,6 +15,7 @@ from runpages.model import SEVERITIES, Event, Quantity, Run
 
 __all__ = [
     "CAUSE_WORDS",
+    "ROLE_WORDS",
     "SEVERITY_CLASS",
     "Chip",
     "Fact",
@@ -37,6 +38,22 @@ CAUSE_WORDS = {
     "data_wait": "Waiting for data",
     "other": "Stalls and other",
 }
+ROLE_WORDS = {
+    "loss": "Loss",
+    "val_loss": "Validation loss",
+    "lr": "Learning rate",
+    "grad_norm": "Gradient norm",
+    "tokens_per_second": "Throughput",
+    "tokens_per_second_per_device": "Throughput per device",
+    "step_seconds": "Step time",
+    "step_milliseconds": "Step time",
+    "data_seconds": "Data time",
+    "compute_seconds": "Compute time",
+    "gpu_util": "Device utilisation",
+    "gpu_memory": "Device memory",
+    "gpu_power": "Device power",
+}
+"""What a reader calls a metric of this role; others go by their name as logged."""
 _STATES = {
     "finished": ("finished", "good"),
     "failed": ("failed", "crit"),

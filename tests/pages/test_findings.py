@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pages import factory
+from runpages.model import Event
+from runpages.pages import render
+from runpages.pages.findings import findings_section
+
+
+def event(step: int, kind="spike", metric="train/loss", **facts) -> Event:
+    facts.setdefault("peak_value", 5.0)
+    return Event(
+        id=f"{kind}-{step}-{len(metric):04x}", kind=kind, metric=metric, start_step=step,
+        end_step=facts.pop("end_step", step), peak_step=step, message=f"{kind} {step}.",
+        severity=facts.pop("severity", "info"), **facts,
+    )  # fmt: skip
+
+
+def with_events(*events: Event, **facts):
+    return replace(factory.healthy(**facts), events=events)
+
+
+def facts_of(row) -> dict[str, str]:
+    return {fact.label: fact.value or fact.why for fact in row.facts}
+
+
+def test_eight_findings_stand_open_and_more_fold_to_one_line():
+    report = with_events(*(event(step, peak_value=step / 10) for step in range(44)))
+    found = findings_section(report)
+    assert len(found["findings"]) == 8
+    assert len(found["more_findings"]) == 36
+    assert found["more_findings_words"] == "36 more: 36 × spike in train/loss (largest 4.300 at 43)"
+    assert found["findings_count"] == "44"
+
+
+def test_ten_alike_do_not_push_out_the_one_of_another_kind():
+    report = with_events(*(event(step) for step in range(20)), event(30, "stall", "dt"))
+    assert [row.title for row in findings_section(report)["findings"]][-1] == "Stall"
+
+
+def test_every_finding_keeps_its_anchor_when_folded():
+    report = with_events(*(event(step) for step in range(44)))
+    ids = re.findall(r'id="(event-[^"]+)"', render(report).markdown.replace("&#45;", "-"))
+    assert len(set(ids)) == 44
+
+
+def test_forty_four_findings_weigh_little_more_than_eight():
+    def size(count: int) -> int:
+        return len(render(with_events(*(event(step) for step in range(count)))).markdown)
+
+    assert size(44) - size(8) < 36 * 600
+
+
+def test_a_hundred_are_listed_and_the_rest_is_counted():
+    found = findings_section(with_events(*(event(step) for step in range(150))))
+    assert (len(found["more_findings"]), found["findings_left"]) == (100, "42")
+
+
+def test_what_it_cost_and_what_explains_it_are_told():
+    made = event(
+        140, end_step=150, severity="warning", lost_steps=30, lost_seconds=90.0,
+        lost_device_hours=0.2, checkpoint_before=119, explained_by="a restart at step 140",
+        related=(("grad/norm", 3), ("val/loss", 0)), start_time=10.0, end_time=70.0,
+    )  # fmt: skip
+    (row,) = findings_section(with_events(made))["findings"]
+    told = facts_of(row)
+    assert told["Lasted"] == "1.00 min"
+    assert (told["Lost steps"], told["Lost time"]) == ("30", "1.50 min")
+    assert told["Lost device-hours"] == "0.200"
+    assert told["Explained by"] == "a restart at step 140"
+    assert told["Seen also in"] == "grad/norm, 3 steps earlier, val/loss at the same step"
+    assert told["Checkpoint before"] == "step 119"
+    assert told["Checkpoint after"] == "none logged"
+    assert "a restart at step 140" in row.tail
+
+
+def test_the_baseline_says_whether_it_had_the_same():
+    base = with_events(event(10, end_step=12, peak_value=2.0), run_id="base")
+    own = replace(with_events(event(11), event(90), event(5000)), baseline=base)
+    tails = [row.tail for row in findings_section(own)["findings"]]
+    assert tails[0] == "train/loss, in the baseline too (2.000)"
+    assert tails[1] == "train/loss, not in the baseline"
+    assert tails[2] == "train/loss"  # the baseline ends at 199: nothing can be said
+
+
+def test_the_size_of_a_move_is_its_way():
+    rows = findings_section(with_events(
+        event(1, "level_shift", baseline_value=3.0, peak_value=3.5),
+        event(2, "spike", baseline_value=2.0, peak_value=5.0),
+        event(3, "nonfinite", peak_value=float("nan")),
+        event(4, "plateau", peak_value=None),
+    ))["findings"]  # fmt: skip
+    assert [row.size for row in rows] == [
+        "3.000 → 3.500",
+        "5.000 = 2.5 × level",
+        "NaN or Inf",
+        "n/a",
+    ]
+
+
+def test_known_roles_have_a_name_and_the_metric_stays():
+    (row,) = findings_section(with_events(event(1, role="grad_norm", metric="gn")))["findings"]
+    assert (row.title, row.tail) == ("Gradient norm spike", "gn")
