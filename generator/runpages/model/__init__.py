@@ -54,6 +54,7 @@ from .event import KINDS, SEVERITIES, Event, Judgement
 from .group import Difference, GroupMetric, GroupReport
 from .quantity import Quantity
 from .report import Note, Report
+from .reproduction import Needed, Reproduction
 from .resources import (
     CAUSES,
     Accelerator,
@@ -139,11 +140,13 @@ __all__ = [
     "MetricSummary",
     "ModelFacts",
     "ModelFigures",
+    "Needed",
     "Note",
     "Price",
     "Provenance",
     "Quantity",
     "Report",
+    "Reproduction",
     "Run",
     "RunRef",
     "Sample",
