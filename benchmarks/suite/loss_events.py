@@ -45,35 +45,43 @@ def _point_k(curve: Curve, points: int) -> float:
 
 
 def divergence(rng: Random, points: int, *, below: bool = False) -> Case:
-    """A rise that saturates and stays to the end. Floor: 10 % of the level and 8 sd.
+    """A rise that saturates and stays to the end: a slow one, or a sudden one that is high.
 
-    Below it: at most half of the 2 % of a shift.
+    Floor of a slow one: 10 % of the level and 8 sd; of a sudden one: half of the level, up to which
+    it is a shift. Below it: a slow rise of at most half of 2 %.
     """
     curve = curves.loss(rng, points)
-    start = int(rng.uniform(0.15, 0.85) * points)
+    start = int(rng.uniform(0.15, 0.7) * points)
     left = points - start
-    least, k = (0.02, 1.2) if below else (0.10, 8.0)
-    floor = max(least * curve.level[start], k * curve.sigma[start])
     size = ratio(rng, below=below)
-    rate = math.exp(rng.uniform(math.log(1), math.log(max(2, left / 5))))
-    rise = 1 - np.exp(-np.arange(1, left + 1) / rate)
     values = curve.values.copy()
-    # the fall that the level would still have had is made up for: 10 % over the level before
-    values[start:] += size * floor * rise + curve.level[start] - curve.level[start:]
-    half = start + int(0.7 * rate)
-    truth = curve.truth("divergence", start, points - 1, size=size, half=min(half, points - 1))
+    level, sigma = curve.level[start], curve.sigma[start]
+    sudden = not below and rng.random() < 0.5
+    if sudden:
+        rate, floor = left / 500, max(0.5 * level, 8 * sigma)
+    else:
+        rate, floor = left * rng.uniform(0.15, 0.4), max(0.10 * level, 8 * sigma)
+    rise = 1 - np.exp(-np.arange(1, left + 1) / rate)
+    if below:
+        values[start:] += size * 0.02 * level * rise
+    else:
+        # the fall that the level would still have had is made up for
+        values[start:] += size * floor * rise / rise[-1] + level - curve.level[start:]
+    half = min(points - 1, start + int(np.argmax(rise >= 0.5 * rise[-1])))
+    truth = curve.truth("divergence", start, points - 1, size=size, half=half)
     return Case.of(replace(curve, values=values), "divergence", (truth,))
 
 
 def level_shift(rng: Random, points: int, *, below: bool = False) -> Case:
     """A step up that stays while the loss goes on falling. Floor: 2 % of the level and 1.2 sd.
 
-    It stays under the 10 % of a divergence. Short curves get quieter noise, so that both fit.
+    It stays under half of the level, from where on it is a divergence. Short curves get quieter
+    noise, so that both fit.
     """
     curve = curves.loss(rng, points, most_noise=0.025 if points > 4000 else 0.008)
     start = int(rng.uniform(0.25, 0.8) * points)
     floor = max(0.02 * curve.level[start], _shift_k(points) * curve.sigma[start])
-    most = max(1.6, 0.085 * curve.level[start] / floor)
+    most = max(1.6, 0.33 * curve.level[start] / floor)
     size = min(ratio(rng, below=below), most)
     values = curve.values.copy()
     values[start:] += size * floor
@@ -97,13 +105,13 @@ def plateau(rng: Random, points: int, *, below: bool = False) -> Case:
         curve = curves.loss(rng, points, most_noise=0.025 if points > 400 else 0.006)
         rows = int(share * points)
         start = int(rng.uniform(0.1, max(0.11, 0.98 - share)) * points)
-        stop = points if rng.random() < 0.75 else min(points, start + rows)
-        if stop == points and not below:
+        if not below and rng.random() < 0.75:
             start = points - rows
+        stop = min(points, start + rows)
         end = min(stop, points - 1)
         gained = curve.level[start] - curve.level[end]
         error = curve.sigma[start] * math.sqrt(12 / rows)
-        if gained > max(0.03 * curve.level[start], 6 * error):
+        if below or gained > max(0.03 * curve.level[start], 6 * error):
             break
     values = curve.values.copy()
     values[start:stop] += curve.level[start] - curve.level[start:stop]

@@ -68,7 +68,9 @@ def overfit(rng: Random, points: int, *, below: bool = False) -> Case:
     done = np.arange(1, points - start + 1) / (points - start)
     rise = done ** rng.uniform(0.6, 1.5)
     values = curve.values.copy()
-    values[start:] += size * floor * rise + curve.level[start] - curve.level[start:]
+    values[start:] += size * floor * rise
+    if not below:  # the fall that the level would still have had is made up for
+        values[start:] += curve.level[start] - curve.level[start:]
     half = start + int(np.argmax(rise >= 0.5))
     truth = curve.truth("overfit", start, points - 1, size=size, half=half)
     return Case.of(replace(curve, values=values), "overfit", (truth,))

@@ -38,6 +38,10 @@ def _print_healthy(own: Tally) -> None:
     print("  by kind:", dict(own.healthy_kinds.most_common()))
     print("\nreports in runs whose events lie below the floor (runs, reports):")
     print("  " + ", ".join(f"{k} {len(v)}/{sum(v)}" for k, v in own.below.items()))
+    print("\nfalse alarms by the events of the run they are in:")
+    for kind in ("healthy", *own.truths):
+        told = {b: n for (a, b), n in own.extra.most_common() if a == kind}
+        print(f"  {kind:16}" + ", ".join(f"{b} {n}" for b, n in told.items()))
     print("\ntaken for (event -> report; misplaced = its kind, elsewhere):")
     for kind in own.truths:
         told = {b: n for (a, b), n in own.confusion.most_common() if a == kind}

@@ -33,6 +33,8 @@ class Tally:
     below: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Kind -> reports in each run whose events lie below its floor."""
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+    extra: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(kind of the run's events or "healthy", kind that was reported beside them)."""
     onset_errors: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Kind -> share of the steps from the start of a truth to that reported."""
 
@@ -41,6 +43,7 @@ class Tally:
             self.below[match.case.kind].append(len(match.alarms) + _hits(match))
             return
         self.alarms.update(e.kind for e in match.alarms)
+        self.extra.update((match.case.kind, e.kind) for e in match.alarms)
         if purpose == "healthy":
             self.healthy[length].append(len(match.alarms))
             self.healthy_kinds.update(e.kind for e in match.alarms)
@@ -99,6 +102,7 @@ class Tally:
                 "by_length": {k: [len(v), sum(v)] for k, v in self.healthy.items()},
             },
             "below_floor": {k: [len(v), sum(v)] for k, v in self.below.items()},
+            "false_alarms": {f"{b} in {a}": n for (a, b), n in sorted(self.extra.items())},
             "confusion": {f"{a} -> {b}": n for (a, b), n in sorted(self.confusion.items())},
         }
 

@@ -197,6 +197,8 @@ def _size(event: Event) -> str:
         return f"{units.count(event.end_step - event.start_step)} steps"
     if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.kind == "missing_data":
+        return f"{units.count(event.end_step - event.start_step)} steps"
     if event.peak_value is None:
         return "n/a"
     peak = units.number(event.peak_value)

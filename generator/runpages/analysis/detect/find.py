@@ -25,9 +25,11 @@ from .gradients import (
 from .jitter import JitterOptions, find_jitter
 from .level_shift import LevelShiftOptions, find_level_shifts
 from .memory import MemoryGrowthOptions, NearOomOptions, find_memory_growth, find_near_oom
+from .missing import MissingDataOptions, find_missing_data
 from .nonfinite import NonfiniteOptions, find_nonfinite
 from .overfit import OverfitOptions, find_overfit
 from .plateau import PlateauOptions, find_plateau
+from .repeated import RepeatedDataOptions, find_repeated_data
 from .settle import settled
 from .spike import SpikeOptions, find_spikes
 from .throughput import (
@@ -75,6 +77,8 @@ class DetectorOptions:
     gpu_underuse: GpuUnderuseOptions = field(default_factory=GpuUnderuseOptions)
     memory_growth: MemoryGrowthOptions = field(default_factory=MemoryGrowthOptions)
     near_oom: NearOomOptions = field(default_factory=NearOomOptions)
+    repeated_data: RepeatedDataOptions = field(default_factory=RepeatedDataOptions)
+    missing_data: MissingDataOptions = field(default_factory=MissingDataOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,8 @@ DETECTORS = (
     Detector(kind="gpu_underuse", roles=UTILIZATION, find=find_underuse),
     Detector(kind="memory_growth", roles=frozenset({"gpu_memory"}), find=find_memory_growth),
     Detector(kind="near_oom", roles=frozenset({"gpu_memory", "alloc_retries"}), find=find_near_oom),
+    Detector(kind="repeated_data", roles=frozenset({"loss"}), find=find_repeated_data),
+    Detector(kind="missing_data", roles=None, find=find_missing_data),
 )
 
 

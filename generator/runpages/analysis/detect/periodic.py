@@ -56,9 +56,11 @@ def periodic_rows(
     interval = _interval(steps)
     found = np.zeros(len(steps), dtype=bool)
     allowed = np.full(len(steps), -np.inf)
+    # half of the way up: rows around the limit would be a period with every other slot missing
+    near = math.log(options.most_on_slot) / 2
     for cut in options.cuts:
         for _ in range(3):
-            tall = (height > math.log(cut)) & ~(found & (height <= allowed))
+            tall = (height > math.log(cut)) & ~(found & (height <= allowed - near))
             slots = list(_slots(steps, tall, interval, options))
             if not slots:
                 break
@@ -95,9 +97,10 @@ def _slots(
         few = np.argsort(-counts)[:64]
         for offset in offsets[few][counts[few] >= options.least_hits]:
             own = hits[steps[hits] % period == offset]
-            rows = np.flatnonzero(steps % period == offset)
+            rows = _rows_at(steps, period, int(offset))
             within = rows[(rows >= own[0]) & (rows <= own[-1])]
-            whole = len(rows) == len(within)
+            # nothing is evaluated or saved before the first step
+            whole = len(rows[rows > 0]) <= len(within)
             filled = len(own) / len(within)
             missed = len(within) - len(own)
             surprise = len(own) * math.log(1 / share) - missed * math.log(1 + len(within))
@@ -105,6 +108,19 @@ def _slots(
             if filled >= options.least_filled and surprise > places - math.log(options.chance):
                 left[own] = False
                 yield within, own
+
+
+def _rows_at(steps: Ints, period: int, offset: int) -> Ints:
+    """Rows whose step has the remainder `offset`."""
+    first = int(steps[0]) + (offset - int(steps[0])) % period
+    if (steps[-1] - first) // period > len(steps):
+        return np.flatnonzero(steps % period == offset)
+    # looking the slots up is far less work than taking every row's remainder
+    slots = np.arange(first, steps[-1] + 1, period)
+    left, right = np.searchsorted(steps, slots), np.searchsorted(steps, slots, side="right")
+    if np.any(right - left > 1):
+        return np.flatnonzero(steps % period == offset)
+    return left[right > left]
 
 
 def _candidates(at: Ints) -> list[int]:

@@ -87,6 +87,23 @@ def _near_oom(event: Event, _ending: str) -> str:
     )
 
 
+def _repeated(event: Event, _ending: str) -> str:
+    first, second = event.start_step, event.peak_step or event.start_step
+    more = "" if second >= event.end_step else f" up to step {units.count(event.end_step)}"
+    return (
+        f"{_name(event)} stepped down from {_value(event.baseline_value)} at step "
+        f"{units.count(first)} and again every {units.count(second - first)} steps or so{more}: "
+        "the data seem to repeat."
+    )
+
+
+def _missing(event: Event, _ending: str) -> str:
+    return (
+        f"{event.metric} has no row between step {units.count(event.start_step)} and step "
+        f"{units.count(event.end_step)}, where it was logged evenly before and after."
+    )
+
+
 SENTENCES: Mapping[str, Callable[[Event, str], str]] = {
     "grad_explosion": _explosion,
     "grad_vanishing": _vanishing,
@@ -95,4 +112,6 @@ SENTENCES: Mapping[str, Callable[[Event, str], str]] = {
     "gpu_underuse": _underuse,
     "memory_growth": _growth,
     "near_oom": _near_oom,
+    "repeated_data": _repeated,
+    "missing_data": _missing,
 }

@@ -44,6 +44,8 @@ class SpikeOptions:
     """For gradient norms, judged on their logarithm: least height as a factor."""
     clear_factor: float = 5.0
     """Factor from which on a gradient norm is a spike in any tail."""
+    clear_k: float = 0.0
+    """sd that it must reach for that, too."""
     warn_relative: float = 0.1
     """From this share of the level on a spike is a warning, below it an info."""
     warn_lone_relative: float = 0.25
@@ -160,6 +162,7 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     """
     tall = work.residual >= work.relative(options.min_relative, options.min_factor)
     clear = work.residual >= work.relative(options.clear_relative, options.clear_factor)
+    clear &= work.z >= options.clear_k
     pairs = np.minimum(work.z[1:], work.z[:-1])
     hits = np.zeros(len(work.z), dtype=bool)
     k = options.most_k

@@ -52,7 +52,7 @@ class GpuUnderuseOptions:
     """What is idle is told as that and not judged here."""
 
 
-def percent_of(values: Floats) -> Floats:
+def _percent_of(values: Floats) -> Floats:
     """Utilisation in per cent, logged as such or as a share of 1."""
     share = len(values) and float(np.max(values)) <= 1 and bool(np.any(values % 1 > 0))
     return values * 100 if share else values
@@ -63,7 +63,7 @@ def find_idle_devices(
 ) -> Iterator[Candidate]:
     """Stretches in which the device did (nearly) nothing, short bursts included."""
     values = track.values[track.finite]
-    used = percent_of(values)
+    used = _percent_of(values)
     for start, end in _idle(track, used, options):
         share = (end - start + 1) / len(used)
         busy = values[:start] if start else values[end + 1 :]
@@ -104,7 +104,7 @@ def find_underuse(
     values = track.values[track.finite]
     if len(values) < options.min_points:
         return
-    used = percent_of(values)
+    used = _percent_of(values)
     works = np.ones(len(used), dtype=bool)
     for start, end in _idle(track, used, options.idle):
         works[start : end + 1] = False
