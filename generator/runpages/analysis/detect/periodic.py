@@ -97,7 +97,9 @@ def _slots(
         few = np.argsort(-counts)[:64]
         for offset in offsets[few][counts[few] >= options.least_hits]:
             own = hits[steps[hits] % period == offset]
-            rows = np.flatnonzero(steps % period == offset)
+            if _sparse(steps, own, period, interval) < options.least_filled:
+                continue
+            rows = _rows_at(steps, period, int(offset))
             within = rows[(rows >= own[0]) & (rows <= own[-1])]
             # nothing is evaluated or saved before the first step
             whole = len(rows[rows > 0]) <= len(within)
@@ -108,6 +110,31 @@ def _slots(
             if filled >= options.least_filled and surprise > places - math.log(options.chance):
                 left[own] = False
                 yield within, own
+
+
+def _sparse(steps: Ints, own: Ints, period: int, interval: float) -> float:
+    """Share of the slots between the first and the last of `own` that they fill; 1 if not known.
+
+    Known without looking where every step at the logging interval was logged.
+    """
+    span = int(steps[own[-1]] - steps[own[0]])
+    even = span == (own[-1] - own[0]) * interval and period % interval == 0
+    return len(own) / (span // period + 1) if even else 1.0
+
+
+def _rows_at(steps: Ints, period: int, offset: int) -> Ints:
+    """Rows whose step has the remainder `offset`."""
+    first = int(steps[0]) + (offset - int(steps[0])) % period
+    if (steps[-1] - first) // period > len(steps):
+        return np.flatnonzero(steps % period == offset)
+    # looking the slots up is far less work than taking every row's remainder
+    slots = np.arange(first, steps[-1] + 1, period)
+    rows: Ints = np.searchsorted(steps, slots)
+    rows = rows[steps[rows] == slots]
+    again = np.minimum(rows + 1, len(steps) - 1)
+    if np.any((steps[again] == steps[rows]) & (again > rows)):
+        return np.flatnonzero(steps % period == offset)  # steps that were logged twice
+    return rows
 
 
 def _candidates(at: Ints) -> list[int]:

@@ -15,6 +15,9 @@ __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
 
+MANY = 8000
+"""From this many points on the upper 4 % tell the tail, below it the upper 16 %."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikeOptions:
@@ -62,34 +65,36 @@ class _Work:
 
     y: Floats
     level: Floats
-    residual: Floats
-    sigma: Floats
     z: Floats
     logarithmic: bool
 
-    def relative(self, share: float, factor: float) -> Floats:
-        """The height that `share` of the level (or `factor`) amounts to at each point."""
-        if self.logarithmic:
-            return np.full(len(self.y), math.log(factor))
-        return share * np.abs(self.level)
+    def size(self) -> Floats:
+        """Height over the level: as a share of it, or on the logarithm."""
+        out = np.subtract(self.y, self.level)
+        return out if self.logarithmic else np.divide(out, np.abs(self.level), out=out)
+
+    def sigma(self, at: int) -> float:
+        """The noise's sd at a point above the level."""
+        return float((self.y[at] - self.level[at]) / self.z[at]) if self.z[at] > 0 else 0.0
 
 
-def tail_threshold(z: Floats, *, least: float, options: SpikeOptions = SpikeOptions()) -> float:
+def tail_threshold(
+    z: Floats, *, least: float, size: int = 0, options: SpikeOptions = SpikeOptions()
+) -> float:
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
+    `z` may be the upper part of `size` points, if these are many.
     Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
     exceedances. Runs under 1,500 points have too thin a tail for that and get at least 1.3 times
     the least k, more where the noise itself is known from few points: twice that at 8.
     """
-    size = len(z)
+    size = size or len(z)
     if size < 1500:
         return _short_tail(z, least=1.3 * least * (1 + 8 / max(size, 8)), options=options)
-    shares = np.array([0.04, 0.01, 0.0025] if size >= 8000 else [0.16, 0.04, 0.01])
+    shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
     counts = np.maximum(1, (shares * size).astype(int))
-    upper = z[z > 1.0]
-    upper = upper if len(upper) >= counts[0] else z
-    ranks = len(upper) - counts
-    q = np.partition(upper, ranks)[ranks]
+    ranks = len(z) - counts
+    q = np.partition(z, ranks)[ranks]
     first, second = float(q[1] - q[0]), float(q[2] - q[1])
     if not (first > 0 and second > 0):
         return least
@@ -146,12 +151,14 @@ def _prepare(track: Track) -> _Work:
     logarithmic = track.role == "grad_norm" and bool(np.all(y > 0))
     y = np.log(y) if logarithmic else y
     level = level_of(y)
-    residual = y - level
-    sigma = noise_of(residual)
-    z = np.divide(residual, sigma, out=np.zeros(len(y)), where=sigma > 0)
+    z = y - level
+    sigma = noise_of(z)
     # without noise any departure stands out: the effect size alone decides
-    z[(sigma == 0) & (residual > 0)] = math.inf
-    return _Work(y=y, level=level, residual=residual, sigma=sigma, z=z, logarithmic=logarithmic)
+    quiet = sigma == 0
+    z[quiet] = np.where(z[quiet] > 0, math.inf, 0.0)
+    sigma[quiet] = 1.0
+    np.divide(z, sigma, out=z)
+    return _Work(y=y, level=level, z=z, logarithmic=logarithmic)
 
 
 def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
@@ -160,17 +167,20 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     Found excursions are left out of the tail and k is taken again: else a run with many spikes
     would hide them from itself (masking). A run without any is never looked at twice.
     """
-    tall = work.residual >= work.relative(options.min_relative, options.min_factor)
-    clear = work.residual >= work.relative(options.clear_relative, options.clear_factor)
+    size = work.size()
+    logarithmic = work.logarithmic
+    tall = size >= (math.log(options.min_factor) if logarithmic else options.min_relative)
+    clear = size >= (math.log(options.clear_factor) if logarithmic else options.clear_relative)
     clear &= work.z >= options.clear_k
+    del size  # 80 MB in a run of ten million steps
     pairs = np.minimum(work.z[1:], work.z[:-1])
     hits = np.zeros(len(work.z), dtype=bool)
     k = options.most_k
     for _ in range(4):
         noise = ~_near(hits) & (work.z < 2 * options.most_k)
-        k = tail_threshold(work.z[noise], least=options.least_k, options=options)
+        k = _threshold(work.z, noise, least=options.least_k, options=options)
         both = noise[1:] & noise[:-1]
-        pair_k = tail_threshold(pairs[both], least=options.least_pair_k, options=options)
+        pair_k = _threshold(pairs, both, least=options.least_pair_k, options=options)
         found = (work.z > k) | (clear & (work.z > options.least_k))
         double = pairs > pair_k
         found[1:] |= double
@@ -180,6 +190,14 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
             break
         hits = found
     return hits, k
+
+
+def _threshold(z: Floats, noise: Bools, *, least: float, options: SpikeOptions) -> float:
+    """`tail_threshold` of the noise; of long runs only what is above 1 sd is copied."""
+    size = int(np.count_nonzero(noise))
+    upper = z[noise & (z > 1)] if size >= MANY else z[noise]
+    upper = upper if len(upper) >= size // 20 else z[noise]
+    return tail_threshold(upper, least=least, size=size, options=options)
 
 
 def _near(hits: Bools) -> Bools:
@@ -217,7 +235,8 @@ def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool
     if _in_transient(work, extent, options):
         return False
     after = work.y[end + 1 : end + 1 + max(3, len(work.y) // 20)]
-    height = float(np.max(work.residual[start : end + 1]))
+    own = slice(start, end + 1)
+    height = float(np.max(work.y[own] - work.level[own]))
     return len(after) > 0 and float(np.median(after)) - work.level[start] <= 0.5 * height
 
 
@@ -255,7 +274,7 @@ def _candidate(
     before = work.y[max(0, start - 9) : start]
     level = min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
     height = float(work.y[peak]) - level
-    needed = level + k * float(work.sigma[peak])
+    needed = level + k * work.sigma(peak)
     if work.logarithmic:
         serious = height >= math.log(options.warn_factor)
         level, needed = math.exp(level), math.exp(min(needed, 700.0))
