@@ -42,7 +42,15 @@ from .utilization import (
 )
 from .words import describe
 
-__all__ = ["DETECTORS", "SAMPLED", "DetectorOptions", "event_id", "find_events"]
+__all__ = [
+    "DETECTORS",
+    "SAMPLED",
+    "Detector",
+    "DetectorOptions",
+    "event_id",
+    "event_of",
+    "find_events",
+]
 
 EVIDENCE_ROWS = 21
 GRADIENTS = frozenset({"grad_norm"})
@@ -147,7 +155,7 @@ def find_events(
     if not len(value):
         return ()
     found = _settled(_candidates(track, options))
-    return tuple(_event(track, c, time, attempt=attempt, rank=rank) for c in found)
+    return tuple(event_of(track, c, time, attempt=attempt, rank=rank) for c in found)
 
 
 def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
@@ -164,9 +172,10 @@ def _settled(candidates: Iterable[Candidate]) -> list[Candidate]:
     return [c for c in found if not (c.kind == "spike" and any(c.end >= s for s in runs_away))]
 
 
-def _event(
+def event_of(
     track: Track, found: Candidate, time: Floats, *, attempt: int, rank: int | None
 ) -> Event:
+    """A candidate as an event, with the rows around its peak and its sentence."""
     step = track.steps
     start = int(step[found.start])
     first = max(0, min(found.peak - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))
