@@ -5,12 +5,12 @@ from __future__ import annotations
 from .find import (
     DETECTORS,
     SAMPLED,
-    Detector,
     DetectorOptions,
     event_id,
     event_of,
     find_events,
 )
+from .memory import capacity_of
 from .track import Candidate, Floats, Track, running_median, segments, stretches
 from .words import describe
 
@@ -18,10 +18,10 @@ __all__ = [
     "DETECTORS",
     "SAMPLED",
     "Candidate",
-    "Detector",
     "DetectorOptions",
     "Floats",
     "Track",
+    "capacity_of",
     "describe",
     "event_id",
     "event_of",
