@@ -104,6 +104,14 @@ def test_the_base_is_the_first_or_the_one_that_is_named(project):
     assert {m["run"] for m in found["metrics"]} == {run["slug"] for run in found["runs"][1:]}
 
 
+def test_runs_stand_for_their_seeds_if_asked(project):
+    found = document(project, "old-0", "new-2", "--seeds")
+    assert [sorted(run["seeds"]) for run in found["runs"]] == [[0, 1, 2], [0, 1, 2]]
+    assert [run["name"] for run in found["runs"]] == ["old-0", "new-2"]
+    row = next(m for m in found["metrics"] if m["name"] == "val/loss")
+    assert (row["test"], row["delta"]) == ("paired", pytest.approx(-0.101667, abs=1e-6))
+
+
 def test_a_single_run_is_compared_with_the_pinned_baseline(project):
     base = document(project, "old-0", "old-1")["base"]
     (project / "pinned.toml").write_text(f'[baseline]\ndefault = "{base}"\n')

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import click
 
 from runpages import builder
-from runpages.analysis import Contender, compare, group_contender, run_contender
+from runpages.analysis import Contender, compare, group_contender, run_contender, siblings
 from runpages.archive import Archive
 from runpages.config import Settings, load_settings
 from runpages.errors import UsageError
+from runpages.model import Report, Run
 from runpages.pages import comparison_json, group_slug
 
 from .comparison import print_comparison
@@ -23,9 +24,16 @@ __all__ = ["compare_runs"]
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--base", help="What the others are compared with; default: the first of RUNS.")
+@click.option(
+    "--seeds",
+    is_flag=True,
+    help="Each run stands for all runs of its project that differ from it in nothing but the seed.",
+)
 @config_option
 @json_option
-def compare_runs(runs: tuple[str, ...], base: str | None, config: str, as_json: bool) -> None:
+def compare_runs(
+    runs: tuple[str, ...], base: str | None, seeds: bool, config: str, as_json: bool
+) -> None:
     """Compare RUNS: slugs, beginnings of slugs, names of groups (their seeds) or of runs.
 
     A single run is compared with the pinned baseline.
@@ -37,8 +45,8 @@ def compare_runs(runs: tuple[str, ...], base: str | None, config: str, as_json: 
     if len(names) < 2:
         raise UsageError("name two runs or groups to compare, or set [baseline] default")
     archive = Archive(settings.archive_path)
-    groups = _groups(archive)
-    sides = [_contender(settings, archive, groups, name) for name in names]
+    kept = {slug: archive.get(slug) for slug in archive.slugs()}
+    sides = [_contender(settings, archive, kept, name, seeds=seeds) for name in names]
     slugs = [side.slug for side in sides]
     if len(set(slugs)) < len(slugs):
         twice = next(slug for slug in slugs if slugs.count(slug) > 1)
@@ -50,20 +58,19 @@ def compare_runs(runs: tuple[str, ...], base: str | None, config: str, as_json: 
         print_comparison(comparison)
 
 
-def _groups(archive: Archive) -> dict[str, list[str]]:
-    """Group -> slugs of its runs."""
-    groups: dict[str, list[str]] = {}
-    for slug in archive.slugs():
-        if group := archive.get(slug).group:
-            groups.setdefault(group, []).append(slug)
-    return groups
-
-
 def _contender(
-    settings: Settings, archive: Archive, groups: Mapping[str, list[str]], name: str
+    settings: Settings, archive: Archive, kept: Mapping[str, Run], name: str, *, seeds: bool
 ) -> Contender:
-    if name in groups and name not in archive.slugs():
-        reports = [builder.report_of(settings, s, with_baseline=False) for s in groups[name]]
-        return group_contender(name, group_slug(name), reports)
+    group = [slug for slug, run in kept.items() if run.group == name]
+    if group and name not in kept:
+        return group_contender(name, group_slug(name), [_report(settings, s) for s in group])
     slug = find_slug(archive, name)
-    return run_contender(builder.report_of(settings, slug, with_baseline=False))
+    run = kept[slug]
+    if not seeds:
+        return run_contender(_report(settings, slug))
+    alike = [s for s, other in kept.items() if s == slug or siblings(run, other)]
+    return group_contender(run.name, slug, [_report(settings, s) for s in alike])
+
+
+def _report(settings: Settings, slug: str) -> Report:
+    return builder.report_of(settings, slug, with_baseline=False)
