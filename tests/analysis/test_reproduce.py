@@ -41,8 +41,8 @@ def test_a_run_that_recorded_everything():
         f"git checkout {COMMIT}",
         "# environment: python 3.11.9, torch 2.6.0",
         "# data: fineweb 1.2 train",
-        "# hardware: 8 × NVIDIA H100 80GB HBM3",
         "# seed: 1337",
+        "# hardware: 8 × NVIDIA H100 80GB HBM3",
         "torchrun --nproc 8 train.py --lr 3e-4",
     ]
 

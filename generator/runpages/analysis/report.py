@@ -207,7 +207,8 @@ def _steps(run: Run) -> Quantity:
         for i in run.series.whole
         if i.axis == "step" and len(run.series[i.name])
     )
-    return Quantity(value=float(last), unit="steps", note="last recorded step")
+    unit = run.provenance.step_unit or "steps"
+    return Quantity(value=float(last), unit=unit, note="last recorded step")
 
 
 def _parameters(run: Run, options: AnalysisOptions) -> Quantity:

@@ -86,17 +86,18 @@ def _environment(run: Run) -> str:
 
 
 def _hardware(run: Run) -> str:
+    hosts = run.hardware.hosts
+    more = f" and {len(hosts) - 4} more" if len(hosts) > 4 else ""
+    on = f"on {', '.join(hosts[:4])}{more}" if hosts else ""
+    return ", ".join(part for part in (_machine(run), on) if part)
+
+
+def _machine(run: Run) -> str:
+    """Without the names of the hosts, which nobody needs to redo it."""
     made_of = run.hardware
     many = f"{made_of.devices} × " if made_of.device and made_of.devices else ""
-    hosts = made_of.hosts
-    more = f" and {len(hosts) - 4} more" if len(hosts) > 4 else ""
-    parts = (
-        f"{many}{made_of.device}",
-        made_of.cpu,
-        f"{made_of.cpu_count} CPU cores" if made_of.cpu_count else "",
-        f"on {', '.join(hosts[:4])}{more}" if hosts else "",
-    )
-    return ", ".join(part for part in parts if part)
+    cores = f"{made_of.cpu_count} CPU cores" if made_of.cpu_count else ""
+    return ", ".join(part for part in (f"{many}{made_of.device}", made_of.cpu, cores) if part)
 
 
 def _commands(run: Run, items: dict[str, Needed]) -> str:
@@ -112,7 +113,7 @@ def _commands(run: Run, items: dict[str, Needed]) -> str:
     else:
         lines.append("# address of the repository: not logged")
     lines.append(f"git checkout {commit}" if known else "# commit: not logged")
-    lines += _comments(items)
+    lines += _comments(run, items)
     if run.command:
         lines.append(run.command.strip())
     else:
@@ -125,11 +126,12 @@ def _commands(run: Run, items: dict[str, Needed]) -> str:
     return "\n".join(lines)
 
 
-def _comments(items: dict[str, Needed]) -> Iterator[str]:
+def _comments(run: Run, items: dict[str, Needed]) -> Iterator[str]:
     if items["clean tree"].why:
         yield _comment(items["clean tree"].why)
-    for name in ("environment", "data", "hardware", "seed"):
-        yield _comment(f"{name}: {items[name].value or 'not logged'}")
+    told = {name: items[name].value for name in ("environment", "data", "seed")}
+    for name, value in (told | {"hardware": _machine(run)}).items():
+        yield _comment(f"{name}: {value or 'not logged'}")
 
 
 def _comment(words: str) -> str:

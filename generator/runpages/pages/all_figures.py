@@ -69,18 +69,18 @@ def all_figures(report: Report) -> list[tuple[str, str, str]]:
     rows = []
     for figure in FIGURES:
         given = figure.of(report)
-        rows.append((figure.label, _value(given), given.why or given.note))
+        rows.append((figure.label, _value(figure, given), given.why or given.note))
     return rows
 
 
-def _value(given: Quantity) -> str:
+def _value(figure: Figure, given: Quantity) -> str:
     value, unit = given.value, given.unit
     if value is None:
         return "n/a"
     if unit == "s":
         return units.duration(value)
-    if unit == "steps":
-        return units.count(value)
+    if figure.name == "steps":
+        return f"{units.count(value)} {unit}"
     if unit == "USD":
         return f"{value:,.2f} USD"
     if unit in {"tokens", "tok/s", "parameters"}:
