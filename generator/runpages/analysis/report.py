@@ -30,6 +30,7 @@ from .attempts import (
 )
 from .cost import analyze_cost
 from .detect import DETECTORS, find_events
+from .differences import same
 from .evaluations import with_standard_error
 from .goodput import analyze_goodput
 from .language import analyze_model
@@ -231,5 +232,5 @@ def _differences(run: Run, baseline: Report | None) -> tuple[tuple[str, object, 
     return tuple(
         (key, own.get(key), other.get(key))
         for key in keys
-        if key not in own or key not in other or own[key] != other[key]
+        if key not in own or key not in other or not same(own[key], other[key])
     )
