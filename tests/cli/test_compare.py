@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from siblings import write_sibling
+from runpages.analysis import compare, run_contender
+from runpages.cli.comparison import print_comparison
+from siblings import judged, write_sibling
 
 ENV = {**os.environ, "NO_COLOR": "1"}
 OLD = (2.000, 2.100, 2.300)
@@ -83,6 +88,30 @@ def test_piped_text_holds_no_control_characters(project):
     text = runpages("compare", "old", "lone", cwd=project).stdout
     assert not [c for c in text if not c.isprintable() and c != "\n"]
     assert "lone" in text
+
+
+def test_a_terminal_gets_colours_and_no_replaced_characters(tmp_path):
+    sides = []
+    for name, final in (("a", 2.0), ("b", 3.0)):
+        write_sibling(tmp_path / name / "run", final=final, name=name)
+        sides += map(run_contender, judged(tmp_path / name).values())
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, color_system="standard")
+    print_comparison(compare(sides[0], sides[1:]), console)
+    text = stream.getvalue()
+    assert "\N{REPLACEMENT CHARACTER}" not in text
+    assert "\x1b[31m▲ 1.000 worse\x1b[0m" in text
+
+
+def test_a_damaged_run_hinders_only_its_own_comparison(project, tmp_path):
+    shutil.copytree(project / "archive", tmp_path / "archive")
+    (tmp_path / "runpages.toml").write_text("")
+    lone = next(p for p in (tmp_path / "archive/runs").iterdir() if p.name.startswith("lone-"))
+    (lone / "run.json").write_text("{")
+    done = runpages("compare", "old", "new", cwd=tmp_path)
+    assert "new is better than old" in done.stdout
+    assert lone.name in done.stderr
+    runpages("compare", "old", lone.name, cwd=tmp_path, code=3)
 
 
 def test_runs_are_named_by_slug_by_its_beginning_and_by_name(project):

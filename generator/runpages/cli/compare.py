@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -10,12 +10,12 @@ from runpages import builder
 from runpages.analysis import Contender, compare, group_contender, run_contender, siblings
 from runpages.archive import Archive
 from runpages.config import Settings, load_settings
-from runpages.errors import UsageError
+from runpages.errors import ArchiveError, UsageError
 from runpages.model import Report, Run
 from runpages.pages import comparison_json, group_slug
 
 from .comparison import print_comparison
-from .shell import config_option, emit, json_option
+from .shell import config_option, emit, json_option, warn
 from .show import find_slug
 
 __all__ = ["compare_runs"]
@@ -45,7 +45,7 @@ def compare_runs(
     if len(names) < 2:
         raise UsageError("name two runs or groups to compare, or set [baseline] default")
     archive = Archive(settings.archive_path)
-    kept = {slug: archive.get(slug) for slug in archive.slugs()}
+    kept = dict(_kept(archive))
     sides = [_contender(settings, archive, kept, name, seeds=seeds) for name in names]
     slugs = [side.slug for side in sides]
     if len(set(slugs)) < len(slugs):
@@ -58,16 +58,25 @@ def compare_runs(
         print_comparison(comparison)
 
 
+def _kept(archive: Archive) -> Iterator[tuple[str, Run]]:
+    """Slug and run of everything that can be read; the rest is told, and matters if it is named."""
+    for slug in archive.slugs():
+        try:
+            yield slug, archive.get(slug)
+        except ArchiveError as error:
+            warn(str(error))
+
+
 def _contender(
     settings: Settings, archive: Archive, kept: Mapping[str, Run], name: str, *, seeds: bool
 ) -> Contender:
     group = [slug for slug, run in kept.items() if run.group == name]
-    if group and name not in kept:
+    if group and name not in archive:
         return group_contender(name, group_slug(name), [_report(settings, s) for s in group])
     slug = find_slug(archive, name)
-    run = kept[slug]
-    if not seeds:
+    if not seeds or slug not in kept:
         return run_contender(_report(settings, slug))
+    run = kept[slug]
     alike = [s for s, other in kept.items() if s == slug or siblings(run, other)]
     return group_contender(run.name, slug, [_report(settings, s) for s in alike])
 
