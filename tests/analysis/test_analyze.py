@@ -95,7 +95,7 @@ def test_a_healthy_run():
     assert report.primary == "val/loss"
     assert report.evaluations == ("val/loss",)
     assert set(report.missing) == {
-        *("commit", "command", "data", "environment", "hardware"),
+        *("commit", "clean tree", "command", "data", "environment", "hardware"),
     }
 
 
