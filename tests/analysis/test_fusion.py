@@ -166,7 +166,7 @@ def test_a_spike_right_after_a_restart_is_explained_by_it():
 
 
 def test_epochs_that_were_asked_for_explain_repeated_data():
-    values = falling(STEPS) - 0.12 * (STEPS // 230)
+    values = falling(STEPS) - 0.2 * (STEPS // 230)
     (told,) = events({"train/loss": values}, config={"train": {"num_epochs": 4}})
     assert (told.kind, told.severity) == ("repeated_data", "info")
     assert "asks for 4.00 epochs" in told.explained_by

@@ -92,6 +92,23 @@ def test_a_seldom_checkpoint_is_periodic_from_three_on():
     assert find(values) == ()
 
 
+def test_a_checkpoint_near_the_limit_of_its_evaluations_is_periodic():
+    # five times what an evaluation costs: some of the checkpoints are just over, some just under
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        values = step_time(20_000, seed=seed)
+        values[25::25] *= 4.5
+        values[500::500] *= 5.2 * np.exp(0.1 * rng.standard_normal(len(values[500::500])))
+        assert find(values) == ()
+
+
+def test_three_evaluations_are_periodic_though_none_came_before_the_first_step():
+    for seed in SEEDS:
+        values = step_time(43, seed=seed)[3:]
+        values[10::10] *= 16
+        assert find(values) == ()
+
+
 def test_overhead_by_the_clock_is_periodic():
     values = step_time(4000)
     at = np.cumsum(np.random.default_rng(0).integers(196, 205, 19))

@@ -187,8 +187,12 @@ def _since_start(report: Report, event: Event) -> str:
 
 
 def _size(event: Event) -> str:
+    if event.kind == "restart" and event.lost_steps is None:
+        return "from the start"
     if event.kind == "restart":
         return f"{units.count(event.lost_steps or 0)} steps redone"
+    if event.kind == "plateau":
+        return f"{units.count(event.end_step - event.start_step)} steps"
     if event.kind == "nonfinite":
         return "NaN or Inf"
     if event.kind == "missing_data":
@@ -205,7 +209,7 @@ def _size(event: Event) -> str:
 
 def _recovered(event: Event) -> str:
     if event.kind == "restart":
-        return "resumed"
+        return "trained anew" if event.lost_steps is None else "resumed"
     if event.lost_steps is not None:
         return f"rolled back, {units.count(event.lost_steps)} steps lost"
     if event.recovered:

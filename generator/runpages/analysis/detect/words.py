@@ -6,6 +6,7 @@ from runpages import units
 from runpages.model import Event
 
 from .sentences import NAMES, SENTENCES
+from .trend_words import TRENDS
 
 __all__ = ["describe"]
 
@@ -20,6 +21,8 @@ def describe(event: Event, *, ending: str = "") -> str:
     if event.kind in SENTENCES:
         return SENTENCES[event.kind](event, ending)
     what = NAMES.get(event.role or "", event.metric)
+    if event.kind in TRENDS:
+        return TRENDS[event.kind](event, what, ending)
     start = f"at step {units.count(event.start_step)}"
     value = units.number(event.peak_value) if event.peak_value is not None else "n/a"
     if event.kind == "nonfinite":
