@@ -101,6 +101,13 @@ def test_siblings_of_another_commit_are_a_warning(tmp_path):
     assert group_of(tmp_path).warnings == ("the runs also differ in code.commit",)
 
 
+def test_what_only_some_record_is_no_contradiction(tmp_path):
+    write_sibling(tmp_path / "s0", seed=0, commit="aaa")
+    write_sibling(tmp_path / "s1", seed=1)
+    group = group_of(tmp_path)
+    assert (group.warnings, [d.key for d in group.differences]) == ((), ["code.commit"])
+
+
 def test_one_seed_run_twice_is_told(tmp_path):
     for number in range(2):
         write_sibling(tmp_path / f"s{number}", seed=7, config={"lr": 0.1})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from siblings import write_sibling
+from runpages.analysis import compare, run_contender
+from runpages.cli.comparison import print_comparison
+from siblings import judged, write_sibling
 
 ENV = {**os.environ, "NO_COLOR": "1"}
 OLD = (2.000, 2.100, 2.300)
@@ -85,6 +90,30 @@ def test_piped_text_holds_no_control_characters(project):
     assert "lone" in text
 
 
+def test_a_terminal_gets_colours_and_no_replaced_characters(tmp_path):
+    sides = []
+    for name, final in (("a", 2.0), ("b", 3.0)):
+        write_sibling(tmp_path / name / "run", final=final, name=name)
+        sides += map(run_contender, judged(tmp_path / name).values())
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, color_system="standard")
+    print_comparison(compare(sides[0], sides[1:]), console)
+    text = stream.getvalue()
+    assert "\N{REPLACEMENT CHARACTER}" not in text
+    assert "\x1b[31m▲ 1.000 worse\x1b[0m" in text
+
+
+def test_a_damaged_run_hinders_only_its_own_comparison(project, tmp_path):
+    shutil.copytree(project / "archive", tmp_path / "archive")
+    (tmp_path / "runpages.toml").write_text("")
+    lone = next(p for p in (tmp_path / "archive/runs").iterdir() if p.name.startswith("lone-"))
+    (lone / "run.json").write_text("{")
+    done = runpages("compare", "old", "new", cwd=tmp_path)
+    assert "new is better than old" in done.stdout
+    assert lone.name in done.stderr
+    runpages("compare", "old", lone.name, cwd=tmp_path, code=3)
+
+
 def test_runs_are_named_by_slug_by_its_beginning_and_by_name(project):
     first = document(project, "old-0", "new-0")
     slugs = [run["slug"] for run in first["runs"]]
@@ -102,6 +131,14 @@ def test_the_base_is_the_first_or_the_one_that_is_named(project):
     found = document(project, "new", "lone", "--base", "old")
     assert [run["name"] for run in found["runs"]][:2] == ["old", "new"]
     assert {m["run"] for m in found["metrics"]} == {run["slug"] for run in found["runs"][1:]}
+
+
+def test_runs_stand_for_their_seeds_if_asked(project):
+    found = document(project, "old-0", "new-2", "--seeds")
+    assert [sorted(run["seeds"]) for run in found["runs"]] == [[0, 1, 2], [0, 1, 2]]
+    assert [run["name"] for run in found["runs"]] == ["old-0", "new-2"]
+    row = next(m for m in found["metrics"] if m["name"] == "val/loss")
+    assert (row["test"], row["delta"]) == ("paired", pytest.approx(-0.101667, abs=1e-6))
 
 
 def test_a_single_run_is_compared_with_the_pinned_baseline(project):

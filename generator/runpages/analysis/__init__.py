@@ -5,6 +5,7 @@ from __future__ import annotations
 from .compare import compare
 from .contenders import Contender, group_contender, run_contender
 from .detect import find_events
+from .differences import siblings
 from .group import analyze_group
 from .options import AnalysisOptions
 from .report import analyze
@@ -18,4 +19,5 @@ __all__ = [
     "find_events",
     "group_contender",
     "run_contender",
+    "siblings",
 ]

@@ -10,7 +10,7 @@ from runpages.model import Difference, Report, Run
 
 from .summary import flatten
 
-__all__ = ["differences", "facts_of", "is_seed", "same", "without_seed"]
+__all__ = ["differences", "facts_of", "is_seed", "same", "siblings", "without_seed"]
 
 _SEED = re.compile(r"(.*[_\-])?seeds?|seed_everything|random_state", re.IGNORECASE)
 _OUTPUTS = frozenset(
@@ -52,6 +52,12 @@ def without_seed(run: Run) -> str:
     flat = flatten(dict(run.config)) if run.config else {}
     kept = {k: _alike(v) for k, v in flat.items() if not is_seed(k) and not _is_output(k)}
     return json.dumps(kept, sort_keys=True) if kept else ""
+
+
+def siblings(run: Run, other: Run) -> bool:
+    """Whether two runs of one project record the same configuration but for the seed."""
+    own = without_seed(run)
+    return bool(own) and run.ref.project == other.ref.project and own == without_seed(other)
 
 
 def facts_of(run: Run) -> dict[str, object]:

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from runpages import units
-from runpages.model import GroupMetric, MetricSummary, Report
+from runpages.model import Difference, GroupMetric, MetricSummary, Report
 
-from .differences import differences, without_seed
+from .differences import differences, same, without_seed
 from .roles import EVALUATIONS, LOSSES, direction_of
 from .statistics import spread
 
@@ -129,8 +129,8 @@ def set_warnings(members: Sequence[Report]) -> tuple[str, ...]:
     for seed in sorted({s for s in seeds if seeds.count(s) > 1}):
         told.append(f"seed {seed} was run {seeds.count(seed)} times: not independent seeds")
     apart = differences({m.run.slug: (m,) for m in members}, but_seeds=True)
-    if apart:
-        keys = [d.key for d in apart]
+    keys = [d.key for d in apart if _contradicts(d)]
+    if keys:
         more = f" and {len(keys) - 6} more" if len(keys) > 6 else ""
         told.append(f"the runs also differ in {', '.join(keys[:6])}{more}")
     return tuple(told)
@@ -150,3 +150,9 @@ def left_out(reports: Sequence[Report], seed_set: Sequence[Report]) -> dict[str,
         settings = [k for k in keys if not k.startswith(("code.", "environment.", "hardware."))]
         out[report.run.slug] = f"differs in {', '.join(settings[:6]) or 'its configuration'}"
     return out
+
+
+def _contradicts(difference: Difference) -> bool:
+    """Whether two runs record unlike values: what a tracker leaves out contradicts nothing."""
+    known = [value for values in difference.values.values() for value in values]
+    return any(not same(value, known[0]) for value in known[1:])

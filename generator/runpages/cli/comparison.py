@@ -32,7 +32,8 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     for sentence in comparison.verdicts.values():
         console.print(Text(_clean(sentence), style="bold"))
     if comparison.warnings:
-        console.print("\nRead with care")
+        console.print()
+        console.print("Read with care")
         for sentence in comparison.warnings:
             console.print(_plain(f"  - {sentence}"))
     for side in comparison.sides[1:]:
@@ -81,7 +82,8 @@ def _table(headings: Iterable[str]) -> Table:
 
 def _print(console: Console, table: Table, *, title: str) -> None:
     if table.row_count:
-        console.print(_plain(f"\n{title}") if console.is_terminal else Text(f"\n{_clean(title)}"))
+        console.print()
+        console.print(_plain(title))
         console.print(table)
 
 
