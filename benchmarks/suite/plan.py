@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from . import curves, loss_events, other_events
+from . import curves, device_events, loss_events, other_events
 from .case import Case
 from .curves import Curve
 
@@ -39,6 +39,8 @@ class Kind:
     healthy: Callable[[Random, int], Curve]
     lengths: tuple[str, ...] = tuple(LENGTHS)
     has_floor: bool = True
+    least_points: int = 40
+    """Rows from which on the kind is looked for."""
 
 
 def _times(rng: Random, points: int) -> Curve:
@@ -51,21 +53,30 @@ PLAN: Mapping[str, Kind] = MappingProxyType(
         "spike": Kind(make=loss_events.spike, healthy=curves.loss),
         "divergence": Kind(make=loss_events.divergence, healthy=curves.loss),
         "level_shift": Kind(make=loss_events.level_shift, healthy=curves.loss),
-        "plateau": Kind(make=loss_events.plateau, healthy=curves.loss),
+        "plateau": Kind(make=loss_events.plateau, healthy=curves.loss, least_points=64),
         "drop": Kind(make=other_events.drop, healthy=curves.accuracy, lengths=_EVALUATED),
         "overfit": Kind(make=other_events.overfit, healthy=curves.val_loss, lengths=_EVALUATED),
         "grad_explosion": Kind(make=other_events.grad_explosion, healthy=curves.grad_norm),
         "grad_vanishing": Kind(make=other_events.grad_vanishing, healthy=curves.grad_norm),
         "slowdown": Kind(make=other_events.slowdown, healthy=_times),
         "stall": Kind(make=other_events.stall, healthy=_times),
-        "jitter": Kind(make=other_events.jitter, healthy=_times),
+        "jitter": Kind(make=other_events.jitter, healthy=_times, least_points=64),
+        "idle_device": Kind(make=device_events.idle_device, healthy=curves.utilization),
+        "gpu_underuse": Kind(make=device_events.gpu_underuse, healthy=curves.utilization),
+        "memory_growth": Kind(make=device_events.memory_growth, healthy=curves.memory),
+        "near_oom": Kind(make=device_events.near_oom, healthy=curves.memory),
+        "repeated_data": Kind(
+            make=device_events.repeated_data, healthy=curves.loss, least_points=200
+        ),
+        "missing_data": Kind(make=device_events.missing_data, healthy=curves.loss),
     }
 )
 
 
-def points_of(rng: Random, length: str) -> int:
+def points_of(rng: Random, length: str, *, least: int) -> int:
     """Number of rows, drawn where the length is a range."""
     low, high = LENGTHS[length]
+    low = max(low, least)
     return round(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
@@ -83,10 +94,10 @@ def cases(
         for number in range(max(1, round(runs * _SHARE[length]))):
             key = [seed, list(PLAN).index(kind), list(LENGTHS).index(length), number]
             rng = np.random.default_rng([*key, 0])
-            yield "events", length, row.make(rng, points_of(rng, length))
+            yield "events", length, row.make(rng, points_of(rng, length, least=row.least_points))
             rng = np.random.default_rng([*key, 1])
-            yield "healthy", length, Case.of(row.healthy(rng, points_of(rng, length)), "healthy")
+            yield "healthy", length, Case.of(row.healthy(rng, points_of(rng, length, least=row.least_points)), "healthy")
             if row.has_floor and number % 2 == 0:
                 rng = np.random.default_rng([*key, 2])
-                below = row.make(rng, points_of(rng, length), below=True)
+                below = row.make(rng, points_of(rng, length, least=row.least_points), below=True)
                 yield "below", length, below
