@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from . import curves, device_events, loss_events, other_events
+from . import curves, device_events, loss_events, other_events, run_events
 from .case import Case
 from .curves import Curve
 
@@ -27,6 +27,7 @@ LENGTHS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 _EVALUATED = ("40-400", "1k")
 """Nobody evaluates 10,000 times."""
+_JUDGED_WHOLE = ("40-400", "1k", "10k")
 _SHARE = MappingProxyType({"40-400": 1.0, "1k": 1.0, "10k": 0.5, "100k": 0.15})
 """Runs of a length as a share of the number asked for: long ones take their time."""
 
@@ -36,7 +37,7 @@ class Kind:
     """How runs with events of one kind are made, and their healthy like."""
 
     make: Callable[..., Case]
-    healthy: Callable[[Random, int], Curve]
+    healthy: Callable[[Random, int], Curve | Case]
     lengths: tuple[str, ...] = tuple(LENGTHS)
     has_floor: bool = True
     least_points: int = 40
@@ -45,6 +46,15 @@ class Kind:
 
 def _times(rng: Random, points: int) -> Curve:
     return curves.step_seconds(rng, points, rate=bool(rng.random() < 0.4))
+
+
+def _of_run(
+    make: Callable[..., Case],
+    *,
+    healthy: Callable[[Random, int], Case] = run_events.healthy_run,
+    has_floor: bool = True,
+) -> Kind:
+    return Kind(make=make, healthy=healthy, lengths=_JUDGED_WHOLE, has_floor=has_floor)
 
 
 PLAN: Mapping[str, Kind] = MappingProxyType(
@@ -69,6 +79,14 @@ PLAN: Mapping[str, Kind] = MappingProxyType(
             make=device_events.repeated_data, healthy=curves.loss, least_points=200
         ),
         "missing_data": Kind(make=device_events.missing_data, healthy=curves.loss),
+        "data_bottleneck": _of_run(run_events.data_bottleneck),
+        "straggler": _of_run(run_events.straggler),
+        "lr_mismatch": _of_run(run_events.lr_mismatch),
+        "restart": _of_run(run_events.restart, has_floor=False),
+        "spike+grad_norm": _of_run(run_events.spike_with_gradient, has_floor=False),
+        "plateau+annealed": _of_run(
+            run_events.restart, healthy=run_events.annealed, has_floor=False
+        ),
     }
 )
 
@@ -96,7 +114,8 @@ def cases(
             rng = np.random.default_rng([*key, 0])
             yield "events", length, row.make(rng, points_of(rng, length, least=row.least_points))
             rng = np.random.default_rng([*key, 1])
-            yield "healthy", length, Case.of(row.healthy(rng, points_of(rng, length, least=row.least_points)), "healthy")
+            like = row.healthy(rng, points_of(rng, length, least=row.least_points))
+            yield "healthy", length, like if isinstance(like, Case) else Case.of(like, "healthy")
             if row.has_floor and number % 2 == 0:
                 rng = np.random.default_rng([*key, 2])
                 below = row.make(rng, points_of(rng, length, least=row.least_points), below=True)
