@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
-from .find import DETECTORS, SAMPLED, DetectorOptions, event_id, find_events
+from .find import (
+    DETECTORS,
+    SAMPLED,
+    Detector,
+    DetectorOptions,
+    event_id,
+    event_of,
+    find_events,
+)
+from .track import Candidate, Floats, Track, running_median, segments, stretches
 from .words import describe
 
-__all__ = ["DETECTORS", "SAMPLED", "DetectorOptions", "describe", "event_id", "find_events"]
+__all__ = [
+    "DETECTORS",
+    "SAMPLED",
+    "Candidate",
+    "Detector",
+    "DetectorOptions",
+    "Floats",
+    "Track",
+    "describe",
+    "event_id",
+    "event_of",
+    "find_events",
+    "running_median",
+    "segments",
+    "stretches",
+]

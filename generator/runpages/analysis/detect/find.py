@@ -48,7 +48,15 @@ from .utilization import (
 )
 from .words import describe
 
-__all__ = ["DETECTORS", "SAMPLED", "DetectorOptions", "event_id", "find_events"]
+__all__ = [
+    "DETECTORS",
+    "SAMPLED",
+    "Detector",
+    "DetectorOptions",
+    "event_id",
+    "event_of",
+    "find_events",
+]
 
 EVIDENCE_ROWS = 21
 GRADIENTS = frozenset({"grad_norm"})
@@ -161,7 +169,7 @@ def find_events(
     if not len(value):
         return ()
     found = _found(track, options)
-    return tuple(_event(track, c, time, attempt=attempt, rank=rank) for c in found)
+    return tuple(event_of(track, c, time, attempt=attempt, rank=rank) for c in found)
 
 
 def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
@@ -189,9 +197,10 @@ def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
                 yield from detector.find(track, getattr(options, detector.kind))
 
 
-def _event(
+def event_of(
     track: Track, found: Candidate, time: Floats, *, attempt: int, rank: int | None
 ) -> Event:
+    """A candidate as an event, with the rows around its peak and its sentence."""
     step = track.steps
     start = int(step[found.start])
     first = max(0, min(found.peak - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))
