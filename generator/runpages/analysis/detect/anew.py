@@ -32,7 +32,8 @@ def split(track: Track) -> list[Track]:
         values = track.values[first:end]
         finite = np.flatnonzero(np.isfinite(values))
         steps, times = track.steps[first:end], track.times[first:end]
-        parts.append(replace(track, steps=steps, values=values, times=times, finite=finite))
+        own = replace(track, steps=steps, values=values, times=times, finite=finite, known={})
+        parts.append(own)
     return parts
 
 

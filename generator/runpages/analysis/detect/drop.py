@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Floats, Track, running_median, stretches, thinned
+from .track import Candidate, Floats, Track, running_median, stretches
 
 __all__ = ["SCORES", "DropOptions", "find_drops"]
 
@@ -36,7 +36,7 @@ class DropOptions:
 
 def find_drops(track: Track, options: DropOptions = DropOptions()) -> Iterator[Candidate]:
     """Stretches of evaluations that are worse than the best running median before them."""
-    y, block = thinned(track.y)
+    y, block = track.thin
     if len(y) < options.min_points or _turned(y, options):
         return
     level = running_median(y, int(np.clip(len(y) // 16, 3, 65)) | 1)

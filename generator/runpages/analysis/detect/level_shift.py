@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Floats, Track, running_median, segments, thinned
+from .track import Candidate, Floats, Track, running_median, segments
 
 __all__ = ["LevelShiftOptions", "find_level_shifts"]
 
@@ -63,7 +63,7 @@ class _Curve:
 
     @classmethod
     def of(cls, track: Track, options: LevelShiftOptions) -> _Curve:
-        y, block = thinned(track.y)
+        y, block = track.thin
         window = int(np.clip(len(y) * options.window_share, 5, 65)) | 1
         half = window // 2
         wide = running_median(y, window)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Floats, Track, running_median, thinned
+from .track import Candidate, Floats, Track, running_median
 
 __all__ = ["OverfitOptions", "find_overfit"]
 
@@ -38,7 +38,7 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
     """
     if len(track.finite) < options.min_points:
         return
-    y, block = thinned(track.y)
+    y, block = track.thin
     smooth = running_median(y, 3)
     lowest = int(np.argmin(smooth))
     rest = smooth[lowest + 1 :]

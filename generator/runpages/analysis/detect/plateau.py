@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, running_median, thinned
+from .track import Candidate, Floats, Track, running_median
 
 __all__ = ["PlateauOptions", "find_plateau"]
 
@@ -51,7 +51,7 @@ class _Parts:
 
     @classmethod
     def of(cls, track: Track, options: PlateauOptions) -> _Parts | None:
-        y, block = thinned(track.y)
+        y, block = track.thin
         clock = track.steps[track.finite[::block]][: len(y)].astype(np.float64)
         clock -= clock[0] - 1
         count = min(options.parts, len(y) // options.part_points)

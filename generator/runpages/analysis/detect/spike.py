@@ -15,6 +15,9 @@ __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
 
+MANY = 8000
+"""From this many points on the upper 4 % tell the tail, below it the upper 16 %."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikeOptions:
@@ -74,22 +77,23 @@ class _Work:
         return share * np.abs(self.level)
 
 
-def tail_threshold(z: Floats, *, least: float, options: SpikeOptions = SpikeOptions()) -> float:
+def tail_threshold(
+    z: Floats, *, least: float, size: int = 0, options: SpikeOptions = SpikeOptions()
+) -> float:
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
+    `z` may be the upper part of `size` points, if these are many.
     Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
     exceedances. Runs under 1,500 points have too thin a tail for that and get at least 1.3 times
     the least k, more where the noise itself is known from few points: twice that at 8.
     """
-    size = len(z)
+    size = size or len(z)
     if size < 1500:
         return _short_tail(z, least=1.3 * least * (1 + 8 / max(size, 8)), options=options)
-    shares = np.array([0.04, 0.01, 0.0025] if size >= 8000 else [0.16, 0.04, 0.01])
+    shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
     counts = np.maximum(1, (shares * size).astype(int))
-    upper = z[z > 1.0]
-    upper = upper if len(upper) >= counts[0] else z
-    ranks = len(upper) - counts
-    q = np.partition(upper, ranks)[ranks]
+    ranks = len(z) - counts
+    q = np.partition(z, ranks)[ranks]
     first, second = float(q[1] - q[0]), float(q[2] - q[1])
     if not (first > 0 and second > 0):
         return least
@@ -136,7 +140,7 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     wide: list[tuple[int, int]] = []
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
-        wide = [e for e in excursions(work.y) if not _in_transient(work, e, options)]
+        wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
     for start, end in _united(found, wide):
         yield _candidate(track, work, (start, end), k=k, options=options)
 
@@ -168,9 +172,9 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     k = options.most_k
     for _ in range(4):
         noise = ~_near(hits) & (work.z < 2 * options.most_k)
-        k = tail_threshold(work.z[noise], least=options.least_k, options=options)
+        k = _threshold(work.z, noise, least=options.least_k, options=options)
         both = noise[1:] & noise[:-1]
-        pair_k = tail_threshold(pairs[both], least=options.least_pair_k, options=options)
+        pair_k = _threshold(pairs, both, least=options.least_pair_k, options=options)
         found = (work.z > k) | (clear & (work.z > options.least_k))
         double = pairs > pair_k
         found[1:] |= double
@@ -180,6 +184,14 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
             break
         hits = found
     return hits, k
+
+
+def _threshold(z: Floats, noise: Bools, *, least: float, options: SpikeOptions) -> float:
+    """`tail_threshold` of the noise; of long runs only what is above 1 sd is copied."""
+    size = int(np.count_nonzero(noise))
+    upper = z[noise & (z > 1)] if size >= MANY else z[noise]
+    upper = upper if len(upper) >= size // 20 else z[noise]
+    return tail_threshold(upper, least=least, size=size, options=options)
 
 
 def _near(hits: Bools) -> Bools:

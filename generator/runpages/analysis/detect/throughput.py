@@ -95,7 +95,7 @@ def find_stalls(track: Track, options: StallOptions = StallOptions()) -> Iterato
     times = step_costs(track, options)
     if times is None:
         return
-    extents, needed = _stretches(times, options)
+    extents, needed = _tall(track, times, options)
     for start, end in extents:
         if end - start < options.longest_rows:
             yield _candidate("stall", times, (start, end), needed, options.warn_share)
@@ -108,7 +108,7 @@ def find_slowdowns(
     times = step_costs(track, options.stall)
     if times is None or len(times.cost) < options.min_points:
         return
-    extents, needed = _stretches(times, options.stall)
+    extents, needed = _tall(track, times, options.stall)
     tall = [e for e in extents if e[1] - e[0] >= options.stall.longest_rows]
     slow = _slow(times, extents, options)
     for start, end in slow:
@@ -120,6 +120,10 @@ def find_slowdowns(
 
 def step_costs(track: Track, options: StallOptions) -> StepCosts | None:
     """What a step took, by rows; None for a mean since the start and for a few rows."""
+    return track.once(("step_costs", options), lambda: _step_costs(track, options))
+
+
+def _step_costs(track: Track, options: StallOptions) -> StepCosts | None:
     values = track.values[track.finite]
     good = values > 0
     averaged = track.name.rpartition("/")[2].lower() in _SINCE_START
@@ -140,6 +144,10 @@ def step_costs(track: Track, options: StallOptions) -> StepCosts | None:
         periodic=periodic_rows(track.steps[rows], cost, level, options.periodic),
         rate=rate,
     )
+
+
+def _tall(track: Track, times: StepCosts, options: StallOptions) -> tuple[list[Extent], float]:
+    return track.once(("tall", options), lambda: _stretches(times, options))
 
 
 def _stretches(times: StepCosts, options: StallOptions) -> tuple[list[Extent], float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 BLOCK = 32
 THIN = 2048
@@ -45,11 +48,35 @@ class Track:
     """Positions of the finite values."""
     times: Floats
     """UTC seconds of the rows; NaN where there is no clock."""
+    known: dict[Hashable, Any] = field(default_factory=dict)
+    """What detectors have worked out and others need again; see `once`."""
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make`, which is called only the first time for each `what`."""
+        if what not in self.known:
+            self.known[what] = make()
+        found: T = self.known[what]
+        return found
 
     @property
     def y(self) -> Floats:
-        """The finite values, turned so that a rise is bad."""
-        return self.sign * self.values[self.finite]
+        """The finite values, turned so that a rise is bad. Not to be written to."""
+        return self.once("y", self._turned)
+
+    def _turned(self) -> Floats:
+        whole = len(self.finite) == len(self.values)
+        values = self.values if whole else self.values[self.finite]
+        return values if self.sign > 0 else -values
+
+    @property
+    def thin(self) -> tuple[Floats, int]:
+        """`thinned(y)`."""
+        return self.once("thin", lambda: thinned(self.y))
+
+    @property
+    def departure(self) -> Departure:
+        """Of the thin curve."""
+        return self.once("departure", lambda: Departure.of(self.thin[0]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +136,15 @@ def block_medians(values: Floats, width: int = BLOCK) -> Floats:
 
 
 def _spread(blocks: Floats, size: int) -> Floats:
-    centres = np.arange(len(blocks)) * BLOCK + (BLOCK - 1) / 2
-    return np.interp(np.arange(size), centres, blocks)
+    """The blocks' values at their centres, joined by straight lines; level before and after."""
+    half = BLOCK // 2
+    out = np.empty(size)
+    out[:half], out[half:] = blocks[0], blocks[-1]
+    share = (np.arange(BLOCK) + 0.5) / BLOCK
+    between = out[half : half + BLOCK * (len(blocks) - 1)].reshape(-1, BLOCK)
+    np.multiply(np.diff(blocks)[:, None], share, out=between)
+    between += blocks[:-1, None]
+    return out
 
 
 def level_of(y: Floats) -> Floats:
@@ -195,7 +229,7 @@ def thinned(y: Floats) -> tuple[Floats, int]:
 
 
 def excursions(
-    y: Floats, *, relative: float = 0.10, sds: float = 8.0, least_points: int = 3
+    track: Track, *, relative: float = 0.10, sds: float = 8.0, least_points: int = 3
 ) -> list[tuple[int, int]]:
     """(first, last) of stretches above the best level before that end before the curve does.
 
@@ -204,8 +238,7 @@ def excursions(
     there. The widths are
     those of a divergence: the same departure, but it came back.
     """
-    thin, width = thinned(y)
-    gone = Departure.of(thin)
+    (thin, width), gone = track.thin, track.departure
     height = gone.smooth - gone.reference
     limit = gone.allowed(relative, sds)
     out = []
