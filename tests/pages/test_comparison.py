@@ -30,8 +30,8 @@ def worse():
 def test_cost_and_speed_stand_beside_the_baselines_with_their_direction(worse):
     text = page_of(worse).text
     assert "Against the baseline This run Baseline Difference" in text
-    assert "steps 299 199 ▲ 100" in text
-    assert "elapsed 4.98 min 3.32 min ▲ 1.67 min worse" in text
+    assert "Steps 299 199 ▲ 100" in text
+    assert "Elapsed 4.98 min 3.32 min ▲ 1.67 min worse" in text
 
 
 def test_what_hinders_the_comparison_is_told_before_it(worse):

@@ -98,7 +98,7 @@ def against_baseline(report: Report) -> Against | None:
             continue
         figures.append(
             (
-                label,
+                label[0].upper() + label[1:],
                 value_text(row.values[own], shown),
                 value_text(row.values[base], shown),
                 difference_text(row.deltas[own], row.change(own), shown),
