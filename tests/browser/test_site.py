@@ -329,6 +329,26 @@ def test_instant_navigation_leaks_no_chart_and_still_makes_them_live(visit, spik
     assert one.asked("plotly.min.js") == 1
 
 
+def test_going_back_shows_the_view_that_was_left(visit, spiked):
+    one = visit(spiked)
+    one.page.evaluate("window.rpSame = true")
+    one.touch("loss")
+    one.page.evaluate("document.getElementById('curves').scrollIntoView()")
+    one.page.click(".rp-seg label:has-text('linear') + label")
+    one.page.focus("figure[data-rp-chart=loss]")
+    one.page.keyboard.press("+")
+    one.page.wait_for_url(re.compile(r"x=.*y=log"))
+    left = one.page.url
+    low, high = one.range("loss")
+    one.page.click(".rp-head__crumb a")
+    one.page.wait_for_selector("table.rp-runs")
+    one.page.go_back()
+    one.wait_range("loss", low, high)
+    assert one.page.url == left
+    assert one.page.is_checked("input[name=rp-y][value=log]")
+    assert one.page.evaluate("window.rpSame") is True
+
+
 def test_print_gets_the_static_charts(visit, spiked):
     one = visit(spiked)
     one.touch("loss")

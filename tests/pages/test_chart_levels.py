@@ -191,3 +191,20 @@ def test_details_stay_within_their_share():
     sizes = {n: len(d) for n, d in charts.files.items() if n.startswith(("detail", "window"))}
     assert sum(sizes.values()) <= 2_000_000
     assert 8 < len(sizes) <= 20
+
+
+def test_every_spike_of_one_step_is_drawn_at_first_view():
+    """20 in 100,000 rows; a reservoir of 1,000 rows would keep 1.5 % of them."""
+    random = np.random.default_rng(7)
+    values = random.normal(3, 0.05, 100_000)
+    places = np.sort(random.choice(np.arange(1_000, 99_000), 20, replace=False))
+    values[places] = 4 + np.arange(20) / 10
+    charts = charts_of({"train/loss": rows(0, 100_000, lambda s: values[s])})
+    run = traces(stored(charts)["loss"])["run"]
+    high = np.array(run["hi"], dtype=float)
+    for place, value in zip(places, values[places], strict=True):
+        near = np.abs(run["x"] - place) <= 200
+        assert np.nanmax(high[near]) >= value
+    assert (np.nanmax(high), np.nanmin(np.array(run["lo"], dtype=float))) == pytest.approx(
+        (values.max(), values.min()), rel=5e-5
+    )
