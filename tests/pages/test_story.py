@@ -56,6 +56,17 @@ def test_the_baseline_is_named_with_the_direction_in_words():
     assert "than the baseline the base, which ran to step 399." in told
 
 
+def test_a_difference_has_no_more_digits_than_its_values():
+    base = factory.report({"val/loss": factory.rows(0, 200, lambda _: 12.30491)}, name="b")
+    told = {}
+    for value in (12.31512, 12.305, 11.9):
+        own = {"val/loss": factory.rows(0, 200, lambda _, v=value: v)}
+        told[value] = story(factory.report(own, baseline=base, run_id="two"))
+    assert "12.32, 0.01 worse than the baseline b." in told[12.31512]
+    assert ", as the baseline b." in told[12.305]
+    assert "11.90, 0.40 better than the baseline b." in told[11.9]
+
+
 def test_a_metric_that_got_worse_tells_its_best():
     bent = {"val/loss": factory.rows(0, 200, lambda s: 1 + abs(s - 100) / 100)}
     assert "after 1.000 at step 100" in story(factory.report(bent))
@@ -70,7 +81,11 @@ def test_the_gravest_finding_is_told_and_the_others_are_counted_by_kind():
 
 
 def test_attempts_and_their_redone_steps_are_told():
-    assert "It took 2 attempts; 30 steps were done again." in story(factory.rolled_back())
+    report = factory.rolled_back()
+    assert "did 30 steps again" in story(report)  # the spike's own words
+    assert "It took" not in story(report)
+    unspiked = replace(report, events=())
+    assert "It took 2 attempts; 30 steps were done again." in story(unspiked)
 
 
 def test_the_end_of_a_crash_is_told():

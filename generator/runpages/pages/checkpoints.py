@@ -60,6 +60,10 @@ def checkpoints_section(report: Report) -> dict[str, object]:
         "checkpoints_left": units.count(len(report.run.checkpoints) - len(newest)),
         "checkpoint_metric": summary.name if summary and ordered else "",
         "checkpoint_lede": _lede(summary) if summary and ordered else "",
+        "checkpoint_columns": {
+            "attempt": len(report.run.attempts) > 1,
+            "metrics": any(one.metrics for one in newest),
+        },
         "checkpoints_why": _why(summary, judged),
     }
 

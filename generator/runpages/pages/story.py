@@ -9,7 +9,7 @@ import math
 from collections import Counter
 
 from runpages import units
-from runpages.model import MetricSummary, Report
+from runpages.model import Event, MetricSummary, Report
 
 from .words import ROLE_WORDS
 
@@ -86,24 +86,34 @@ def _against(report: Report, summary: MetricSummary) -> str:
         return ""
     name = report.baseline.run.name
     change = summary.final - other.final
-    if not change:
+    size = _difference(summary.final, other.final)
+    if not size.strip("0."):
         text = f", as the baseline {name}"
     elif summary.direction:
         worse = (change > 0) == (summary.direction == "lower")
-        text = f", {units.number(abs(change))} {'worse' if worse else 'better'} than the baseline"
-        text += f" {name}"
+        text = f", {size} {'worse' if worse else 'better'} than the baseline {name}"
     else:
-        side = "above" if change > 0 else "below"
-        text = f", {units.number(abs(change))} {side} the baseline {name}"
+        text = f", {size} {'above' if change > 0 else 'below'} the baseline {name}"
     if abs(other.last_step - summary.last_step) > _MUCH * max(summary.last_step, 1):
         text += f", which ran to step {units.count(other.last_step)}"
     return text
 
 
+def _difference(one: float, other: float) -> str:
+    """Without more decimals than four digits of the larger value have."""
+    larger = max(abs(one), abs(other))
+    if not 1e-4 <= larger < 1e4:
+        return units.number(abs(one - other))
+    return f"{abs(one - other):.{3 - math.floor(math.log10(larger))}f}"
+
+
+def _weighty(report: Report) -> list[Event]:
+    return [e for e in report.events if e.severity != "info" and e.kind != "restart"]
+
+
 def _happened(report: Report) -> str:
     """The gravest finding in its own words, and how many more there are of which kind."""
-    weighty = [e for e in report.events if e.severity != "info" and e.kind != "restart"]
-    if not weighty:
+    if not (weighty := _weighty(report)):
         return ""
     first, *more = weighty
     if not more:
@@ -122,6 +132,9 @@ def _interrupted(report: Report) -> str:
     attempts = len(report.run.attempts)
     if attempts < 2:
         return f"{state}." if state else ""
+    told = next((e.lost_steps for e in _weighty(report)), None)
+    if report.redone_steps and told == report.redone_steps:
+        return f"{state}." if state else ""  # the finding's own words have said it
     text = f"{state or 'It'} {'after' if state else 'took'} {units.count(attempts)} attempts"
     if report.redone_steps:
         lost = report.cost.lost_device_hours.value
