@@ -43,7 +43,7 @@ def test_a_run_that_goes_on_has_not_ended_its_training():
 
 def test_steps_that_count_something_else_say_so():
     made = factory.report(LOSS, provenance=Provenance(step_unit="epochs"))
-    assert story(made).startswith("The run reached step 199 (of epochs)")
+    assert story(made).startswith("The run reached step 199, counted in epochs")
 
 
 def test_the_baseline_is_named_with_the_direction_in_words():

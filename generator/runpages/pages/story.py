@@ -17,6 +17,7 @@ __all__ = ["story"]
 
 _MUCH = 0.01
 """Part of its best value by which a metric must have got worse for the story to say so."""
+_KINDS = {"nonfinite": "non-finite values", "near_oom": "near out of memory"}
 _HOURS_MIN = 0.01
 """Device-hours that are worth a sentence."""
 
@@ -41,7 +42,7 @@ def _made(report: Report) -> str:
     article = "An" if model[:1].lower() in set("aeiou") else "A"
     who = f"{article} {model}" if model else "The run"
     unit = run.provenance.step_unit
-    step = f"step {units.count(report.steps.value or 0)}" + (f" (of {unit})" if unit else "")
+    step = f"step {units.count(report.steps.value or 0)}" + (f", counted in {unit}" if unit else "")
     running = run.state == "running"
     tokens = report.timing.tokens.value
     if tokens is not None:
@@ -118,7 +119,7 @@ def _happened(report: Report) -> str:
     first, *more = weighty
     if not more:
         return first.message
-    kinds = Counter(event.kind.replace("_", " ") for event in more)
+    kinds = Counter(_KINDS.get(e.kind, e.kind.replace("_", " ")) for e in more)
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
     findings = "finding" if len(more) == 1 else "findings"
