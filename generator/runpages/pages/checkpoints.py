@@ -60,6 +60,10 @@ def checkpoints_section(report: Report) -> dict[str, object]:
         "checkpoints_left": units.count(len(report.run.checkpoints) - len(newest)),
         "checkpoint_metric": summary.name if summary and ordered else "",
         "checkpoint_lede": _lede(summary) if summary and ordered else "",
+        "checkpoint_columns": {
+            "attempt": len(report.run.attempts) > 1,
+            "metrics": any(one.metrics for one in newest),
+        },
         "checkpoints_why": _why(summary, judged),
     }
 
@@ -173,9 +177,11 @@ def _marks(report: Report, one: _Judged) -> tuple[tuple[str, str], ...]:
     marks += [(f"within the {_named(e)}", f"#event-{e.id}") for e in inside[:_MARKS]]
     good = "last" if inside else "last good"
     before = [e for e in weighty if e.checkpoint_before == made.step and e not in inside]
-    marks += [(f"{good} before the {_named(e)}", f"#event-{e.id}") for e in before[:_MARKS]]
-    if len(before) > _MARKS:
-        marks.append((f"and {len(before) - _MARKS} more findings", ""))
+    for number, event in enumerate(before[:_MARKS]):
+        words = f"{good} before the {_named(event)}" if number == 0 else _named(event)
+        marks.append((words, f"#event-{event.id}"))
+    if (more := len(before) - _MARKS) > 0:
+        marks.append((f"and {more} more finding{'s' if more > 1 else ''}", ""))
     return tuple(marks)
 
 

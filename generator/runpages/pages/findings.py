@@ -200,13 +200,11 @@ def _event_facts(report: Report, event: Event) -> tuple[Fact, ...]:
         ("Beside the baseline", _beside(report, event)),
     ]
     facts = [fact(label, value) for label, value in known if value]
-    for label, step in (
-        ("Checkpoint before", event.checkpoint_before),
-        ("Checkpoint after", event.checkpoint_after),
-    ):
+    for where, step in (("before", event.checkpoint_before), ("after", event.checkpoint_after)):
         value = "" if step is None else f"step {units.count(step)}"
-        why = "none logged" if not report.run.checkpoints else "none"
-        facts.append(fact(label, value, why=why, href="#checkpoints" if value else ""))
+        why = f"none was saved {where} it" if report.run.checkpoints else "none logged"
+        href = "#checkpoints" if value else ""
+        facts.append(fact(f"Checkpoint {where}", value, why=why, href=href))
     return tuple(facts)
 
 

@@ -90,6 +90,7 @@ def samples_section(report: Report) -> tuple[dict[str, object], dict[str, bytes]
         "more_samples": shown[_OPEN:],
         "sample_count": units.count(len(run.samples)),
         "sample_groups_left": units.count(len(groups) - len(shown)) if groups else "0",
+        "sample_marks": any("<del>" in (c.words or "") for g in shown for c in g.columns),
         "ratings": [_rating_row(one) for one in summarize_ratings(report.notes)],
     }
     if not run.samples:
@@ -223,6 +224,6 @@ def _rating_row(one: Ratings) -> dict[str, str]:
         "n": units.count(one.n),
         "samples": units.count(one.samples),
         "mean": units.number(one.mean, 3),
-        "alpha": "n/a" if alpha.value is None else units.number(alpha.value, 2),
+        "alpha": "n/a" if alpha.value is None else f"{alpha.value:.2f}".replace("-", "−"),
         "note": alpha.why or alpha.note,
     }

@@ -1,64 +1,155 @@
-"""The run's story: one paragraph composed from facts only."""
+"""The run's story: one paragraph of at most five sentences, composed from facts only.
+
+Each sentence is left out where its facts are not known; nothing known, nothing said.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 from runpages import units
-from runpages.model import MetricSummary, Report
+from runpages.model import Event, MetricSummary, Report
+
+from .words import ROLE_WORDS
 
 __all__ = ["story"]
 
+_MUCH = 0.01
+"""Part of its best value by which a metric must have got worse for the story to say so."""
+_KINDS = {"nonfinite": "non-finite values", "near_oom": "near out of memory"}
+_HOURS_MIN = 0.01
+"""Device-hours that are worth a sentence."""
+
 
 def story(report: Report) -> str:
-    """What happened, in at most four sentences, from facts only; empty if nothing is known."""
-    run = report.run
-    if not run.series:
+    """What was trained, how it ended, what happened, what it cost; empty if nothing is known."""
+    if not report.run.series:
         return "Nothing was recorded: the log holds no metric."
     if report.steps.value is None:
         return ""
-    sentences = [_made(report)]
-    if report.primary and report.primary in report.metrics:
-        sentences.append(_ended(report.metrics[report.primary]))
-    told = [e for e in report.events if e.severity != "info"]
-    if told:
-        sentences.append(told[0].message)
-        if len(told) > 1:
-            more = len(told) - 1
-            sentences.append(f"{more} more finding{'s' if more > 1 else ''} of weight below.")
-    elif report.redone_steps:
-        sentences.append(next((e.message for e in report.events if e.kind == "restart"), ""))
-    elif run.state in {"failed", "crashed", "killed"}:
-        sentences.append(f"It {'was ' if run.state == 'killed' else ''}{run.state}.")
-    return " ".join(s for s in sentences if s)
+    told = (_made(report), _ended(report), _happened(report), _interrupted(report), _cost(report))
+    return " ".join(sentence for sentence in told if sentence)
 
 
 def _made(report: Report) -> str:
-    what = "The run"
+    """`A GPT of 124 M parameters saw 10.0 B tokens up to step 19,072 in 2 h 34 min.`"""
+    run = report.run
+    model = run.model.architecture
     if report.parameters.value is not None:
         number, prefix = units.si(report.parameters.value)
-        what = f"A model of {number} {prefix} parameters".replace("  ", " ")
-    verb = "has reached" if report.run.state == "running" else "was trained to"
-    if what == "The run":
-        verb = "has reached" if report.run.state == "running" else "reached"
-    text = f"{what} {verb} step {units.count(report.steps.value or 0)}"
-    if report.timing.elapsed_seconds.value is not None:
-        text += f" in {units.duration(report.timing.elapsed_seconds.value)}"
-    attempts = len(report.run.attempts)
-    return f"{text} and {attempts} attempts." if attempts > 1 else f"{text}."
+        model = f"{model or 'model'} of {number} {prefix}".rstrip() + " parameters"
+    article = "An" if model[:1].lower() in set("aeiou") else "A"
+    who = f"{article} {model}" if model else "The run"
+    unit = run.provenance.step_unit
+    step = f"step {units.count(report.steps.value or 0)}" + (f", counted in {unit}" if unit else "")
+    running = run.state == "running"
+    tokens = report.timing.tokens.value
+    if tokens is not None:
+        number, prefix = units.si(tokens)
+        seen = f"{number} {prefix}".rstrip()
+        did = f"{'has so far seen' if running else 'saw'} {seen} tokens up to {step}"
+    elif model:
+        did = f"{'has so far been' if running else 'was'} trained to {step}"
+    else:
+        did = f"{'has so far reached' if running else 'reached'} {step}"
+    elapsed = report.timing.elapsed_seconds.value
+    lasted = f" in {units.duration(elapsed)}" if elapsed else ""
+    return f"{who} {did}{lasted}{_where(report)}."
 
 
-def _ended(summary: MetricSummary) -> str:
+def _where(report: Report) -> str:
+    made_of = report.run.hardware
+    if not made_of.device or not made_of.devices:
+        return ""
+    return f" on {units.count(made_of.devices)} × {made_of.device}"
+
+
+def _ended(report: Report) -> str:
+    summary = report.metrics.get(report.primary or "")
+    if summary is None:
+        return ""
     if summary.final != summary.final:
         return f"{summary.name} holds no finite value."
-    text = f"{_title(summary)} ended at {units.number(summary.final)}"
-    if summary.best is not None and summary.best_step != summary.last_step:
-        worse = abs(summary.final - summary.best) > 0.01 * abs(summary.best)
-        if worse:
-            at = units.count(summary.best_step or 0)
-            text += f", after {units.number(summary.best)} at step {at}"
+    name = ROLE_WORDS.get(summary.role or "", summary.name)
+    text = f"{name} ended at {units.number(summary.final)}"
+    best = summary.best
+    if best is not None and abs(summary.final - best) > _MUCH * abs(best):
+        at = units.count(summary.best_step or 0)
+        text += f", after {units.number(best)} at step {at}"
+    return f"{text}{_against(report, summary)}."
+
+
+def _against(report: Report, summary: MetricSummary) -> str:
+    """`, 0.1018 worse than the baseline nanogpt`; where that ran otherwise long, how long."""
+    other = report.baseline.metrics.get(summary.name) if report.baseline else None
+    if other is None or report.baseline is None or not math.isfinite(other.final):
+        return ""
+    name = report.baseline.run.name
+    change = summary.final - other.final
+    size = _difference(summary.final, other.final)
+    if not size.strip("0."):
+        text = f", as the baseline {name}"
+    elif summary.direction:
+        worse = (change > 0) == (summary.direction == "lower")
+        text = f", {size} {'worse' if worse else 'better'} than the baseline {name}"
+    else:
+        text = f", {size} {'above' if change > 0 else 'below'} the baseline {name}"
+    if abs(other.last_step - summary.last_step) > _MUCH * max(summary.last_step, 1):
+        text += f", which ran to step {units.count(other.last_step)}"
+    return text
+
+
+def _difference(one: float, other: float) -> str:
+    """Without more decimals than four digits of the larger value have."""
+    larger = max(abs(one), abs(other))
+    if not 1e-4 <= larger < 1e4:
+        return units.number(abs(one - other))
+    return f"{abs(one - other):.{3 - math.floor(math.log10(larger))}f}"
+
+
+def _weighty(report: Report) -> list[Event]:
+    return [e for e in report.events if e.severity != "info" and e.kind != "restart"]
+
+
+def _happened(report: Report) -> str:
+    """The gravest finding in its own words, and how many more there are of which kind."""
+    if not (weighty := _weighty(report)):
+        return ""
+    first, *more = weighty
+    if not more:
+        return first.message
+    kinds = Counter(_KINDS.get(e.kind, e.kind.replace("_", " ")) for e in more)
+    counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
+    rest = "…" if len(kinds) > 3 else ""
+    findings = "finding" if len(more) == 1 else "findings"
+    return f"{first.message} {units.count(len(more))} more {findings} of weight: {counted}{rest}."
+
+
+def _interrupted(report: Report) -> str:
+    state = {"failed": "It failed", "crashed": "It crashed", "killed": "It was killed"}.get(
+        report.run.state, ""
+    )
+    attempts = len(report.run.attempts)
+    if attempts < 2:
+        return f"{state}." if state else ""
+    told = next((e.lost_steps for e in _weighty(report)), None)
+    if report.redone_steps and told == report.redone_steps:
+        return f"{state}." if state else ""  # the finding's own words have said it
+    text = f"{state or 'It'} {'after' if state else 'took'} {units.count(attempts)} attempts"
+    if report.redone_steps:
+        lost = report.cost.lost_device_hours.value
+        hours = f" ({units.number(lost, 3)} device-hours)" if lost else ""
+        steps = "step was" if report.redone_steps == 1 else "steps were"
+        text += f"; {units.count(report.redone_steps)} {steps} done again{hours}"
     return f"{text}."
 
 
-def _title(summary: MetricSummary) -> str:
-    return {"val_loss": "Validation loss", "loss": "Training loss"}.get(
-        summary.role or "", summary.name
-    )
+def _cost(report: Report) -> str:
+    hours, usd, price = report.cost.device_hours.value, report.cost.usd.value, report.cost.price
+    if hours is None or hours < _HOURS_MIN:
+        return ""
+    text = f"It cost {units.number(hours, 3)} device-hours"
+    if usd is not None and price is not None:
+        text += f", {usd:,.2f} USD by {'the team' if price.kind == 'team' else 'a list'} price"
+    return f"{text}."

@@ -1,0 +1,177 @@
+"""Samples in a real browser: the newest stand in the page, the script offers the others."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from functools import partial
+from html import unescape
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from PIL import Image
+
+from pages import factory
+from pages.test_run import html_of
+from runpages.builder.assets import shared_assets
+from runpages.model import Media, Sample
+from runpages.pages import render
+from runpages.pages.worddiff import marked_pair
+
+pytestmark = pytest.mark.browser
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>run</title>
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
+<link rel="stylesheet" href="../assets/rp/rp.css"><style>html{{font-size:125%}}
+.md-typeset img{{max-width:100%;height:auto}}</style></head>
+<body data-md-color-scheme="default"><main class="md-typeset">{body}</main>
+<script src="../assets/rp/rp-samples.js"></script></body></html>
+"""
+TEXTS = {
+    0: "The the the of of <script>window.hit=1</script>",
+    100: "The cat sat on the\n\nmat  and went home <b onclick=window.hit=1>soon</b>",
+    200: "The cat sat on a mat and then went home late",
+    300: "The old cat sat on a mat and went home late",
+}
+COLOURS = {0: (200, 0, 0), 100: (0, 200, 0), 200: (0, 0, 200)}
+
+
+def picture(colour) -> Media:
+    stream = io.BytesIO()
+    Image.new("RGB", (90, 60), colour).save(stream, "PNG")
+    return Media.of("image/png", stream.getvalue())
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[str]:
+    root = tmp_path_factory.mktemp("site")
+    samples = [
+        Sample(kind="text", name="story", step=s, prompt="p", text=t) for s, t in TEXTS.items()
+    ]
+    samples += [
+        Sample(kind="image", name="face", step=s, media=picture(c)) for s, c in COLOURS.items()
+    ]
+    page = render(factory.report(samples=tuple(samples)))
+    slug = factory.report().run.slug
+    files = {f"runs/{name}": data for name, data in shared_assets().items()} | page.files
+    files[f"runs/{slug}/index.html"] = PAGE.format(body=html_of(page.markdown)).encode()
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/runs/{slug}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str):
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Opens the page; afterwards nothing may have complained."""
+    contexts, complaints = [], []
+
+    def open_(**options):
+        context = browser.new_context(**{"viewport": {"width": 1000, "height": 1400}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.asked = []
+        page.on("request", lambda r: page.asked.append(r.url))
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.goto(site, wait_until="networkidle")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def test_without_script_the_newest_two_stand_marked_and_nothing_is_offered(visit):
+    page = visit(java_script_enabled=False)
+    assert page.locator(".rp-sample del").all_inner_texts() == ["then"]
+    assert page.locator(".rp-sample ins").all_inner_texts() == ["old"]
+    assert page.locator("#samples ~ * :is(button, input, select)").count() == 0
+    assert page.locator(".rp-frame img").first.is_visible()
+
+
+def test_the_other_steps_are_fetched_when_asked_for_and_only_then(visit):
+    page = visit()
+    assert [u for u in page.asked if "samples.json" in u] == []
+    page.get_by_role("button", name="other steps").click()
+    page.get_by_label("Step of the earlier text").wait_for()
+    assert len([u for u in page.asked if "samples.json" in u]) == 1
+
+
+@pytest.mark.parametrize(("earlier", "later"), [(100, 200), (100, 300), (0, 300), (200, 200)])
+def test_a_pair_that_a_reader_picks_is_marked_as_the_page_marks_its_own(visit, earlier, later):
+    page = visit()
+    page.get_by_role("button", name="other steps").click()
+    page.get_by_label("Step of the earlier text").select_option(f"step {earlier}")
+    page.get_by_label("Step of the later text").select_option(f"step {later}")
+    shown = [column.inner_html() for column in page.locator(".rp-sample__t code").all()]
+    pair = marked_pair(TEXTS[earlier], TEXTS[later])
+    expected = pair or (TEXTS[earlier], TEXTS[later])
+    assert [unescape(one) for one in shown] == [unescape(str(one)) for one in expected]
+    note = page.locator(".rp-sample > p .rp-quiet").first.inner_text()
+    assert note == ("" if pair else "the same text at both steps" if earlier == later
+                    else "too little in common to mark words")  # fmt: skip
+    assert page.evaluate("window.hit") is None
+
+
+def test_the_slider_shows_the_frame_of_its_step(visit):
+    page = visit()
+    slider = page.get_by_label("Step of face")
+    slider.scroll_into_view_if_needed()
+    for press, step in (("", 200), ("ArrowLeft", 100), ("ArrowLeft", 0), ("End", 200)):
+        if press:
+            slider.press(press)
+        assert page.locator(".rp-steps output").inner_text() == f"step {step}"
+        assert slider.get_attribute("aria-valuetext") == f"step {step}"
+        page.wait_for_function("document.querySelector('.rp-frame img').complete")
+        shot = Image.open(io.BytesIO(page.locator(".rp-frame").screenshot())).convert("RGB")
+        middle = shot.getpixel((shot.width // 2, shot.height // 2))
+        assert all(abs(a - b) < 40 for a, b in zip(middle, COLOURS[step], strict=True)), (
+            step,
+            middle,
+        )
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_section_is_never_wider_than_the_page(visit, width):
+    page = visit(viewport={"width": width, "height": 800})
+    page.get_by_role("button", name="other steps").click()
+    page.get_by_label("Step of the later text").wait_for()
+    edges = page.eval_on_selector_all(
+        ".rp-samples *", "all => Math.max(...all.map(e => e.getBoundingClientRect().right))"
+    )
+    assert edges <= width
+
+
+def test_a_file_that_cannot_be_loaded_is_said_and_may_be_tried_again(visit, site):
+    page = visit()
+    page.route(re.compile("samples.json"), lambda route: route.fulfill(body="{}"))
+    button = page.get_by_role("button", name=re.compile("other steps|could not"))
+    button.click()
+    page.get_by_text("could not be loaded").wait_for()
+    page.unroute(re.compile("samples.json"))
+    button.click()
+    page.get_by_label("Step of the earlier text").wait_for()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pages import factory
+from runpages.model import Attempt, Event, Hardware, ModelFacts, Provenance, Quantity
+from runpages.pages.story import story
+
+LOSS = {"val/loss": factory.rows(0, 200, factory.falling)}
+
+
+def event(step: int, kind: str, severity="warning") -> Event:
+    return Event(id=f"{kind}-{step}", kind=kind, metric="m", start_step=step, end_step=step,
+                 severity=severity, message=f"A {kind} at {step}.")  # fmt: skip
+
+
+def test_nothing_is_said_of_a_run_of_which_nothing_is_known():
+    assert story(factory.report()) == "Nothing was recorded: the log holds no metric."
+
+
+def test_what_is_not_known_is_left_out():
+    assert story(factory.report({"reward": factory.rows(0, 9, float)})) == "The run reached step 8."
+
+
+def test_model_tokens_time_and_devices_make_the_first_sentence():
+    report = factory.report(
+        {**LOSS, "tokens": factory.rows(0, 200, lambda s: 1e6 * s)},
+        model=ModelFacts(architecture="GPT", parameters=124_000_000),
+        hardware=Hardware(device="A100", devices=8),
+        attempts=(Attempt(number=1, start=factory.START, end=factory.START + 199, devices=8),),
+        start=factory.START,
+        end=factory.START + 199,
+    )  # fmt: skip
+    first = story(report).split(". ")[0]
+    assert first == (
+        "A GPT of 124 M parameters saw 199 M tokens up to step 199 in 3.32 min on 8 × A100"
+    )
+
+
+def test_a_run_that_goes_on_has_not_ended_its_training():
+    assert story(factory.report(LOSS, state="running")).startswith("The run has so far reached")
+
+
+def test_steps_that_count_something_else_say_so():
+    made = factory.report(LOSS, provenance=Provenance(step_unit="epochs"))
+    assert story(made).startswith("The run reached step 199, counted in epochs")
+
+
+def test_the_baseline_is_named_with_the_direction_in_words():
+    base = factory.report(LOSS, name="the base")
+    worse = {"val/loss": factory.rows(0, 200, lambda s: factory.falling(s) + 1)}
+    told = story(factory.report(worse, baseline=base, run_id="two"))
+    assert "1.000 worse than the baseline the base." in told
+    longer = factory.report({"val/loss": factory.rows(0, 400, factory.falling)}, name="the base")
+    told = story(factory.report(worse, baseline=longer, run_id="two"))
+    assert "than the baseline the base, which ran to step 399." in told
+
+
+def test_a_difference_has_no_more_digits_than_its_values():
+    base = factory.report({"val/loss": factory.rows(0, 200, lambda _: 12.30491)}, name="b")
+    told = {}
+    for value in (12.31512, 12.305, 11.9):
+        own = {"val/loss": factory.rows(0, 200, lambda _, v=value: v)}
+        told[value] = story(factory.report(own, baseline=base, run_id="two"))
+    assert "12.32, 0.01 worse than the baseline b." in told[12.31512]
+    assert ", as the baseline b." in told[12.305]
+    assert "11.90, 0.40 better than the baseline b." in told[11.9]
+
+
+def test_a_metric_that_got_worse_tells_its_best():
+    bent = {"val/loss": factory.rows(0, 200, lambda s: 1 + abs(s - 100) / 100)}
+    assert "after 1.000 at step 100" in story(factory.report(bent))
+
+
+def test_the_gravest_finding_is_told_and_the_others_are_counted_by_kind():
+    events = (event(9, "divergence", "critical"), event(1, "spike"), event(2, "spike"),
+              event(3, "stall", "info"))  # fmt: skip
+    told = story(replace(factory.report(LOSS), events=events))
+    assert "A divergence at 9. 2 more findings of weight: 2 × spike." in told
+    assert "stall" not in told
+
+
+def test_attempts_and_their_redone_steps_are_told():
+    report = factory.rolled_back()
+    assert "did 30 steps again" in story(report)  # the spike's own words
+    assert "It took" not in story(report)
+    unspiked = replace(report, events=())
+    assert "It took 2 attempts; 30 steps were done again." in story(unspiked)
+
+
+def test_the_end_of_a_crash_is_told():
+    assert story(factory.report(LOSS, state="crashed")).endswith("It crashed.")
+
+
+def test_money_is_told_with_whose_price_it_is_and_pennies_are_not():
+    report = factory.report(LOSS)
+    cost = replace(report.cost, device_hours=Quantity(value=10.31, unit="h"))
+    assert story(replace(report, cost=cost)).endswith("It cost 10.3 device-hours.")
+    cost = replace(report.cost, device_hours=Quantity(value=0.001, unit="h"))
+    assert "cost" not in story(replace(report, cost=cost))
