@@ -361,6 +361,7 @@
     // The keyboard reaches a chart, and focus makes it live.
     document.querySelectorAll(FIGURES).forEach((f) => { /** @type {HTMLElement} */ (f).tabIndex = 0; });
     openTarget();
+    if (document.querySelector("[data-rp-browse]")) import(new URL("rp-browse.js", own.src).href).then((browse) => browse.start(signal));
     const range = parsed(location.search);
     if (range && document.querySelector(FIGURES)) {
       zooms.set(STEP, range);
