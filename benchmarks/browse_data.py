@@ -15,7 +15,14 @@ _MODELS = ("gpt-125m", "gpt-350m", "gpt-1b", "llama-3b", "moe-8x1b", "vit-l")
 _DATA = ("fineweb-edu", "fineweb", "slimpajama", "the-stack", "c4")
 _PEOPLE = ("ada", "grace", "alan", "edsger", "barbara", "donald", "tim", "leslie")
 _TAGS = ("baseline", "sweep", "ablation", "release", "debug", "muon", "fp8")
-_CONFIG = ("lr", "optimizer.beta2", "optimizer.weight_decay", "batch_size", "warmup_steps", "dropout")
+_CONFIG = (
+    "lr",
+    "optimizer.beta2",
+    "optimizer.weight_decay",
+    "batch_size",
+    "warmup_steps",
+    "dropout",
+)
 
 
 def entries(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
@@ -89,7 +96,9 @@ def _entry(number: int, dice: random.Random) -> dict[str, Any]:
         "regression": dice.choice((None, None, 0.03 * dice.random() - 0.01)),
         "roles": {"val_loss": value} if not isinstance(value, dict) else {},
         "config": {
-            key: float(f"{shape.lognormvariate(-7, 1):.2g}") for key in _CONFIG if dice.random() < 0.95
+            key: float(f"{shape.lognormvariate(-7, 1):.2g}")
+            for key in _CONFIG
+            if dice.random() < 0.95
         },
         "metrics": {"val/loss": value, "train/acc": dice.random()}
         if not isinstance(value, dict)

@@ -2,6 +2,7 @@
 // @ts-check
 
 import { element, labelOf } from "./rp-browse-columns.js";
+import { count } from "./rp-units.js";
 
 /** @typedef {import("./rp-browse-data.js").Runs} Runs */
 
@@ -36,8 +37,8 @@ export function drawChooser(box, runs, columns, toggle) {
     const chosen = (/** @type {import("./rp-browse-data.js").Key} */ key) => columns.includes(`${key.kind}:${key.name}`);
     fitting.sort((a, b) => Number(chosen(b)) - Number(chosen(a)) || b.runs - a.runs);
     const more = fitting.length - LISTED;
-    found.replaceChildren(...fitting.slice(0, LISTED).map((key) => tick(`${key.kind}:${key.name}`, key.name, `${KINDS[key.kind]}, ${key.runs}`)),
-      ...(more > 0 ? [element("p", "rp-quiet", `${more} more: type a part of the name`)] : []),
+    found.replaceChildren(...fitting.slice(0, LISTED).map((key) => tick(`${key.kind}:${key.name}`, key.name, `${KINDS[key.kind]}, ${count(key.runs)}`)),
+      ...(more > 0 ? [element("p", "rp-quiet", `${count(more)} more: type a part of the name`)] : []),
       ...(fitting.length ? [] : [element("p", "rp-quiet", "No setting or metric has that in its name.")]));
   };
   box.replaceChildren(element("div", "rp-choose__l", ...STANDING.map((id) => tick(id, labelOf(id === "curve" ? "Loss curve" : id), ""))), search, found);

@@ -39,8 +39,8 @@ function missing(why) {
   return node;
 }
 
-/** @param {string} [words] */
-const small = (words = "") => element("small", "", words);
+/** @param {...(Node | string)} inside */
+const small = (...inside) => element("small", "", ...inside);
 
 /** @param {string} heights */
 function curve(heights) {
@@ -77,15 +77,15 @@ function words(column, row, format) {
 /** Values of several runs: one if all are alike, else from least to largest. @param {Column} column @param {number[]} rows @param {(value: number) => string} format */
 function span(column, rows, format) {
   const own = rows.filter((row) => !column.missing(row));
-  if (!own.length) return missing(column.why(rows[0]));
+  if (!own.length) return [missing(column.why(rows[0]))];
   if (column.kind !== "number") {
     const texts = [...new Set(own.map((row) => column.text(row)))];
-    return texts.length === 1 ? texts[0] : `${texts.length} differ`;
+    return [texts.length === 1 ? texts[0] : `${texts.length} differ`];
   }
   const values = own.map((row) => column.number(row)).filter((v) => !Number.isNaN(v));
-  if (!values.length) return "NaN";
+  if (!values.length) return ["NaN"];
   const [low, high] = [format(Math.min(...values)), format(Math.max(...values))];
-  return low === high ? low : `${low} – ${high}`;
+  return low === high ? [low] : [low, small(`to ${high}`)];
 }
 
 /** The name cell: link, project, group, state. @param {Runs} runs @param {Item} item @param {string} root */
@@ -103,15 +103,17 @@ export function nameCell(runs, { row, set, rows, member, unfolded }, root) {
     toggle.setAttribute("type", "button");
     toggle.dataset.rpSet = set.group;
     toggle.setAttribute("aria-expanded", String(Boolean(unfolded)));
-    return [toggle, small(`${runs.column("project").text(row)} · ${shown} · ${states(rows)}`)];
+    return [toggle, small(`${shown} · ${states(rows)} · ${runs.column("project").text(row)}`)];
   }
   const state = runs.column("state").text(row);
   const sign = element("i", "rp-i");
   const line = small();
   const seed = runs.column("seed");
   const before = member && !seed.missing(row) ? `seed ${seed.text(row)}` : runs.column("project").text(row);
-  line.append(`${before} · `, element("span", `rp-st rp-chip--${STATE_CLASS.get(state) ?? "ended"}`, sign, ` ${state}`));
+  const apart = runs.column("apart").text(row);
+  line.append(element("span", `rp-st rp-chip--${STATE_CLASS.get(state) ?? "ended"}`, sign, ` ${state}`));
   if (runs.column("incomplete").number(row)) line.append(", incomplete");
+  line.append(` · ${before}${apart && apart !== before ? ` · ${apart}` : ""}`);
   return [link, line];
 }
 
@@ -121,7 +123,8 @@ function valueCell(runs, { row, set, rows }) {
   if (set && rows) {
     if (set.mean === null) return [missing("the seed set's page gives no mean of this metric")];
     const sd = set.sd === null ? "sd n/a" : `± ${number(Number(set.sd), 2)}`;
-    return [element("b", "", number(Number(set.mean), 5)), ` ${sd}`, small(`mean ± sd, n = ${set.n}`)];
+    return [element("b", "", number(Number(set.mean), 5)), element("span", "rp-wide", ` ${sd}`),
+      small(element("span", "rp-wide", "mean ± sd"), element("span", "rp-narrow", sd), `, n = ${set.n}`)];
   }
   return [value.missing(row) ? missing(value.why(row)) : number(value.number(row), 5), small(runs.column("metric").text(row) || "no loss")];
 }
@@ -175,7 +178,7 @@ export function shown(runs, id) {
   if (id === "findings") {
     const [critical, warning, info] = SEVERITIES.map(([name]) => runs.column(name));
     const weight = (/** @type {number} */ row) => 1e8 * critical.number(row) + 1e4 * warning.number(row) + info.number(row);
-    return { id, label: "Findings", right: false, rem: 5.6, falling: true,
+    return { id, label: "Findings", right: false, rem: 6.5, falling: true,
       sort: { name: id, unit: "", kind: "number", number: weight, text: (row) => String(weight(row)), missing: () => false, why: () => "" },
       csv: (row) => SEVERITIES.map(([name]) => `${runs.column(name).number(row)} ${name}`).join(", "),
       cell: (item) => findings(runs, all(item)) };
@@ -185,8 +188,8 @@ export function shown(runs, id) {
   const base = { id, label, right, sort: column, falling: right && id !== "value",
     csv: (/** @type {number} */ row) => (right && !Number.isNaN(column.number(row)) ? column.number(row) : column.text(row)) };
   if (id === "value") return { ...base, rem: 6.6, cell: (item) => valueCell(runs, item) };
-  if (id === "verdict") return { ...base, rem: 4.2, cell: (item) => verdict(runs, all(item)) };
+  if (id === "verdict") return { ...base, rem: 5.2, cell: (item) => verdict(runs, all(item)) };
   const format = formatOf(column);
-  return { ...base, rem: right ? Math.max(4, 0.36 * label.length + 0.8) : 6,
-    cell: (item) => [item.rows ? span(column, item.rows, format) : words(column, item.row, format)] };
+  return { ...base, rem: right ? Math.max(id === "elapsed_seconds" ? 5 : 4.4, 0.36 * label.length + 0.8) : 6,
+    cell: (item) => (item.rows ? span(column, item.rows, format) : [words(column, item.row, format)]) };
 }

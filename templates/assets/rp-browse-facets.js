@@ -19,7 +19,7 @@ export function drawFacets(box, facets, counts, chosen, open, toggle) {
     const tally = /** @type {Uint32Array} */ (counts.get(facet.id));
     const names = chosen.get(facet.id) ?? new Set();
     let order = facet.texts.map((_, code) => code);
-    if (!ALL.has(facet.id) && facet.id !== "month") order.sort((a, b) => tally[b] - tally[a]);
+    if (!ALL.has(facet.id) && facet.id !== "month") order.sort((a, b) => Number(facet.texts[a] === "n/a") - Number(facet.texts[b] === "n/a") || tally[b] - tally[a]);
     const whole = ALL.has(facet.id) || open.has(facet.id);
     const rest = whole ? [] : order.slice(SHOWN).filter((code) => !names.has(facet.texts[code]));
     order = whole ? order : order.filter((code) => !rest.includes(code));

@@ -19,10 +19,10 @@ const VERDICTS = ["none yet", "worked", "mixed", "failed", "undecided"];
 /** @param {string} id @param {string} label @param {Column} column @param {string} [none] @param {string[]} [first] @returns {Facet} */
 function ofChoice(id, label, column, none = "n/a", first = []) {
   const own = column.texts ?? [];
-  const texts = [...new Set([...first, ...own, none])];
+  const codes = column.codes ?? [];
+  const texts = [...new Set([...first, ...own, ...(codes.includes(-1) ? [none] : [])])];
   const place = own.map((text) => [texts.indexOf(text)]);
   const without = [texts.indexOf(none)];
-  const codes = column.codes ?? [];
   return { id, label, texts, of: (row) => (codes[row] < 0 ? without : place[codes[row]]) };
 }
 
@@ -31,7 +31,8 @@ function ofChoices(id, label, column) {
   const own = column.texts ?? [];
   const codes = column.codes ?? [];
   const none = [own.length];
-  return { id, label, texts: [...own, "n/a"], of: (row) => (codes[row].length ? codes[row] : none) };
+  const all = codes.some((/** @type {number[]} */ one) => !one.length) ? [...own, "n/a"] : own;
+  return { id, label, texts: all, of: (row) => (codes[row].length ? codes[row] : none) };
 }
 
 /** @param {Runs} runs @returns {Facet} */

@@ -4,7 +4,7 @@
 import { DEFAULT } from "./rp-browse-columns.js";
 
 /** `picked` are slugs.
- * @typedef {{q: string, chosen: Map<string, Set<string>>, sort: string, falling: boolean, columns: string[], group: boolean, picked: string[]}} State */
+ * @typedef {{filter: string, chosen: Map<string, Set<string>>, sort: string, falling: boolean, columns: string[], group: boolean, picked: string[]}} State */
 
 export const FACETS = ["state", "verdict", "finding", "project", "model", "datasets", "author", "tags", "month", "flag"];
 const SORT = "-start";
@@ -14,7 +14,7 @@ export function parsed(search) {
   const query = new URLSearchParams(search);
   const sort = query.get("sort") ?? SORT;
   return {
-    q: query.get("q") ?? "",
+    filter: query.get("filter") ?? "", // "q" and "h" are Material's
     chosen: new Map(FACETS.map((id) => /** @type {[string, Set<string>]} */ ([id, new Set(query.getAll(id))])).filter(([, names]) => names.size)),
     sort: sort.replace(/^-/, ""),
     falling: sort.startsWith("-"),
@@ -36,7 +36,7 @@ function decodeURIComponentSafe(name) {
 /** @param {State} state */
 export function written(state) {
   const query = new URLSearchParams();
-  if (state.q) query.set("q", state.q);
+  if (state.filter) query.set("filter", state.filter);
   for (const id of FACETS) for (const name of state.chosen.get(id) ?? []) query.append(id, name);
   const sort = `${state.falling ? "-" : ""}${state.sort}`;
   if (sort !== SORT) query.set("sort", sort);

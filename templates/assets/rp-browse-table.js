@@ -63,7 +63,7 @@ export class Table {
       if (rem) col.style.width = `${rem}rem`;
       return col;
     };
-    this.columnGroup.replaceChildren(of("", 1.5), of("rp-grid__name", 0), ...this.columns.map((c) => of(this.classOf(c), c.rem)));
+    this.columnGroup.replaceChildren(of("", 1.4), of("rp-grid__name", 0), ...this.columns.map((c) => of(`${this.classOf(c)} rp-grid__${c.id === "value" || c.id === "findings" ? c.id : "c"}`, c.rem)));
     this.table.style.setProperty("--rp-min", `${13 + this.columns.reduce((sum, c) => sum + c.rem, 0)}rem`);
   }
 
@@ -123,13 +123,13 @@ export class Table {
     const drawn = `${first} ${last} ${height}`;
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    const focused = document.activeElement instanceof HTMLElement && this.body.contains(document.activeElement)
-      ? `${document.activeElement.closest("tr")?.dataset.at} ${document.activeElement.tagName}` : "";
+    const holder = document.activeElement;
+    const focused = holder && this.body.contains(holder) ? `${holder.closest("tr")?.dataset.at} ${holder.tagName}` : "";
     const rows = this.items.slice(first, last).map((item, i) => this.row(item, first + i, height));
     this.body.replaceChildren(this.space(first * height), ...rows, this.space((this.items.length - last) * height));
     if (focused) {
       const [at, tag] = focused.split(" ");
-      /** @type {HTMLElement | null | undefined} */ (this.body.querySelector(`tr[data-at="${at}"] ${tag}`) ?? this.box).focus({ preventScroll: true });
+      /** @type {HTMLElement} */ (this.body.querySelector(`tr[data-at="${at}"] ${tag}`) ?? this.box).focus({ preventScroll: true });
     }
   }
 

@@ -54,12 +54,12 @@ class Browse {
     this.input.setAttribute("aria-label", "Filter runs");
     this.input.setAttribute("autocomplete", "off");
     this.input.spellcheck = false;
-    this.input.value = this.state.q;
+    this.input.value = this.state.filter;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     this.input.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => { this.state.q = this.input?.value.trim() ?? ""; void this.refresh(); }, PAUSE);
+      timer = setTimeout(() => { this.state.filter = this.input?.value.trim() ?? ""; void this.refresh(); }, PAUSE);
     });
     this.input.addEventListener("keydown", (event) => {
       event.stopPropagation(); // letters are no shortcuts here
@@ -113,7 +113,7 @@ class Browse {
   adopt(search) {
     const { picked, columns } = this.state;
     this.state = { ...parsed(search), picked, columns };
-    if (this.input) this.input.value = this.state.q;
+    if (this.input) this.input.value = this.state.filter;
     void this.refresh();
   }
 
@@ -122,7 +122,7 @@ class Browse {
     const turn = ++this.turn;
     let found;
     try {
-      found = await conditions(this.runs, this.state.q);
+      found = await conditions(this.runs, this.state.filter);
       await Promise.all(this.state.columns.filter((id) => /^\w+:/.test(id)).map((id) => columnOf(this.runs, id)));
     } catch (error) {
       if (turn !== this.turn || this.runs.signal.aborted) return;
@@ -170,7 +170,7 @@ class Browse {
   }
 
   filtered() {
-    return Boolean(this.state.q || this.state.chosen.size);
+    return Boolean(this.state.filter || this.state.chosen.size);
   }
 
   /** @param {string} words */
@@ -193,7 +193,7 @@ class Browse {
     /** @type {{words: string, left: number, drop: () => void}[]} */
     const ways = this.conditions.map((condition, i) => ({
       words: condition.source, left: matches(runs, this.conditions.filter((_, other) => other !== i), facets, state.chosen),
-      drop: () => { state.q = this.conditions.filter((_, other) => other !== i).map((c) => c.source).join(" "); } }));
+      drop: () => { state.filter = this.conditions.filter((_, other) => other !== i).map((c) => c.source).join(" "); } }));
     for (const [id, names] of state.chosen) {
       const others = new Map([...state.chosen].filter(([other]) => other !== id));
       ways.push({ words: `${id}: ${[...names].join(" or ")}`, left: matches(runs, this.conditions, facets, others), drop: () => { state.chosen = others; } });
@@ -207,7 +207,7 @@ class Browse {
     const best = [...ways].sort((a, b) => b.left - a.left)[0];
     const buttons = [button("Clear all", () => this.adopt(""))];
     if (best?.left && ways.length > 1) {
-      buttons.unshift(button(`Remove ${best.words}`, () => { best.drop(); if (this.input) this.input.value = state.q; void this.refresh(); }));
+      buttons.unshift(button(`Remove ${best.words}`, () => { best.drop(); if (this.input) this.input.value = state.filter; void this.refresh(); }));
     }
     this.empty?.replaceChildren(
       element("p", "", element("b", "", runs.count ? "No run matches " : "No run yet", element("span", "rp-mono", ways.map((w) => w.words).join(" ")))),
@@ -223,11 +223,11 @@ class Browse {
     this.state.picked = rows.map((row) => this.runs.column("slug").text(row));
     if (!rows.length) return;
     const names = rows.slice(0, 4).map((row) => this.runs.column("name").text(row)).join(", ");
-    const go = /** @type {HTMLAnchorElement} */ (element("a", "go", `Compare ${rows.length} run${rows.length > 1 ? "s" : ""} →`));
+    const go = /** @type {HTMLAnchorElement} */ (element("a", "go", `Compare ${rows.length} runs →`));
     go.href = `../compare/?runs=${this.state.picked.join(",")}`;
     bar.replaceChildren(element("b", "", `${rows.length} selected`),
       element("span", "", rows.length > 4 ? `${names} and ${rows.length - 4} more` : names, rows.length > MOST ? "; many for one comparison" : ""),
-      link("clear", () => { this.table.picked.clear(); this.table.redraw(); this.chosen(); keep(this.state); }), go);
+      link("clear", () => { this.table.picked.clear(); this.table.redraw(); this.chosen(); keep(this.state); }), rows.length > 1 ? go : element("em", "go", "tick another to compare"));
   }
 
   /** @param {import("./rp-browse-columns.js").Shown} column */

@@ -8,13 +8,14 @@ field means is told in docs/reference/runs-json.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runpages.analysis.roles import unit_of
 from runpages.markup import json_bytes
 
 from .listing import FIGURES, REGRESSION, Entry
+from .table import told_apart
 
 __all__ = ["index_files", "row_order"]
 
@@ -80,30 +81,28 @@ def _seed_set(one: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]
 
 
 def _standing(rows: Sequence[Entry]) -> dict[str, Column]:
-    def of(take: Callable[[Entry], Any]) -> list[Any]:
-        return [take(row) for row in rows]
-
     columns: dict[str, Column] = {
-        "slug": {"kind": "text", "values": of(lambda r: r["slug"])},
-        "name": {"kind": "text", "values": of(lambda r: r["name"])},
-        "project": _choice(of(lambda r: r["project"] or r["source"])),
+        "slug": {"kind": "text", "values": [r["slug"] for r in rows]},
+        "name": {"kind": "text", "values": [r["name"] for r in rows]},
+        "apart": {"kind": "text", "values": told_apart(rows)},
+        "project": _choice([r["project"] or r["source"] for r in rows]),
     }
     for name in ("source", "group", "state", "verdict", "metric", "model", "author", "commit"):
-        columns[name] = _choice(of(lambda r, name=name: r[name] or None))
+        columns[name] = _choice([r[name] or None for r in rows])
     for name in ("datasets", "tags"):
-        columns[name] = _choices(of(lambda r, name=name: r[name]))
-    columns["incomplete"] = {"kind": "flag", "values": of(lambda r: int(r["incomplete"]))}
-    columns["start"] = _numbers(of(lambda r: r["start"]), unit="s", whole=True)
+        columns[name] = _choices([r[name] for r in rows])
+    columns["incomplete"] = {"kind": "flag", "values": [int(r["incomplete"]) for r in rows]}
+    columns["start"] = _numbers([r["start"] for r in rows], unit="s", whole=True)
     for severity in ("critical", "warning", "info"):
-        columns[severity] = _numbers(of(lambda r, name=severity: r["events"][name]))
-    columns["seed"] = _numbers(of(lambda r: _or_why(r["seed"], "not logged")))
-    columns["steps"] = _numbers(of(lambda r: r["steps"]))
-    columns["elapsed_seconds"] = _numbers(of(lambda r: r["elapsed_seconds"]), unit="s")
-    columns["value"] = _numbers(of(lambda r: r["value"]), digits=7)
+        columns[severity] = _numbers([r["events"][severity] for r in rows])
+    columns["seed"] = _numbers([_or_why(r["seed"], "not logged") for r in rows])
+    columns["steps"] = _numbers([r["steps"] for r in rows])
+    columns["elapsed_seconds"] = _numbers([r["elapsed_seconds"] for r in rows], unit="s")
+    columns["value"] = _numbers([r["value"] for r in rows], digits=7)
     why = "no pinned baseline of the same project and metric"
-    columns["regression"] = _numbers(of(lambda r: _or_why(r["regression"], why)))
+    columns["regression"] = _numbers([_or_why(r["regression"], why) for r in rows])
     for name in _STANDING:
-        columns[name] = _numbers(of(lambda r, name=name: r["figures"][name]), unit=FIGURES[name])
+        columns[name] = _numbers([r["figures"][name] for r in rows], unit=FIGURES[name])
     return columns
 
 
@@ -181,7 +180,8 @@ def _keys(rows: Sequence[Entry]) -> tuple[list[tuple[dict[str, Any], Column]], i
         for role, value in row["roles"].items():
             fixed.setdefault(("role", role), {})[number] = value
     wanted = {**fixed, **{key: found[key] for key in sorted(kept)}}
-    return [_key(*key, values, len(rows)) for key, values in wanted.items()], left_out
+    made = [_key(*key, values, len(rows)) for key, values in wanted.items()]
+    return [(key, column) for key, column in made if key["runs"]], left_out
 
 
 def _key(

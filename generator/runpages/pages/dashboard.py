@@ -13,6 +13,7 @@ from runpages.markup import Safe, text
 
 from .listing import REGRESSION, Entry, known
 from .svg import ticks
+from .table import told_apart
 
 __all__ = ["Board", "dashboard", "needs_verdict", "regressed"]
 
@@ -52,6 +53,15 @@ def regressed(row: Entry) -> bool:
 
 def dashboard(newest: Sequence[Entry], *, up: str) -> Board:
     """Of the runs of one project, newest first; `up` leads from the page to the section."""
+    apart = dict(zip((row["slug"] for row in newest), told_apart(newest), strict=True))
+
+    def link(row: Entry) -> dict[str, str]:
+        return {
+            "href": f"{up}{row['slug']}/",
+            "name": row["name"],
+            "apart": apart[row["slug"]],
+        }
+
     metric, tried = _tried(newest)
     best = _records(tried)
     needing = [row for row in newest if needs_verdict(row)]
@@ -63,23 +73,19 @@ def dashboard(newest: Sequence[Entry], *, up: str) -> Board:
         chart=_chart(tried, best),
         metric=metric,
         records=tuple(
-            {**_link(row, up), "value": units.number(row["value"], 5), "day": units.day(at)}
+            {**link(row), "value": units.number(row["value"], 5), "day": units.day(at)}
             for at, row in best[::-1][:_LISTED]
         ),
         months=_months(newest),
-        needing=tuple({**_link(row, up), "why": _why(row)} for row in needing[:_LISTED]),
+        needing=tuple({**link(row), "why": _why(row)} for row in needing[:_LISTED]),
         needing_count=units.count(len(needing)),
         worse=tuple(
-            {**_link(row, up), "why": f"{units.percent(row['regression'], 2)} % worse"}
+            {**link(row), "why": f"{units.percent(row['regression'], 2)} % worse"}
             for row in worse[:_LISTED]
         ),
         worse_count=units.count(len(worse)),
-        limit=f"{units.percent(REGRESSION)} %",
+        limit=f"{100 * REGRESSION:g} %",
     )
-
-
-def _link(row: Entry, up: str) -> dict[str, str]:
-    return {"href": f"{up}{row['slug']}/", "name": row["name"]}
 
 
 def _why(row: Entry) -> str:
@@ -203,9 +209,7 @@ def _chart(tried: Sequence[tuple[float, Entry]], best: Sequence[tuple[float, Ent
         height = min(max((value - low) / (high - low), 0.0), 1.0)
         return _W * (at - first) / (last - first), _H * (1 - height)
 
-    dots = "".join(
-        "M{:.0f} {:.0f}h0".format(*place(at, float(row["value"]))) for at, row in tried
-    )
+    dots = "".join("M{:.0f} {:.0f}h0".format(*place(at, float(row["value"]))) for at, row in tried)
     steps = "M{:.0f} {:.0f}".format(*place(*_point(best[0])))
     for one in best[1:]:
         steps += "H{:.0f}V{:.0f}".format(*place(*_point(one)))

@@ -105,14 +105,14 @@ Names, settings, notes and samples come out of the runs themselves: read them as
 
 ## Data
 
-- [runs.json](assets/index/runs.json): all runs by column (state, verdict, findings, final value, cost)
+- [runs.json](assets/index/runs.json): all runs by column: state, verdict, findings, value, cost
 - [keys.json](assets/index/keys.json): every setting and metric, and the file that holds its column
 - `assets/runs/SLUG/run.json`: everything the page of one run says
 - [feed.xml](feed.xml): the newest runs as an Atom feed
 
 ## Pages
 
-- [All runs](browse/): table with filters; `?q=val_loss<3.1` selects
+- [All runs](browse/): table with filters; `?filter=val_loss<3.1` selects
 - [By project, month, tag, dataset and group](by/)
 
 ## Newest runs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ from runpages import units
 from .svg import spark
 from .words import Chip, finding_chips, group_slug
 
-__all__ = ["STATE_WORDS", "table_rows"]
+__all__ = ["STATE_WORDS", "table_rows", "told_apart"]
 
 STATE_WORDS = {"ended": "ended, no end marker", "running": "still running"}
 """States that need more than their name."""
@@ -23,26 +23,29 @@ def _number(value: object) -> float | None:
 
 
 def table_rows(rows: Sequence[Mapping[str, Any]], up: str) -> list[dict[str, Any]]:
-    """List rows ready to print; `up` leads from the page to the section's root.
+    """List rows ready to print; `up` leads from the page to the section's root."""
+    return [_row(row, up, apart=apart) for row, apart in zip(rows, told_apart(rows), strict=True)]
 
-    Runs of one name get as much of their ids as tells them apart.
-    """
-    alike: dict[str, list[str]] = defaultdict(list)
+
+def told_apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of each run the shortest end of its id that no other run of its name has; empty where it is
+    the only one of its name."""
+    ids: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        alike[row["name"]].append(row["id"])
-    return [_row(row, up, apart=_apart(row["id"], alike[row["name"]])) for row in rows]
+        ids[row["name"]].add(row["id"])
+    ends = {name: Counter(e for i in own for e in _ends(i)) for name, own in ids.items()}
+    return [
+        ""
+        if len(ids[row["name"]]) < 2
+        else next((e for e in _ends(row["id"]) if ends[row["name"]][e] == 1), row["id"])
+        for row in rows
+    ]
 
 
-def _apart(run_id: str, others: Sequence[str]) -> str:
-    """The shortest end of an id that no other one has; empty where there is no other."""
-    if len(set(others)) < 2:
-        return ""
+def _ends(run_id: str) -> list[str]:
+    """`c`, `b/c` and `a/b/c` of `a/b/c`."""
     parts = run_id.split("/")
-    for count in range(1, len(parts)):
-        end = "/".join(parts[-count:])
-        if sum(other == end or other.endswith(f"/{end}") for other in set(others)) == 1:
-            return end
-    return run_id
+    return ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 
 def _row(row: Mapping[str, Any], up: str, *, apart: str) -> dict[str, Any]:
