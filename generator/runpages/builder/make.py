@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -18,10 +18,12 @@ from runpages.config import Settings, load_settings
 from runpages.engine import open_engine, run_all
 from runpages.errors import ConfigError, RunpagesError
 from runpages.model import Report
-from runpages.pages import Page, group_slug, list_row, render, render_group, render_index
+from runpages.pages import Page, group_slug, list_row, render, render_group
+from runpages.pages.listing import listed_facts
 from runpages.pages.templating import template_folder
 
 from .assets import shared_assets
+from .listings import index_pages, seed_set_of
 from .write import read_generated, write_section
 
 __all__ = ["Built", "archive_state", "build", "report_of", "rows"]
@@ -57,6 +59,8 @@ class _Card:
     key: str
     row: dict[str, Any]
     files: dict[str, str]
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What pages about many runs need beside the row; of a group, its seed set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +129,11 @@ class _Builder:
             cards[slug] = page.card
             files.update(page.files)
         unchanged = {path: digest for card in kept.values() for path, digest in card.files.items()}
-        group_files, group_kept = self._groups(cards, generated.files)
+        group_files, group_kept, seed_sets = self._groups(cards, generated.files)
         files.update(group_files)
         unchanged.update(group_kept)
-        ordered = _ordered([card.row for card in cards.values()])
-        files.update(self._below(render_index(ordered, site=self.settings.site), "index.md"))
+        ordered = _ordered([{**card.row, **card.facts} for card in cards.values()])
+        files.update(index_pages(ordered, seed_sets, site=self.settings.site))
         files.update(shared_assets())
         state = archive_state(self.archive)
         done = write_section(section, files, unchanged, archive=state)
@@ -210,20 +214,22 @@ class _Builder:
 
     def _groups(
         self, cards: Mapping[str, _Card], listed: Mapping[str, str]
-    ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Files of the group pages to write, and those that stay."""
+    ) -> tuple[dict[str, bytes], dict[str, str], list[dict[str, Any]]]:
+        """Files of the group pages to write, those that stay, and the groups' seed sets."""
         members: dict[str, list[str]] = defaultdict(list)
         for slug in sorted(cards):
             if name := cards[slug].row["group"]:
                 members[name].append(slug)
         files: dict[str, bytes] = {}
         kept: dict[str, str] = {}
+        seed_sets = []
         for name, slugs in sorted(members.items()):
             path = group_slug(name)
             key = hashlib.sha256("\n".join(cards[s].key for s in slugs).encode()).hexdigest()
             card = self._cached("groups", path, key)
             if card is not None and _present(self.settings.section_path, card, listed):
                 kept.update(card.files)
+                seed_sets.append(card.facts)
                 continue
             reports = [report_of(self.settings, slug, with_baseline=False) for slug in slugs]
             group = analyze_group(reports)
@@ -232,8 +238,10 @@ class _Builder:
             )
             made = self._below(page, f"by/group/{path}.md")
             files.update(made)
-            self._cache("groups", path, _Card(key=key, row={}, files=_digests(made)))
-        return files, kept
+            facts = seed_set_of(group, reports)
+            seed_sets.append(facts)
+            self._cache("groups", path, _Card(key=key, row={}, files=_digests(made), facts=facts))
+        return files, kept, [one for one in seed_sets if one]
 
     def _below(self, page: Page, path: str) -> dict[str, bytes]:
         return _section_files(page, path, self.settings.site.section)
@@ -241,13 +249,13 @@ class _Builder:
     def _cached(self, kind: str, name: str, key: str) -> _Card | None:
         try:
             data = json.loads((self.settings.cache_path / kind / f"{name}.json").read_bytes())
-            card = _Card(key=data["key"], row=data["row"], files=data["files"])
+            card = _Card(**{name: data[name] for name in ("key", "row", "files", "facts")})
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return card if card.key == key else None
 
     def _cache(self, kind: str, name: str, card: _Card) -> None:
-        data = json.dumps({"key": card.key, "row": card.row, "files": card.files}).encode()
+        data = json.dumps(asdict(card)).encode()
         path = self.settings.cache_path / kind / f"{name}.json"
         write_atomically(path, data, durable=False)
 
@@ -257,7 +265,9 @@ def _page(task: _Task) -> _Rendered:
     report = report_of(task.settings, task.slug)
     page = render(report, section=task.settings.site.section)
     files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
-    card = _Card(key=task.key, row=list_row(report), files=_digests(files))
+    card = _Card(
+        key=task.key, row=list_row(report), files=_digests(files), facts=listed_facts(report)
+    )
     return _Rendered(card=card, files=files)
 
 

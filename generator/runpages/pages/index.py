@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,15 +10,17 @@ from runpages.model import GroupMetric, GroupReport
 
 from .document import plain
 from .run import Page
-from .svg import spark
+from .table import STATE_WORDS as _STATES
+from .table import table_rows as _rows
 from .templating import render_template
-from .words import Chip, finding_chips, group_slug
+from .words import group_slug
 
 __all__ = ["render_group", "render_index"]
 
 _MOST_COLUMNS = 12
 _MOST_DIFFERENCES = 200
-_STATES = {"ended": "ended, no end marker", "running": "still running"}
+_NEWEST = 200
+"""Rows of the index; the browse page has them all."""
 
 
 class SiteFacts(Protocol):
@@ -30,59 +31,6 @@ class SiteFacts(Protocol):
 
     @property
     def section(self) -> str: ...
-
-
-def _number(value: object) -> float | None:
-    """A number of a list row; the names of NaN and infinities are not numbers to show."""
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _rows(rows: Sequence[Mapping[str, Any]], up: str) -> list[dict[str, Any]]:
-    """Rows ready to print. Runs of one name get as much of their ids as tells them apart."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        alike[row["name"]].append(row["id"])
-    return [_row(row, up, apart=_apart(row["id"], alike[row["name"]])) for row in rows]
-
-
-def _apart(run_id: str, others: Sequence[str]) -> str:
-    """The shortest end of an id that no other one has; empty where there is no other."""
-    if len(set(others)) < 2:
-        return ""
-    parts = run_id.split("/")
-    for count in range(1, len(parts)):
-        end = "/".join(parts[-count:])
-        if sum(other == end or other.endswith(f"/{end}") for other in set(others)) == 1:
-            return end
-    return run_id
-
-
-def _row(row: Mapping[str, Any], up: str, *, apart: str) -> dict[str, Any]:
-    value, elapsed, steps = (_number(row[k]) for k in ("value", "elapsed_seconds", "steps"))
-    start = _number(row["start"])
-    state = _STATES.get(row["state"], row["state"])
-    shown = "n/a" if value is None else units.number(value)
-    return {
-        "href": f"{up}{row['slug']}/",
-        "name": row["name"],
-        "apart": apart,
-        "project": row["project"] or row["source"],
-        "group": row["group"],
-        "group_href": f"{up}by/group/{group_slug(row['group'])}/" if row["group"] else "",
-        "state": state + (", incomplete" if row["incomplete"] else ""),
-        "verdict": row["verdict"] or "none yet",
-        "chips": _chips(row["events"]),
-        "spark": spark(row["spark"], label=f"{row['metric'] or 'metric'} curve"),
-        "value": row["value"] if isinstance(row["value"], str) else shown,
-        "metric": row["metric"] or "no loss",
-        "steps": "n/a" if steps is None else units.count(steps),
-        "elapsed": "n/a" if elapsed is None else units.duration(elapsed),
-        "date": "n/a" if start is None else units.day(start),
-    }
-
-
-def _chips(events: Mapping[str, int]) -> list[Chip]:
-    return finding_chips(dict(events)) if any(events.values()) else []
 
 
 def render_index(rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
@@ -96,7 +44,8 @@ def render_index(rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
         "index.md.jinja",
         title=markup.yaml(site.title),
         heading=site.title,
-        rows=_rows(rows, "./"),
+        rows=_rows(rows[:_NEWEST], "./"),
+        more=units.count(len(rows) - _NEWEST) if len(rows) > _NEWEST else "",
         count=units.count(len(rows)),
         one=len(rows) == 1,
         summary=summary,

@@ -1,0 +1,36 @@
+"""browse.md: the newest runs as a table, over which rp-browse.js lays one of all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runpages import markup, units
+
+from .by import NEWEST
+from .dashboard import needs_verdict, regressed
+from .listing import Entry
+from .run import Page
+from .table import table_rows
+from .templating import render_template
+
+__all__ = ["render_browse"]
+
+
+def render_browse(newest: Sequence[Entry]) -> Page:
+    """The page without its data; `newest` holds all runs, newest first."""
+    shown = newest[:NEWEST]
+    lede = f"All {units.count(len(newest))} runs, newest first."
+    if len(shown) < len(newest):
+        lede = (
+            f"The newest {units.count(len(shown))} of {units.count(len(newest))} runs;"
+            " the table of all needs JavaScript."
+        )
+    text = render_template(
+        "browse.md.jinja",
+        title=markup.yaml("All runs"),
+        rows=table_rows(shown, "../"),
+        lede=lede,
+        needing=units.count(sum(map(needs_verdict, newest))),
+        worse=units.count(sum(map(regressed, newest))),
+    )
+    return Page(markdown=text.rstrip() + "\n", files={})
