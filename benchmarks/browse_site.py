@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from browse_data import entries, seed_sets
-
 from runpages.builder.assets import shared_assets
 from runpages.builder.listings import index_pages
 from runpages.builder.project import write_project

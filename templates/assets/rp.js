@@ -10,7 +10,9 @@
   /** What a page may hold, and the module whose `start(signal)` makes it live until the signal.
    * @type {[string, string][]} */
   const PARTS = [
-    ["[data-rp-browse]", "rp-browse.js"],["figure.rp-chart[data-rp-src], .rp-metrics[data-rp-src]", "rp-charts.js"]];
+    ["[data-rp-browse]", "rp-browse.js"],
+    ["figure.rp-chart[data-rp-src], .rp-metrics[data-rp-src]", "rp-charts.js"],
+  ];
 
   let page = new AbortController();
 
