@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -165,14 +166,20 @@ def level_of(y: Floats) -> Floats:
 def noise_of(residual: Floats) -> Floats:
     """Robust standard deviation around each point: 1.4826 times a wide running median of |r|.
 
-    Not below 15 % of its own median, so that a quiet stretch does not make an alarm of nothing.
+    Not below 15 % of its own median, so that a quiet stretch does not make an alarm of nothing. In
+    a short curve the level is the median of a few points and lies on many of them: of normal noise
+    |r| shows .73 at 20 to 60 points and .96 at 300, differences of neighbours 1.01 to 1.05
+    (measured). So 0.8 of what those say is the least.
     """
     size = len(residual)
     away = np.abs(residual)
     if size >= LONG:
         wide = 1.4826 * running_median(block_medians(away), 65)
         return _spread(np.maximum(wide, 0.15 * float(np.median(wide))), size)
-    sigma = 1.4826 * running_median(away, int(np.clip(size // 3, 7, 257)) | 1)
+    width = int(np.clip(size // 3, 31, 257)) | 1
+    steps = np.abs(np.diff(residual, append=residual[-1:]))
+    neighbours = 0.8 / math.sqrt(2) * running_median(steps, width)
+    sigma = 1.4826 * np.maximum(running_median(away, width), neighbours)
     return np.maximum(sigma, 0.15 * float(np.median(sigma)))
 
 
