@@ -28,10 +28,10 @@ class GradExplosionOptions:
     """
 
     excursion: SpikeOptions = field(
-        default_factory=lambda: SpikeOptions(min_factor=4.0, clear_factor=5.0, clear_k=12.0)
+        default_factory=lambda: SpikeOptions(min_factor=4.0, clear_factor=5.0, clear_k=16.0)
     )
     """What comes back: at least four times the level and out of the norm's own tail, or five times
-    and 12 sd (Hampel's rule): real norms have tails in which single spikes hide."""
+    and 16 sd: real norms have tails in which single spikes hide."""
     min_factor: float = 4.0
     """What does not come back: least factor at the end over the best level before."""
     least_k: float = 8.0
