@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, excursions, level_of, noise_of, segments
+from .track import Candidate, Floats, Track, bend_noise, excursions, level_of, noise_of, segments
 
 __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
@@ -151,7 +151,8 @@ def _prepare(track: Track) -> _Work:
     y = np.log(y) if logarithmic else y
     level = level_of(y)
     residual = y - level
-    sigma = noise_of(residual)
+    # an excursion bends three rows for its one: half of it is noise in any case
+    sigma = np.maximum(noise_of(residual), 0.5 * bend_noise(y))
     z = np.divide(residual, sigma, out=np.zeros(len(y)), where=sigma > 0)
     # without noise any departure stands out: the effect size alone decides
     z[(sigma == 0) & (residual > 0)] = math.inf
