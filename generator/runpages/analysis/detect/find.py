@@ -150,7 +150,8 @@ def find_events(
     """
     step = np.asarray(steps)
     value = np.asarray(values, dtype=np.float64)
-    time = np.full(len(value), np.nan) if times is None else np.asarray(times, dtype=np.float64)
+    unknown = np.broadcast_to(np.nan, value.shape)
+    time = unknown if times is None else np.asarray(times, dtype=np.float64)
     if step.shape != value.shape or time.shape != value.shape or value.ndim != 1:
         raise ValueError("steps, values and times must be one-dimensional and of one length")
     if np.any(np.diff(step) < 0):

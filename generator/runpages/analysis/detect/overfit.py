@@ -32,24 +32,27 @@ class OverfitOptions:
 def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> Iterator[Candidate]:
     """At most one: from the evaluation after the minimum to the end.
 
-    The noise of one evaluation is the robust standard deviation of second differences over the
-    square root of 6, so that a straight rise is none. Whether the training loss went on falling
-    is not seen here: `analyze` asks it where it was recorded.
+    Looked at as medians of three, of more where there are many evaluations. The least of several
+    medians lies below their level by chance: sqrt(2 ln m) standard errors for m of them (normal
+    extreme value). Whether the training loss went on falling is not seen here: `analyze` asks it
+    where it was recorded.
     """
     if len(track.finite) < options.min_points:
         return
     y, block = track.thin
-    smooth = running_median(y, 3)
+    window = int(np.clip(len(y) // 32, 3, 65)) | 1
+    smooth = running_median(y, window)
     lowest = int(np.argmin(smooth))
-    rest = smooth[lowest + 1 :]
-    level = float(smooth[lowest])
-    needed = max(options.min_relative * abs(level), options.least_errors * math.sqrt(2) * _noise(y))
+    level, rest = float(smooth[lowest]), smooth[lowest + 1 :]
+    chance = math.sqrt(2 * math.log(len(y) / window))
+    error = 1.2533 * _noise(y) / math.sqrt(window)
+    needed = max(options.min_relative * abs(level), (options.least_errors + chance) * error)
     low = np.flatnonzero(rest <= level + needed)
     since = int(low[-1]) + 1 if len(low) else 0
-    rise = float(np.median(rest[-options.least_evaluations :])) - level if len(rest) else 0.0
-    if len(rest) - since < options.least_evaluations:
+    if len(rest) - since < max(options.least_evaluations, window // 2):
         return
-    if float(np.max(np.diff(y[lowest:]))) > options.most_sudden * rise:
+    rise = float(np.median(rest[-max(options.least_evaluations, window) :])) - level
+    if _steepest(y, lowest, window) > options.most_sudden * rise:
         return
     start = (lowest + 1) * block
     peak = start + int(np.argmax(track.y[start:]))
@@ -65,7 +68,16 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
     )
 
 
+def _steepest(y: Floats, lowest: int, window: int) -> float:
+    """The greatest rise after the minimum from one evaluation to the next; where there are many,
+    from one window of them to the next."""
+    if window == 3:
+        return float(np.max(np.diff(y[lowest:])))
+    wide = running_median(y, window)[lowest:]
+    return float(np.max(wide[window:] - wide[:-window], initial=0.0))
+
+
 def _noise(y: Floats) -> float:
-    """Standard deviation of one evaluation about a smooth curve."""
+    """Standard deviation of one evaluation about a smooth curve, from second differences."""
     bends = np.diff(y, n=2)
     return 1.4826 / math.sqrt(6) * float(np.median(np.abs(bends)))

@@ -14,7 +14,8 @@ def settled(candidates: Iterable[Candidate]) -> list[Candidate]:
 
     A divergence that begins with a level shift, or lies in an over-fitting, only says less. Within
     a divergence there is no level that a shift or a spike could leave. A spike that begins with a
-    shift is its overshoot. A plateau across a shift only hides that the curve falls.
+    shift is its overshoot. A plateau across a shift only hides that the curve falls, and one before
+    or in an over-fitting is its turn.
     """
     found = sorted(candidates, key=lambda c: (c.start, c.kind))
     shifts = [c for c in found if c.kind == "level_shift"]
@@ -27,7 +28,12 @@ def settled(candidates: Iterable[Candidate]) -> list[Candidate]:
         and not any(c.end >= o.start for o in overfits)
     ]
     shifts = [s for s in shifts if not any(d.start <= s.end for d in runs_away)]
-    return [c for c in found if _stands(c, runs_away, shifts)]
+    return [
+        c
+        for c in found
+        if _stands(c, runs_away, shifts)
+        and not (c.kind == "plateau" and any(c.end >= o.start for o in overfits))
+    ]
 
 
 def _stands(found: Candidate, runs_away: list[Candidate], shifts: list[Candidate]) -> bool:

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, bend_noise, excursions, level_of, noise_of, segments
+from .track import (
+    LONG,
+    Candidate,
+    Floats,
+    Track,
+    bend_noise,
+    excursions,
+    level_of,
+    noise_of,
+    segments,
+)
 
 __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
@@ -65,16 +75,17 @@ class _Work:
 
     y: Floats
     level: Floats
-    residual: Floats
-    sigma: Floats
     z: Floats
     logarithmic: bool
 
-    def relative(self, share: float, factor: float) -> Floats:
-        """The height that `share` of the level (or `factor`) amounts to at each point."""
-        if self.logarithmic:
-            return np.full(len(self.y), math.log(factor))
-        return share * np.abs(self.level)
+    def size(self) -> Floats:
+        """Height over the level: as a share of it, or on the logarithm."""
+        out = np.subtract(self.y, self.level)
+        return out if self.logarithmic else np.divide(out, np.abs(self.level), out=out)
+
+    def sigma(self, at: int) -> float:
+        """The noise's sd at a point above the level."""
+        return float((self.y[at] - self.level[at]) / self.z[at]) if self.z[at] > 0 else 0.0
 
 
 def tail_threshold(
@@ -118,9 +129,10 @@ def _short_tail(z: Floats, *, least: float, found: int, options: SpikeOptions) -
     """The same from 200 points on: the mean excess of the run's tall peaks, carried on.
 
     A stretch is one peak and the three tallest are left out, `found` ones among them, else long or
-    few events would hide themselves. The shape is the one that the long runs' estimate is shrunk towards. Peaks that
-    stand apart are none of the tail, however many: in a tail of shape xi the logarithm of the ratio
-    of the r-th peak to the next is exponential with mean xi/r (Hill's estimator rests on that).
+    few events would hide themselves. The shape is the one that the long runs' estimate is shrunk
+    towards. Peaks that stand apart are none of the tail, however many: in a tail of shape xi the
+    logarithm of the ratio of the r-th peak to the next is exponential with mean xi/r (Hill's
+    estimator rests on that).
     """
     last = min(20, len(z) // 25)
     peaks = np.sort([np.max(z[first : end + 1]) for first, end in segments(z > 1)])[::-1]
@@ -158,13 +170,17 @@ def _prepare(track: Track) -> _Work:
     logarithmic = track.role == "grad_norm" and bool(np.all(y > 0))
     y = np.log(y) if logarithmic else y
     level = level_of(y)
-    residual = y - level
-    # an excursion bends three rows for its one: half of it is noise in any case
-    sigma = np.maximum(noise_of(residual), 0.5 * bend_noise(y))
-    z = np.divide(residual, sigma, out=np.zeros(len(y)), where=sigma > 0)
+    z = y - level
+    sigma = noise_of(z)
+    if len(y) < LONG:
+        # an excursion bends three rows for its one: half of it is noise in any case
+        sigma = np.maximum(sigma, 0.5 * bend_noise(y))
     # without noise any departure stands out: the effect size alone decides
-    z[(sigma == 0) & (residual > 0)] = math.inf
-    return _Work(y=y, level=level, residual=residual, sigma=sigma, z=z, logarithmic=logarithmic)
+    quiet = sigma == 0
+    z[quiet] = np.where(z[quiet] > 0, math.inf, 0.0)
+    sigma[quiet] = 1.0
+    np.divide(z, sigma, out=z)
+    return _Work(y=y, level=level, z=z, logarithmic=logarithmic)
 
 
 def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
@@ -173,9 +189,12 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     Found excursions are left out of the tail and k is taken again: else a run with many spikes
     would hide them from itself (masking). A run without any is never looked at twice.
     """
-    tall = work.residual >= work.relative(options.min_relative, options.min_factor)
-    clear = work.residual >= work.relative(options.clear_relative, options.clear_factor)
+    size = work.size()
+    logarithmic = work.logarithmic
+    tall = size >= (math.log(options.min_factor) if logarithmic else options.min_relative)
+    clear = size >= (math.log(options.clear_factor) if logarithmic else options.clear_relative)
     clear &= work.z >= options.clear_k
+    del size  # 80 MB in a run of ten million steps
     pairs = np.minimum(work.z[1:], work.z[:-1])
     hits = np.zeros(len(work.z), dtype=bool)
     k = options.most_k
@@ -242,7 +261,8 @@ def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool
     if _in_transient(work, extent, options):
         return False
     after = work.y[end + 1 : end + 1 + max(3, len(work.y) // 20)]
-    height = float(np.max(work.residual[start : end + 1]))
+    own = slice(start, end + 1)
+    height = float(np.max(work.y[own] - work.level[own]))
     return len(after) > 0 and float(np.median(after)) - work.level[start] <= 0.5 * height
 
 
@@ -280,7 +300,7 @@ def _candidate(
     before = work.y[max(0, start - 9) : start]
     level = min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
     height = float(work.y[peak]) - level
-    needed = level + k * float(work.sigma[peak])
+    needed = level + k * work.sigma(peak)
     if work.logarithmic:
         serious = height >= math.log(options.warn_factor)
         level, needed = math.exp(level), math.exp(min(needed, 700.0))
