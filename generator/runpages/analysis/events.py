@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from .attempts import (
     rows_of_attempt,
     with_checkpoints,
 )
-from .detect import DETECTORS, SAMPLED, Detector, DetectorOptions, find_events
+from .detect import DETECTORS, SAMPLED, DetectorOptions, capacity_of, find_events
 from .devices import find_accelerator
 from .event_cost import with_cost
 from .fusion import fuse
@@ -52,7 +52,7 @@ def find_run_events(
     told = fuse(run, told, transitions)
     order = {severity: -number for number, severity in enumerate(SEVERITIES)}
     told.sort(key=lambda e: (order[e.severity], e.start_step, e.attempt, e.kind, e.metric))
-    return tuple(told), _judgements(run, across)
+    return tuple(told), _judgements(run, across, detectors)
 
 
 def _with_rollback(
@@ -144,34 +144,58 @@ def _starting_up(event: Event, first_rows: NDArray[np.int64]) -> bool:
     return event.kind == "stall" and event.start_step <= int(first_rows[-1])
 
 
-def _judgements(run: Run, across: dict[str, Found]) -> tuple[Judgement, ...]:
-    on_steps = {i.name: i.role for i in run.series.whole if i.axis == "step"}
-    sampled = {i.name: r for i in run.series.infos if i.axis == "time" and (r := _sampled_role(i))}
-    table = {d.kind: d for d in DETECTORS}
-    return tuple(_judgement(run, kind, table, on_steps, sampled, across) for kind in KINDS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What there was to look at."""
+
+    run: Run
+    on_steps: Mapping[str, str | None]
+    sampled: Mapping[str, str]
+    across: Mapping[str, Found]
+    capacity_bytes: float | None
+
+    def judgement(self, kind: str) -> Judgement:
+        if kind == "restart":
+            why = "" if self.run.attempts else "attempts are not known"
+            judged = () if why else tuple(self.on_steps)
+            return Judgement(kind=kind, judged=judged, why_not=why)
+        if kind == "seed_outlier":
+            why = "judged among siblings, on the group's page"
+            return Judgement(kind=kind, judged=(), why_not=why)
+        names, why = self._names(kind)
+        if kind in self.across:
+            names += [name for name in self.across[kind].judged if name not in names]
+            why = self.across[kind].why_not or why
+        return Judgement(kind=kind, judged=tuple(names), why_not="" if names else why)
+
+    def _names(self, kind: str) -> tuple[list[str], str]:
+        row = next((d for d in DETECTORS if d.kind == kind), None)
+        if row is None:
+            return [], "not judged by this version"
+        names = [n for n, r in self.on_steps.items() if row.roles is None or r in row.roles]
+        names += [n for n, r in self.sampled.items() if row.roles and r in row.roles & SAMPLED]
+        if kind != "near_oom" or not names:
+            return names, f"no metric plays {' or '.join(sorted(row.roles or {'any role'}))}"
+        known = [n for n in names if self._is_measured(n)]
+        return known, "the memory of the device is not known, or not the unit of what was logged"
+
+    def _is_measured(self, name: str) -> bool:
+        retries = "alloc_retries" in {self.on_steps.get(name), self.sampled.get(name)}
+        return retries or capacity_of(name, self.capacity_bytes) is not None
 
 
-def _judgement(
-    run: Run,
-    kind: str,
-    table: dict[str, Detector],
-    on_steps: dict[str, str | None],
-    sampled: dict[str, str],
-    across: dict[str, Found],
-) -> Judgement:
-    if kind == "restart":
-        why = "" if run.attempts else "attempts are not known"
-        return Judgement(kind=kind, judged=tuple(on_steps) if not why else (), why_not=why)
-    if kind == "seed_outlier":
-        return Judgement(kind=kind, judged=(), why_not="judged among siblings, on the group's page")
-    judged: list[str] = []
-    why = "not judged by this version"
-    if kind in table:
-        wanted = table[kind].roles
-        judged += [n for n, r in on_steps.items() if wanted is None or r in wanted]
-        judged += [n for n, r in sampled.items() if wanted and r in wanted & SAMPLED]
-        why = f"no metric plays {' or '.join(sorted(wanted or {'any role'}))}"
-    if kind in across:
-        judged += [name for name in across[kind].judged if name not in judged]
-        why = across[kind].why_not or why
-    return Judgement(kind=kind, judged=tuple(judged), why_not="" if judged else why)
+def _judgements(
+    run: Run, across: Mapping[str, Found], options: DetectorOptions
+) -> tuple[Judgement, ...]:
+    looked = _Looked(
+        run=run,
+        on_steps={i.name: i.role for i in run.series.whole if i.axis == "step"},
+        sampled={
+            i.name: role
+            for i in run.series.infos
+            if i.axis == "time" and (role := _sampled_role(i)) is not None
+        },
+        across=across,
+        capacity_bytes=options.near_oom.capacity_bytes,
+    )
+    return tuple(looked.judgement(kind) for kind in KINDS)

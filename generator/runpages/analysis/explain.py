@@ -30,6 +30,8 @@ _LR_FACTOR = 1.5
 """From one row to the next: a schedule that moves slowly explains nothing."""
 _ANNEALED = 0.1
 """Share of the peak rate under which a loss may stop falling."""
+_LEAST_HIGH = 0.25
+"""Share of the run that a plateau must last at a higher rate."""
 _START_ROWS = 8
 """Rows in which a rate may move by any factor: the warm-up."""
 
@@ -73,14 +75,17 @@ class Explanations:
         return int(np.median(moved[moved > 0])) if np.any(moved > 0) else 1
 
     def is_annealed(self, event: Event) -> bool:
-        """A plateau at the end of a schedule: the rate is under a tenth of its peak."""
+        """A plateau of a schedule's end: too little of it lies where the rate is still high."""
         if event.kind != "plateau":
             return False
         for curve in self._rates:
             inside = (curve.step >= event.start_step) & (curve.step <= event.end_step)
             value = curve.value[inside & np.isfinite(curve.value)]
-            peak = float(np.nanmax(curve.value)) if np.isfinite(curve.value).any() else 0.0
-            if len(value) and float(np.median(value)) < _ANNEALED * peak:
+            if not len(value):
+                continue
+            high = float(np.mean(value > _ANNEALED * float(np.nanmax(curve.value))))
+            span = max(1, int(curve.step[-1] - curve.step[0]))
+            if high * (event.end_step - event.start_step) < _LEAST_HIGH * span:
                 return True
         return False
 

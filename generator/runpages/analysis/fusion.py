@@ -34,8 +34,8 @@ def fuse(run: Run, events: Sequence[Event], transitions: Sequence[Transition]) -
     """Explained events as infos; of events that belong together the one that counts most.
 
     A loss's event takes in those of the other losses and of the gradient norm that begin in its
-    place, `related` holding their metric and lead in steps (negative = later). The annealed end of
-    a schedule is no plateau.
+    place or lead up to it, `related` holding their metric and lead in steps (negative = later). The
+    annealed end of a schedule is no plateau.
     """
     explanations = Explanations(run, transitions)
     told = [explanations.explained(e) for e in events if not explanations.is_annealed(e)]
@@ -55,6 +55,8 @@ def _belong(first: Event, other: Event, explanations: Explanations) -> bool:
         return False
     window = explanations.window(first.metric, other.metric)
     begins_in = first.start_step - window <= other.start_step <= first.end_step + window
+    # a growth of the gradient norm may go on for long before the loss follows
+    leads = other.start_step < first.start_step <= other.end_step + window
     if first.kind == "nonfinite":
         return begins_in and (
             other.kind == "nonfinite" or (other.kind == "grad_explosion" and first.role in LOSSES)
@@ -62,7 +64,7 @@ def _belong(first: Event, other: Event, explanations: Explanations) -> bool:
     if first.kind in _INSTABILITY:
         # what came back does not answer for what did not
         worse = other.recovered is False and first.recovered is not False
-        return begins_in and other.kind in _INSTABILITY and not worse
+        return (begins_in or leads) and other.kind in _INSTABILITY and not worse
     if first.kind not in _ALIKE or other.kind != first.kind:
         return False
     shared = min(first.end_step, other.end_step) - max(first.start_step, other.start_step)
@@ -95,7 +97,7 @@ def _clause(first: Event, others: Sequence[Event]) -> str:
     shown = ", ".join(names[:_MOST_NAMES])
     more = len(names) - _MOST_NAMES
     if first.kind in _ALIKE:
-        shown = f"so did {shown}"
+        shown = f"also {shown}"
     return f"{shown} and {units.count(more)} more" if more > 0 else shown
 
 

@@ -17,12 +17,14 @@ from .attempts import (
     find_transitions,
 )
 from .cost import analyze_cost
+from .differences import same
 from .evaluations import with_standard_error
 from .events import find_run_events
 from .goodput import analyze_goodput
 from .language import analyze_model
 from .mfu import analyze_utilization
 from .options import AnalysisOptions
+from .reproduce import analyze_reproduction
 from .roles import EVALUATIONS, LOSSES, chosen_by, role_of
 from .summary import flatten, summarize
 from .targets import reach_targets
@@ -80,7 +82,7 @@ def analyze(
         primary=primary,
         baseline=baseline,
         differences=_differences(run, baseline),
-        missing=_missing(run),
+        reproduction=analyze_reproduction(run),
     )
 
 
@@ -115,7 +117,8 @@ def _steps(run: Run) -> Quantity:
         for i in run.series.whole
         if i.axis == "step" and len(run.series[i.name])
     )
-    return Quantity(value=float(last), unit="steps", note="last recorded step")
+    unit = run.provenance.step_unit or "steps"
+    return Quantity(value=float(last), unit=unit, note="last recorded step")
 
 
 def _parameters(run: Run, options: AnalysisOptions) -> Quantity:
@@ -138,23 +141,5 @@ def _differences(run: Run, baseline: Report | None) -> tuple[tuple[str, object, 
     return tuple(
         (key, own.get(key), other.get(key))
         for key in keys
-        if key not in own or key not in other or own[key] != other[key]
+        if key not in own or key not in other or not same(own[key], other[key])
     )
-
-
-def _missing(run: Run) -> dict[str, str]:
-    """What is needed to redo the run and was not recorded."""
-    absent = {
-        "commit": ("" if run.code.commit else "which code ran is not known"),
-        "command": ("" if run.command else "how it was started is not known"),
-        "configuration": ("" if run.config else "its settings are not known"),
-        "seed": ("" if run.seed is not None else "it cannot be repeated to the digit"),
-        "data": ("" if run.datasets else "name and version of the data are not known"),
-        "environment": ("" if run.environment else "library versions are not known"),
-        "hardware": (
-            "" if run.hardware.device or run.hardware.hosts else "what it ran on is not known"
-        ),
-    }
-    if run.code.dirty:
-        absent["clean tree"] = "the code had changes that are not in the commit"
-    return {name: why for name, why in absent.items() if why}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from runpages import units
+from runpages.analysis.detect import Floats
 from runpages.analysis.summary import flatten
 from runpages.model import Event, Run, Series
 
@@ -28,6 +29,9 @@ JUMP = 1.5
 """Factor from one row to the next."""
 WARM_UP_SHARE = 0.1
 """Share of the steps in which a rate may rise by any factor."""
+ALONE = 0.5
+"""A jump's neighbours move at most by this share of it."""
+LEAST_OF_PEAK = 0.01
 LEAST_ROWS = 8
 
 
@@ -113,9 +117,13 @@ def _jumps(run: Run, curve: Series) -> Iterator[Event]:
         ratio = np.where((value[:-1] > 0) & (value[1:] > 0), value[1:] / value[:-1], 1.0)
     after = step[1:] > step[0] + WARM_UP_SHARE * (step[-1] - step[0])
     calm = np.cumsum(np.diff(value) <= 0) > 0
+    # a rate printed with few digits goes by factors at its end; a new warm-up rises row by row
+    moved = np.diff(value)
+    alone = np.maximum(_beside(moved, 1), _beside(moved, -1)) <= ALONE * moved
+    tall = value[1:] >= LEAST_OF_PEAK * float(np.nanmax(value))
     resumed = [a.first_step for a in run.attempts if a.number > 1 and a.first_step is not None]
     planned = _schedule(run)
-    for at in np.flatnonzero((ratio > JUMP) & after & calm):
+    for at in np.flatnonzero((ratio > JUMP) & after & calm & alone & tall):
         before, now = int(step[at]), int(step[at + 1])
         if any(before <= first <= now for first in resumed):
             continue
@@ -131,6 +139,16 @@ def _jumps(run: Run, curve: Series) -> Iterator[Event]:
             severity="info" if planned else "warning",
         )
         yield event
+
+
+def _beside(moved: Floats, side: int) -> Floats:
+    """What each row's neighbour moved by; 0 beyond the ends."""
+    out = np.zeros(len(moved))
+    if side > 0:
+        out[:-1] = moved[1:]
+    else:
+        out[1:] = moved[:-1]
+    return out
 
 
 def _schedule(run: Run) -> str:

@@ -18,6 +18,8 @@ JUDGED = ("loss", "val_loss", "grad_norm", "eval", "eval_lower")
 LEAST_ROWS = 20
 LEAST_SHARE = 0.1
 """Share of the steps without a row at the end..."""
+START_SHARE = 0.05
+"""What is logged for no more of the run than this was meant for its start."""
 LEAST_GAPS = 20
 """... in which as many rows should have been."""
 
@@ -33,22 +35,23 @@ def find_missing_records(run: Run) -> Found:
 
 
 def _counted(run: Run, series: Series) -> Iterator[Event]:
+    """At most one, over the whole run."""
     found = run.provenance
-    whole = (0, len(series) - 1)
+    sentences = []
     missing = (found.records_expected or 0) - found.records_read
     if missing > 0:
-        sentence = (
+        sentences.append(
             f"{units.count(missing)} of {units.count(found.records_expected or 0)} records of this "
             "run were not read."
         )
-        yield told(series, whole, sentence, kind="missing_data")
     absent = (found.ranks_expected or 0) - len(found.ranks_seen)
     if found.ranks_seen and absent > 0:
-        sentence = (
+        sentences.append(
             f"The logs of {units.count(absent)} of {units.count(found.ranks_expected or 0)} ranks "
             "are not here."
         )
-        yield told(series, whole, sentence, kind="missing_data")
+    if sentences:
+        yield told(series, (0, len(series) - 1), " ".join(sentences), kind="missing_data")
 
 
 def _early_ends(run: Run, dense: Series) -> Iterator[Event]:
@@ -62,7 +65,8 @@ def _early_ends(run: Run, dense: Series) -> Iterator[Event]:
             continue
         curve = max(curves, key=lambda c: int(c.step[-1]))
         last = int(curve.step[-1])
-        if len(curve) < LEAST_ROWS or curve.name == dense.name:
+        begun = last - int(dense.step[0]) > START_SHARE * (end - int(dense.step[0]))
+        if len(curve) < LEAST_ROWS or not begun:
             continue
         usual = float(np.median(np.diff(curve.step[-LEAST_ROWS:])))
         left = end - last

@@ -5,27 +5,29 @@ from __future__ import annotations
 from .find import (
     DETECTORS,
     SAMPLED,
-    Detector,
     DetectorOptions,
     event_id,
     event_of,
     find_events,
 )
-from .track import Candidate, Floats, Track, running_median, segments, stretches
+from .memory import capacity_of
+from .track import Candidate, Floats, Track, level_of, noise_of, running_median, segments, stretches
 from .words import describe
 
 __all__ = [
     "DETECTORS",
     "SAMPLED",
     "Candidate",
-    "Detector",
     "DetectorOptions",
     "Floats",
     "Track",
+    "capacity_of",
     "describe",
     "event_id",
     "event_of",
     "find_events",
+    "level_of",
+    "noise_of",
     "running_median",
     "segments",
     "stretches",
