@@ -236,7 +236,7 @@ def utilization(rng: Random, points: int) -> Curve:
     )
 
 
-def memory(rng: Random, points: int, *, most: float = 92.0, grows_once: float = 0.4) -> Curve:
+def memory(rng: Random, points: int, *, most: float = 84.0, grows_once: float = 0.4) -> Curve:
     """Per cent of a GPU's memory: it fills in the first rows, then breathes a little, or not.
 
     With probability `grows_once` the allocator takes more at one moment, and keeps it.
