@@ -65,6 +65,9 @@ class SpikeOptions:
     """The same for one row that is back in the next: it cost nothing yet."""
     warn_factor: float = 10.0
     """The same for gradient norms (Megatron-LM's SPIKY_LOSS_FACTOR)."""
+    short_points: int = 48
+    """Under so many the level's window has its least width, five rows, and a loss is also judged
+    against the rows before it."""
     transient_points: int = 32
     """Longest initial transient: what falls from the start is no excursion."""
 
@@ -161,8 +164,32 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
         wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
+        wide += [e for e in _doubled(work.y, options) if _stands(work, e, options)]
     for start, end in _united(found, wide):
         yield _candidate(track, work, (start, end), k=k, options=options)
+
+
+def _doubled(y: Floats, options: SpikeOptions) -> list[tuple[int, int]]:
+    """In a short series: from twice the level of the rows before, until (nearly) back at it.
+
+    Of so few rows an excursion makes up much, so that level and noise around it are its own.
+    """
+    out: list[tuple[int, int]] = []
+    row = 3 if len(y) < options.short_points else len(y)
+    while row < len(y) - 1:
+        before = y[max(0, row - 9) : row]
+        base = float(np.median(before))
+        spread = 1.4826 * float(np.median(np.abs(before - base)))
+        height = float(y[row]) - base
+        if base <= 0 or height < max(options.clear_relative * base, options.least_k * spread):
+            row += 1
+            continue
+        back = np.flatnonzero(y[row:] - base <= 0.1 * (np.maximum.accumulate(y[row:]) - base))
+        if not len(back):
+            break
+        out.append((row, row + int(back[0]) - 1))
+        row = out[-1][1] + 2
+    return out
 
 
 def _prepare(track: Track) -> _Work:
