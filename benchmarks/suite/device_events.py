@@ -51,7 +51,7 @@ def gpu_underuse(rng: Random, points: int, *, below: bool = False) -> Case:
 
 def memory_growth(rng: Random, points: int, *, below: bool = False) -> Case:
     """Memory grows without end. Floor: 2 % of the capacity, from a corner to the end."""
-    curve = curves.memory(rng, points, most=60)
+    curve = curves.memory(rng, points, most=60, grows_once=0.0)
     start = int(rng.uniform(0.12, 0.7) * points)
     size = ratio(rng, below=below)
     values = curve.values.copy()

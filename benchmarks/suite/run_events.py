@@ -147,18 +147,23 @@ def straggler(rng: Random, points: int, *, below: bool = False) -> Case:
 
 
 def lr_mismatch(rng: Random, points: int, *, below: bool = False) -> Case:
-    """The rate's peak is not the configured one, or it jumps. Floors: 1 %, a factor of 1.5."""
+    """The rate's peak is not the configured one, or it jumps by a factor after the warm-up.
+
+    Floors: 1 % or what the rate changes by in the two rows around its peak; a factor of 1.5.
+    """
     loss, metrics, ranks = _parts(rng, points)
     size = ratio(rng, below=below)
     steps, rate = metrics["train/lr"]
     rate = rate.copy()
     if rng.random() < 0.5:
-        wrong = 1 + 0.01 * size * float(rng.choice([1, 1, 10]) if not below else 1)
-        rate *= wrong if rng.random() < 0.5 else 1 / wrong
+        peak = max(1, int(np.argmax(rate)))
+        near = 2 * float(np.max(np.abs(np.diff(np.log(rate[peak - 1 : peak + 2])))))
+        wrong = 0.01 * size if below else max(0.01, min(near, np.log(1.5))) * size
+        rate *= np.exp(wrong * float(rng.choice([-1, 1])))
         first, last = 0, points - 1
     else:
         first = last = int(rng.uniform(0.25, 0.8) * points)
-        rate[first:] *= 1.5 ** (1 + 0.3 * size) if not below else 1.5**size
+        rate[first:] *= 1.5**size if below else 1.5 ** (1 + 0.3 * size)
     metrics["train/lr"] = (steps, rate)
     truth = loss.truth("lr_mismatch", first, last, size=size)
     run = _run({1: metrics}, ranks=ranks, config={"lr": _RATE})

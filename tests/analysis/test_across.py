@@ -245,3 +245,10 @@ def test_every_detector_says_why_it_could_not_judge():
         found = find(nothing)
         assert found.events == ()
         assert found.why_not, kind
+
+
+def test_a_jump_above_the_configured_peak_is_told_once():
+    value = cosine(3e-4)
+    value[100:] *= 3
+    (event,) = events(rates(value, {"lr": 3e-4}), "lr_mismatch")
+    assert "jumped" in event.message

@@ -44,9 +44,11 @@ def find_lr_mismatch(run: Run) -> Found:
     if not names:
         return Found(why_not="no learning rate was logged, or in too few rows")
     curves = [run.series[name] for name in names]
-    events = [*_peaks(run, curves)]
-    for curve in curves:
-        events += _jumps(run, curve)
+    jumps = {curve.name: list(_jumps(run, curve)) for curve in curves}
+    # what jumped is not told again as a peak
+    events = [*_peaks(run, [curve for curve in curves if not jumps[curve.name]])]
+    for found in jumps.values():
+        events += found
     return Found(events=tuple(events), judged=tuple(names))
 
 

@@ -11,7 +11,7 @@ from .find import (
     find_events,
 )
 from .memory import capacity_of
-from .track import Candidate, Floats, Track, running_median, segments, stretches
+from .track import Candidate, Floats, Track, level_of, noise_of, running_median, segments, stretches
 from .words import describe
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "event_id",
     "event_of",
     "find_events",
+    "level_of",
+    "noise_of",
     "running_median",
     "segments",
     "stretches",

@@ -175,7 +175,8 @@ def find_events(
 
 def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
     """Of each training in the series by itself: one that begins anew has another level."""
-    trainings = split(track) if track.role in LOSSES else [track]
+    with np.errstate(all="ignore"):
+        trainings = split(track) if track.role in LOSSES else [track]
     out: list[Candidate] = []
     offset = 0
     for training in trainings:
