@@ -154,6 +154,7 @@ def test_step_time_and_throughput_by_hand():
     )
     timing = analyze(run).timing
     assert timing.step_seconds_p50.value == pytest.approx(0.5)
+    assert timing.step_seconds_p50.note == "time between rows of loss, each a mean over 10 steps"
     assert timing.steps_per_second.value == pytest.approx(2.0)
     assert timing.tokens.value == 990 * 512
     assert timing.tokens_per_second.value == pytest.approx(1024)

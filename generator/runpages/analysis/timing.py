@@ -74,13 +74,19 @@ def _clock_seconds(run: Run) -> tuple[Floats, str]:
         return np.empty(0), "no metric has two rows"
     parts = []
     series = run.series[dense]
+    apart = 1.0
     for number in np.unique(series.recorded.attempt):
         rows = series.attempt(int(number))
         seconds, steps = np.diff(rows.time), np.diff(rows.step)
         good = np.isfinite(seconds) & (steps > 0) & (seconds >= 0)
         parts.append(seconds[good] / steps[good])
+        apart = max(apart, float(np.median(steps[good])) if good.any() else 1.0)
     found = np.concatenate(parts) if parts else np.empty(0)
-    return found, f"time between rows of {dense}" if len(found) else "no clock in the log"
+    if not len(found):
+        return found, "no clock in the log"
+    how = f"time between rows of {dense}"
+    # a slow step is lost in the mean of many: the reader of a percentile must know
+    return found, how + (f", each a mean over {apart:g} steps" if apart > 1 else "")
 
 
 def _percentile(values: Floats, q: float, how: str) -> Quantity:
