@@ -99,8 +99,12 @@ def _tokens(run: Run) -> Quantity:
     for name in run.series.with_role("tokens"):
         values = run.series[name].value
         values = values[np.isfinite(values)]
-        if len(values):
-            return Quantity(value=float(values.max()), unit="tokens", note=f"largest {name}")
+        if not len(values):
+            continue
+        if len(values) > 1 and (np.any(values[1:] < values[:-1]) or values[-1] == values[0]):
+            # tokens of a batch, or a count that began anew with each attempt
+            return Quantity.unknown(f"{name} is no running count: it does not rise", "tokens")
+        return Quantity(value=float(values[-1]), unit="tokens", note=f"largest {name}")
     return Quantity.unknown("no metric counts tokens", "tokens")
 
 
@@ -150,7 +154,8 @@ def _counted_rate(run: Run) -> Quantity:
             return Quantity(
                 value=done / seconds, unit="tok/s", note=f"{name} over wall time, all attempts"
             )
-        return Quantity.unknown(f"{name} has no two rows with a time", "tok/s")
+        why = f"{name} does not rise" if seconds > 0 else f"{name} has no two rows with a time"
+        return Quantity.unknown(why, "tok/s")
     return Quantity.unknown("no metric counts tokens", "tok/s")
 
 
