@@ -74,6 +74,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         files |= {f"{folder}/{name}": data for name, data in media.items()}
     counts = event_counts(report.events)
     findings = [_finding(report, event) for event in report.events]
+    evaluations = _evaluations(report)
     verdicts = [note for note in report.notes if note.outcome]
     values = {
         "title": markup.yaml(run.name),
@@ -93,7 +94,8 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "charts": charts.charts,
         "left_out": charts.left_out,
         "data": f"../assets/runs/{run.slug}",
-        "evaluations": _evaluations(report),
+        "evaluations": evaluations,
+        "errors_known": any(row["error"] for row in evaluations),
         "samples": samples,
         "sample_count": len(run.samples),
         "targets": targets(report),
