@@ -34,6 +34,10 @@ from .words import (
 __all__ = ["Page", "render"]
 
 
+_MOST_STEPS = 12
+"""Columns that a table of values at steps may have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A page of the site."""
@@ -99,6 +103,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "samples": samples,
         "sample_count": len(run.samples),
         "targets": targets(report),
+        "at_steps": _at_steps(report),
         "resources": resources(report),
         "all_figures": all_figures(report),
         "differences": _differences(report),
@@ -277,6 +282,24 @@ def _evaluations(report: Report) -> list[dict[str, str]]:
             }
         )
     return out
+
+
+def _at_steps(report: Report) -> list[tuple[str, ...]]:
+    """Losses and evaluations at the steps that the team asked for, after a row with the steps."""
+    saved = {checkpoint.step for checkpoint in report.run.checkpoints}
+    told = {
+        name: {at.step: at.value for at in summary.at if at.step not in saved}
+        for name, summary in report.metrics.items()
+    }
+    steps = sorted({step for values in told.values() for step in values})[:_MOST_STEPS]
+    if not steps:
+        return []
+    rows = [
+        (name, *(_number(values.get(step)) for step in steps))
+        for name, values in told.items()
+        if values
+    ]
+    return [("Step", *(units.count(step) for step in steps)), *rows]
 
 
 def _error(summary: MetricSummary) -> str:
