@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -240,6 +241,26 @@ def test_a_checkpoint_has_the_loss_of_its_step() -> None:
     report = factory.rolled_back()
     value = report.metrics["train/loss"].at[0].value
     assert f"119 1 {value:.3f}" in page_of(report).text
+
+
+def test_device_hours_are_told_by_attempt_where_there_are_several() -> None:
+    run = replace(factory.rolled_back().run, hardware=Hardware(device="H100", devices=8))
+    report = analyze(run)
+    # 149 s and 119 s on 8 devices; 29 s from step 120 on were done again
+    text = page_of(report).text
+    assert "Attempt Wall time Devices Device-hours Of them redone" in text
+    assert "1 2.48 min 8 0.331 0.0667 2 1.98 min 8 0.264 0" in text
+    assert "Of them redone" not in page_of(factory.healthy()).text
+    assert run_json(report)["cost_by_attempt"][1]["devices"] == 8
+
+
+def test_losses_at_the_steps_that_were_asked_for() -> None:
+    run = factory.rolled_back().run
+    report = analyze(run, AnalysisOptions(at_steps=(50, 200, 9999)))
+    values = {at.step: at.value for at in report.metrics["train/loss"].at}
+    assert set(values) == {50, 119, 200}
+    expected = f"Step 50 200 train/loss {values[50]:.3f} {values[200]:.3f}"
+    assert expected in page_of(report).text
 
 
 def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:

@@ -28,6 +28,8 @@ class _Resources:
     doubt: str
     sentences: list[str]
     goodput: list[dict[str, str]]
+    attempts: list[tuple[str, ...]]
+    """Device-hours of each attempt; empty where there is one."""
 
 
 def resources_section(report: Report) -> dict[str, object]:
@@ -48,7 +50,28 @@ def _resources(report: Report) -> _Resources:
         doubt=report.utilization.doubt,
         sentences=[sentence for sentence in sentences if sentence],
         goodput=_goodput(report),
+        attempts=_attempts(report),
     )
+
+
+def _attempts(report: Report) -> list[tuple[str, ...]]:
+    rows = report.cost.attempts
+    if len(rows) < 2:
+        return []
+    return [
+        (
+            str(row.number),
+            "n/a" if row.seconds is None else units.duration(row.seconds),
+            "n/a" if row.devices is None else units.count(row.devices),
+            _hours(row.device_hours),
+            _hours(row.redone_device_hours),
+        )
+        for row in rows
+    ]
+
+
+def _hours(value: float | None) -> str:
+    return "n/a" if value is None else units.number(value, 3)
 
 
 def _targets(report: Report) -> list[dict[str, str]]:
@@ -154,7 +177,7 @@ def _cost(report: Report) -> list[Fact]:
         quantity("Device-hours on redone steps", cost.lost_device_hours),
         quantity("Cost", cost.usd, value=usd),
         quantity("Energy, estimated" if energy.estimated else "Energy", energy.devices_kwh),
-        quantity("Energy with host and PUE", energy.total_kwh),
+        quantity("Energy with overheads", energy.total_kwh),
         quantity("Carbon", energy.carbon_kg, value=_short(energy.carbon_kg)),
     ]
 
