@@ -70,6 +70,17 @@ def test_other_seeds_are_tested_by_welch(tmp_path, seeds):
     assert row.ci95 == pytest.approx(test.ci95)
 
 
+@pytest.mark.parametrize("seeds", [(0, 1, 2), (3, 4, 5)])
+def test_the_other_way_round_only_signs_change(tmp_path, seeds):
+    write_set(tmp_path / "a", BASE)
+    write_set(tmp_path / "b", BETTER, seeds=seeds, lr=0.2)
+    row, back = (row_of(compared(tmp_path, *names)) for names in (("a", "b"), ("b", "a")))
+    assert back.delta.value == pytest.approx(-row.delta.value)
+    assert back.ci95 == pytest.approx((-row.ci95[1], -row.ci95[0]))
+    assert back.effect.value == pytest.approx(-row.effect.value)
+    assert back.p.value == pytest.approx(row.p.value)
+
+
 def test_a_clear_difference_is_a_verdict_with_its_interval(tmp_path):
     write_set(tmp_path / "a", BASE)
     write_set(tmp_path / "b", [v - 0.2 - 0.001 * k for k, v in enumerate(BASE)], lr=0.2)

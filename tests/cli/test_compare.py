@@ -43,6 +43,8 @@ def project(tmp_path_factory) -> Path:
     write_sibling(
         folder / "logs" / "lone", final=1.5, name="\x1b[31mlone\x07 run", config={"lr": 0.3}
     )
+    for name in ("twin", "twin-2"):
+        write_sibling(folder / "logs" / name, config={"lr": 0.4}, name=name)
     runpages("init", cwd=folder)
     runpages("pull", cwd=folder)
     return folder
@@ -122,6 +124,11 @@ def test_runs_are_named_by_slug_by_its_beginning_and_by_name(project):
     row = next(m for m in first["metrics"] if m["name"] == "val/loss")
     assert row["values"][slugs[0]]["sd"] == {"value": None, "why": "one run: no variance known"}
     assert row["verdict"]["value"] is None
+
+
+def test_a_name_goes_before_the_beginning_of_several_slugs(project):
+    found = document(project, "twin", "twin-2")
+    assert [run["name"] for run in found["runs"]] == ["twin", "twin-2"]
 
 
 def test_the_base_is_the_first_or_the_one_that_is_named(project):

@@ -62,6 +62,19 @@ def test_foreign_text_of_the_baseline_is_not_active():
     assert not [a for a in page.attributes if a[1].startswith("on")]
 
 
+def test_a_run_that_ends_in_nan_is_not_better_than_its_baseline():
+    def diverging(step: int) -> float:
+        return 0.5 if step < 195 else float("nan")
+
+    base = factory.healthy(name="base")
+    other = factory.report(
+        {"train/loss": factory.rows(0, 200, diverging)}, run_id="two", baseline=base
+    )
+    text = page_of(other).text
+    assert "not compared: the last value is NaN" in text
+    assert "better" not in text
+
+
 def test_without_a_baseline_there_is_no_comparison():
     assert "Against the baseline" not in page_of(factory.healthy()).text
 
