@@ -70,6 +70,14 @@ def test_other_seeds_are_tested_by_welch(tmp_path, seeds):
     assert row.ci95 == pytest.approx(test.ci95)
 
 
+def test_seeds_that_are_missing_on_a_side_are_named(tmp_path):
+    write_set(tmp_path / "a", (*BASE, 2.2))
+    write_set(tmp_path / "b", BETTER, seeds=(0, 1, 7), lr=0.2)
+    warnings = compared(tmp_path, "a", "b").warnings
+    assert "b has no run of seed 2, 3: no pairs are made" in warnings
+    assert "a has no run of seed 7: no pairs are made" in warnings
+
+
 @pytest.mark.parametrize("seeds", [(0, 1, 2), (3, 4, 5)])
 def test_the_other_way_round_only_signs_change(tmp_path, seeds):
     write_set(tmp_path / "a", BASE)
