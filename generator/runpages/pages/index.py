@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from runpages import markup, units
 from runpages.model import GroupMetric, GroupReport
 
+from .comparison import spread_text
 from .document import plain
 from .run import Page
 from .svg import spark
@@ -139,14 +140,16 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _metric(metric: GroupMetric, names: Mapping[str, str]) -> dict[str, Any]:
     """Mean and interval with the decimals that the spread gives meaning to."""
-    interval = "n/a: no variance known"
+    interval, mean, sd = "n/a: no variance known", units.number(metric.mean, 5), "n/a"
+    if metric.sd is not None:
+        mean, sd = spread_text(metric.mean, metric.sd)
     if metric.ci95 is not None:
         low, high = (units.number(limit, 5) for limit in metric.ci95)
         interval = f"{low} to {high}"
     return {
         "name": metric.name,
-        "mean": units.number(metric.mean, 5),
-        "sd": "n/a" if metric.sd is None else units.number(metric.sd, 2),
+        "mean": mean,
+        "sd": sd,
         "n": str(metric.n),
         "interval": interval,
         "values": ", ".join(
