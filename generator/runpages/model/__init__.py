@@ -51,7 +51,7 @@ from .comparison import (
     SideValue,
 )
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import Difference, GroupMetric, GroupReport
+from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier
 from .quantity import Quantity
 from .report import Note, Report
 from .reproduction import Needed, Reproduction
@@ -131,6 +131,7 @@ __all__ = [
     "GridIntensity",
     "GroupMetric",
     "GroupReport",
+    "HardBatch",
     "Hardware",
     "Judgement",
     "Link",
@@ -150,6 +151,7 @@ __all__ = [
     "Run",
     "RunRef",
     "Sample",
+    "SeedOutlier",
     "Series",
     "SeriesInfo",
     "SeriesSet",

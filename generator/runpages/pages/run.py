@@ -187,10 +187,18 @@ def _since_start(report: Report, event: Event) -> str:
 
 
 def _size(event: Event) -> str:
+    if event.kind == "restart" and event.lost_steps is None:
+        return "from the start"
     if event.kind == "restart":
         return f"{units.count(event.lost_steps or 0)} steps redone"
-    if event.peak_value is None or event.kind == "nonfinite":
+    if event.kind == "plateau":
+        return f"{units.count(event.end_step - event.start_step)} steps"
+    if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.kind == "missing_data":
+        return f"{units.count(event.end_step - event.start_step)} steps"
+    if event.peak_value is None:
+        return "n/a"
     peak = units.number(event.peak_value)
     if event.baseline_value and math.isfinite(event.peak_value):
         ratio = event.peak_value / event.baseline_value
@@ -201,13 +209,13 @@ def _size(event: Event) -> str:
 
 def _recovered(event: Event) -> str:
     if event.kind == "restart":
-        return "resumed"
+        return "trained anew" if event.lost_steps is None else "resumed"
     if event.lost_steps is not None:
         return f"rolled back, {units.count(event.lost_steps)} steps lost"
     if event.recovered:
         after = event.end_step - event.start_step + 1
         return "next step" if after <= 1 else f"after {units.count(after)} steps"
-    return "no"
+    return "n/a" if event.recovered is None else "no"
 
 
 def _event_facts(event: Event) -> tuple[Fact, ...]:

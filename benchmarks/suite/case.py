@@ -1,0 +1,41 @@
+"""What a generated run is to a scorer: its rows and the events that were put into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .curves import Curve, Ints, Truth
+from .noise import Floats
+
+__all__ = ["Case"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """One run. With `others` or `facts` it is judged as a run, else as one series."""
+
+    kind: str
+    """Of its events, or "healthy"."""
+    metric: str
+    steps: Ints
+    values: Floats
+    truths: tuple[Truth, ...] = ()
+    others: Mapping[str, tuple[Ints, Floats]] = field(default_factory=dict)
+    """Further metrics: name -> (steps, values)."""
+
+    @classmethod
+    def of(cls, curve: Curve, kind: str, truths: tuple[Truth, ...] = ()) -> Case:
+        return cls(
+            kind=kind,
+            metric=curve.metric,
+            steps=curve.steps,
+            values=np.asarray(curve.values),
+            truths=truths,
+        )
+
+    @property
+    def span(self) -> int:
+        return int(self.steps[-1] - self.steps[0])
