@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 __all__ = ["Buckets", "bucketed", "mean_times"]
 
-LEVEL_0 = 500
-"""Buckets of the first view: 500 of min, mean and max weigh as much as 1,500 points."""
 MAX_GAPS = 100
 """Breaks of the line at non-finite values; beyond it only the longest ones break it."""
 
@@ -36,7 +34,7 @@ def bucketed(
     *,
     keep: Flags | None = None,
     breaks: Flags | None = None,
-    limit: int = LEVEL_0,
+    limit: int,
 ) -> Buckets:
     """At most `limit` buckets of equally many points, plus each point of `keep` by itself.
 
