@@ -175,11 +175,12 @@ function lines(chart, trace, x, view) {
   return [...out, { ...line, ...ends }];
 }
 
-/** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to @param {boolean} timed */
-function marks({ entry, svg }, place, to, timed, /** @type {Range} */ shown) {
+/** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to
+ * @param {number | null} start where the seconds of the run begin, on an axis of time @param {Range} shown */
+function marks({ entry, svg }, place, to, start, shown) {
   const at = (/** @type {number} */ x, /** @type {number} */ i, /** @type {number} */ end) => {
-    const seconds = timed ? entry.times[i]?.[end] : undefined;
-    return to(seconds ?? place(x));
+    const seconds = start === null ? undefined : entry.times[i]?.[end];
+    return to(seconds === undefined || start === null ? place(x) : seconds + start);
   };
   const shapes = entry.layout.shapes ?? [];
   const width = to(shown[1]) - to(shown[0]);
@@ -199,6 +200,13 @@ function marks({ entry, svg }, place, to, timed, /** @type {Range} */ shown) {
   return { bands, notes };
 }
 
+/** As much of a date as tells the ticks of a window apart: one line has to do. @param {Range} range in milliseconds */
+function dateFormat([a, b]) {
+  const hours = (b - a) / 3.6e6;
+  if (hours > 24 * 20) return "%Y-%m-%d";
+  return hours > 20 ? "%b %d %H:%M" : hours > 0.1 ? "%H:%M" : "%H:%M:%S";
+}
+
 /** @param {number[]} range */
 const large = (range) => Math.max(...range.map(Math.abs)) >= 10000;
 
@@ -207,6 +215,7 @@ const large = (range) => Math.max(...range.map(Math.abs)) >= 10000;
 export function drawing(chart, view, axes, full, shown) {
   const { svg, entry, plot } = chart;
   const kind = axisOf(chart, view.ax);
+  const wall = kind === "wall";
   const place = placed(chart, axes, kind);
   const { name, to } = plotted(kind, full);
   const log = isLog(chart, view);
@@ -223,17 +232,16 @@ export function drawing(chart, view, axes, full, shown) {
   const grid = look(svg, "line", "grid").stroke;
   const axisLine = look(svg, "line", "axis").stroke;
   const base = getComputedStyle(plot);
-  const { bands, notes } = marks(chart, (x) => place(x), to, kind === "elapsed" || kind === "wall", shown);
+  const { bands, notes } = marks(chart, (x) => place(x), to, kind === "elapsed" ? 0 : wall ? axes.axes.start : null, shown);
   const font = { size: words.size, color: words.fill, family: base.fontFamily };
   const axis = { gridcolor: grid, linecolor: axisLine, zeroline: false, title: { text: "" }, ticks: "", exponentformat: "e", separatethousands: true };
-  const wall = kind === "wall";
   const layout = {
     margin: { l: parseFloat(base.paddingLeft), r: parseFloat(base.paddingRight), t: parseFloat(base.paddingTop), b: parseFloat(base.paddingBottom), pad: 0 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font, showlegend: false, hovermode: "x unified",
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
     hoverlabel: { namelength: -1, bgcolor: base.getPropertyValue("--rp-bg").trim(), bordercolor: grid, font: { ...font, color: base.color } },
-    xaxis: { ...axis, type: wall ? "date" : "linear", showgrid: false, showline: true, nticks: 7, range: window,
-      hoverformat: wall ? "%Y-%m-%d %H:%M:%S" : ",.7~r", tickformat: wall ? undefined : large(window) ? (window[1] - window[0] < 1e-3 * window[1] ? ",d" : "~s") : "",
+    xaxis: { ...axis, type: wall ? "date" : "linear", showgrid: false, showline: true, nticks: wall ? 5 : 7, range: window,
+      hoverformat: wall ? "%Y-%m-%d %H:%M:%S" : ",.7~r", tickformat: wall ? dateFormat(window) : large(window) ? (window[1] - window[0] < 1e-3 * window[1] ? ",d" : "~s") : "",
       showspikes: true, spikemode: "across", spikedash: "solid", spikethickness: -2, spikecolor: axisLine,
       unifiedhovertitle: { text: `${name || entry.axis.replace("counter ", "")} %{x${wall ? "" : ":,.7~r"}}` } },
     yaxis: { ...axis, showline: false, nticks: 6, dtick: decades(log, y), type: log ? "log" : "linear", range: [...y], fixedrange: true,
@@ -241,5 +249,6 @@ export function drawing(chart, view, axes, full, shown) {
     ...(entry.layout.yaxis2 ? { yaxis2: entry.layout.yaxis2 } : {}),
     shapes: bands, annotations: notes,
   };
-  return { data, layout, over: kind === "step" ? "" : `over ${name || entry.axis.replace("counter ", "")}` };
+  const since = wall ? `, from ${new Date(window[0]).toISOString().slice(0, 16).replace("T", " ")}` : "";
+  return { data, layout, over: kind === "step" ? "" : `over ${name || entry.axis.replace("counter ", "")}${since}` };
 }

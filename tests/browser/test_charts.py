@@ -301,6 +301,15 @@ def test_redone_rows_stand_at_their_own_time(opened) -> None:
     assert not [v for v in new if 25.1 < v < 29.9]  # nothing ran between 1500 s and 1800 s
 
 
+def test_findings_stand_at_their_own_time(opened) -> None:
+    tab = opened("?ax=wall")
+    tab.wait("loss", "true")
+    marks = "e => e.layout.shapes.map(s => (s.x0 - 1767225600000) / 1000)"
+    places = tab.live("loss").evaluate(marks)
+    assert 1200 in places
+    assert all(0 <= place <= 3300 for place in places)
+
+
 def test_the_baseline_has_no_place_in_wall_time_and_can_be_hidden(opened) -> None:
     tab = opened("?ax=elapsed")
     tab.wait("loss", "true")

@@ -118,7 +118,17 @@ def test_many_devices_are_one_chart_with_a_line_each():
     (chart,) = charts_of(columns).charts
     assert chart.metrics[1:3] == ("system/gpu.1.gpu", "system/gpu.2.gpu")
     assert chart.svg.count('class="each"') == 12
-    assert chart.legend == (("each", "12 devices, one line each"),)
+    assert chart.legend[0] == ("each", "12 devices, one line each")
+
+
+def test_what_one_of_many_devices_did_for_a_moment_is_seen():
+    def use(step: int, device: int) -> float:
+        return 3.0 if (step, device) == (1234, 5) else 95.0 + device / 10
+
+    columns = {f"system/gpu.{n}.gpu": rows(0, 3000, lambda s, n=n: use(s, n)) for n in range(8)}
+    chart = stored(charts_of(columns))["gpu-util"]
+    band = chart["data"][0]
+    assert (band["name"], min(band["y"])) == ("least and largest of all", 3)
 
 
 def detail(charts: ChartSet, name: str) -> dict[str, dict]:

@@ -31,10 +31,14 @@ __all__ = ["Chart", "ChartSet", "build_charts", "event_chart"]
 LINE_CLASSES = ("run", "s2", "s3", "s4", "s5")
 _PACK = 64
 """Metrics in one file of further metrics."""
-_PACK_LIMIT = 240
+_WIDE_LIMIT = 300
+"""Buckets of a chart of the whole page's width: one for 4 pixels."""
+_NARROW_LIMIT = 160
+"""The same of half the page's width."""
+_PACK_LIMIT = 120
 """Buckets of a further metric."""
-_NARROW_LIMIT = 400
-"""Buckets of a chart of half the page's width."""
+_EACH_LIMIT = 60
+"""Buckets of each of many devices; what they hide, the band shows."""
 _AROUND = 60
 """Rows that an event's chart shows before and after it."""
 _INSIDE = 300
@@ -85,6 +89,12 @@ class _Made:
     legend: tuple[tuple[str, str], ...]
     events: tuple[Event, ...]
 
+    @property
+    def refined(self) -> bool:
+        """Whether zooming in shows more: some curve has rows that are not drawn by themselves."""
+        longest = max(len(one) for one in self.series)
+        return not self.plan.histogram and longest > 2 * self.drawing.limit
+
     def finished(self) -> tuple[Any, str]:
         """(figure, caption)."""
         self.drawing.findings(self.events, wide=self.plan.wide)
@@ -112,7 +122,7 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
     if not (charts or index):
         return ChartSet(charts=(), files={})
     baseline = report.baseline.run if report.baseline is not None else None
-    shown = {made.plan.id: made.series for made in main if not made.plan.histogram}
+    shown = {made.plan.id: made.series for made in main if made.refined}
     details, names = detail_files(report, shown)
     kinds = axes(report.run, baseline)
     first = {
@@ -180,8 +190,14 @@ def _made(report: Report, plan: Plan, *, limit: int | None = None) -> _Made | No
     """None where nothing can be drawn, or a lone point that stands in a table."""
     series = tuple(report.run.series[name] for name in plan.names)
     axis, start = _axis(report, series)
-    limit = limit or (500 if plan.wide else _NARROW_LIMIT)
-    drawing = Drawing(axis=axis, start=start, begin=clock_start(report.run), limit=limit)
+    limit = limit or (_WIDE_LIMIT if plan.wide else _NARROW_LIMIT)
+    drawing = Drawing(
+        axis=axis,
+        start=start,
+        begin=clock_start(report.run),
+        limit=limit,
+        logarithmic=plan.log_from is not None,
+    )
     events = tuple(e for e in report.events if e.metric in plan.names)
     legend: list[tuple[str, str]] = []
     if plan.histogram:
@@ -255,10 +271,13 @@ def _histogram(drawing: Drawing, series: Sequence[Series]) -> Iterator[tuple[str
 
 def _devices(drawing: Drawing, series: Sequence[Series]) -> Iterator[tuple[str, str]]:
     """One thin line each: too many to be told apart by colour."""
+    drawing.envelope([one.effective for one in series], "run", "least and largest of all")
+    drawing.limit = _EACH_LIMIT
     for number, one in enumerate(series):
         nothing = np.zeros(len(one), dtype=bool)
         drawing.curve(one.effective, "each", one.name, keep=nothing, number=number, banded=False)
     yield "each", f"{len(series)} devices, one line each"
+    yield "band", "min–max of all"
 
 
 def _add(

@@ -18,7 +18,7 @@ from runpages.model import Columns, Event, Report, Series
 
 from .charts_axes import clock_start
 from .charts_data import DETAIL_SCHEMA, encoded
-from .downsample import LEVEL_0, bucketed, mean_times
+from .downsample import bucketed, mean_times
 
 __all__ = ["detail_files"]
 
@@ -37,16 +37,12 @@ Shown = Mapping[str, Sequence[Series]]
 
 
 def detail_files(report: Report, shown: Shown) -> tuple[dict[str, bytes], dict[str, list[Any]]]:
-    """(files, {"tiles": [name, from, to], "windows": ...}); nothing where level 0 shows every row.
+    """(files, {"tiles": [[name, from, to], ...], "windows": ...}).
 
-    `shown` are the charts of the page and their metrics. `from <= step < to` for tiles, `<=` both
-    for windows.
+    `shown` are the charts with rows that charts.json has not, and their metrics; without any there
+    are no files. A tile holds from <= step < to, a window from <= step <= to.
     """
-    long = {
-        chart: tuple(series)
-        for chart, series in shown.items()
-        if _steps(series) and max(len(one) for one in series) > LEVEL_0
-    }
+    long = {chart: tuple(series) for chart, series in shown.items() if _steps(series)}
     files: dict[str, bytes] = {}
     names: dict[str, list[Any]] = {"tiles": [], "windows": []}
     if not long:

@@ -18,7 +18,7 @@ from runpages import units
 from runpages.markup import plotly_text
 from runpages.model import Columns, Event
 
-from .downsample import LEVEL_0, Buckets, bucketed, mean_times
+from .downsample import Buckets, bucketed, mean_times
 from .words import SEVERITY_CLASS
 
 __all__ = ["STEPS", "Axis", "Drawing", "axis_of", "elapsed", "kept"]
@@ -30,6 +30,8 @@ _MARKED = 50
 _ONSET = 0.015
 """Part of the chart's width that marks the onset of a lasting divergence."""
 _NEAR = 0.02
+_FLAT = 0.01
+"""A band that is nowhere wider than this part of the curve's range is not drawn: it is the line."""
 _SHARED = 0.3
 """Part of the other charts' x axis that a curve must fill to be drawn over all of it."""
 _WORDS = {"nonfinite": "non-finite"}
@@ -96,8 +98,11 @@ class Drawing:
     """UTC seconds at which a time axis begins."""
     begin: float | None = None
     """UTC seconds at which the run began."""
-    limit: int = LEVEL_0
-    """Buckets a curve."""
+    limit: int = 400
+    """Buckets a curve; up to twice as many rows stand as they are, which weighs no more than the
+    least, mean and largest value of each bucket."""
+    logarithmic: bool = False
+    """Whether y may be: then what is narrow at the top may be wide at the bottom."""
     traces: list[dict[str, Any]] = field(default_factory=list)
     values: list[Floats] = field(default_factory=list)
     xs: list[Floats] = field(default_factory=list)
@@ -126,7 +131,7 @@ class Drawing:
         x = self.axis.of(rows, self.start)
         self._marks(x, rows.value)
         buckets = self._bucketed(x, rows, keep)
-        banded = banded and buckets.width > 1
+        banded = banded and buckets.width > 1 and (self.logarithmic or not _flat(buckets))
         if banded:
             self.traces.append(_band(buckets, style) | {"uid": f"b{number}"})
         ends = np.column_stack([buckets.low, buckets.high]) if banded else None
@@ -146,6 +151,16 @@ class Drawing:
             self.traces.append(band | {"name": plotly_text(name)} if name else band)
             self.values += [v[np.isfinite(v)] for v in (floor.low, roof.high)]
 
+    def envelope(self, parts: Sequence[Columns], style: str, name: str) -> None:
+        """The band from the least to the largest of several curves."""
+        rows = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        x = self.axis.of(rows, self.start)
+        order = np.argsort(x, kind="stable")
+        buckets = bucketed(x[order], rows.value[order], limit=self.limit)
+        if len(buckets.x):
+            self.traces.append(_band(buckets, style) | {"name": plotly_text(name)})
+            self.values += [v[np.isfinite(v)] for v in (buckets.low, buckets.high)]
+
     def line(
         self, rows: Columns, style: str, name: str, *, uid: str, start: float | None = None
     ) -> bool:
@@ -158,15 +173,18 @@ class Drawing:
         seconds = None
         if style == "old" and self.begin is not None and np.isfinite(rows.time).all():
             breaks = _restarts(rows)
-            clock = mean_times(x, rows.value, rows.time, breaks=breaks, limit=self.limit)
+            clock = mean_times(x, rows.value, rows.time, breaks=breaks, limit=self._room(rows))
             seconds = (clock - self.begin)[:, None]
         self._line(buckets, style, name, (buckets.mean,), uid=uid, customdata=seconds)
         self._reach(x)
         return bool(len(buckets.x))
 
+    def _room(self, rows: Columns) -> int:
+        return max(self.limit, len(rows.step)) if len(rows.step) <= 2 * self.limit else self.limit
+
     def _bucketed(self, x: Floats, rows: Columns, keep: Flags | None) -> Buckets:
         breaks = _restarts(rows)
-        buckets = bucketed(x, rows.value, keep=keep, breaks=breaks, limit=self.limit)
+        buckets = bucketed(x, rows.value, keep=keep, breaks=breaks, limit=self._room(rows))
         return buckets._replace(x=np.rint(buckets.x)) if self.axis.kind == "step" else buckets
 
     @property
@@ -302,6 +320,12 @@ class Drawing:
             layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False}
         traces = sorted(self.traces, key=lambda t: _UNDER.get(t["meta"].split()[0], 3))
         return go.Figure(data=[go.Scatter(**trace) for trace in traces], layout=layout)
+
+
+def _flat(buckets: Buckets) -> bool:
+    """Whether the band is as good as the line."""
+    low, high = buckets.low[~np.isnan(buckets.low)], buckets.high[~np.isnan(buckets.high)]
+    return bool(len(low)) and bool((high - low).max() <= _FLAT * (high.max() - low.min()))
 
 
 def _restarts(rows: Columns) -> Flags:
