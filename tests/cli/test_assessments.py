@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,10 +25,18 @@ def runpages(*arguments, cwd: Path, code: int = 0, stdin: str = "", **environmen
     return done
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    write_rundir(folder / "logs" / "a", name="tiny")
+    runpages("preview", "logs", "-o", "out", cwd=folder)
+    return folder / "out"
+
+
 @pytest.fixture
-def project(tmp_path) -> tuple[Path, str]:
-    write_rundir(tmp_path / "logs" / "a", name="tiny")
-    runpages("preview", "logs", "-o", "out", cwd=tmp_path)
+def project(built, tmp_path) -> tuple[Path, str]:
+    """A project of one run, its folder and slug; each test has its own copy."""
+    shutil.copytree(built, tmp_path / "out")
     (slug,) = [path.name for path in (tmp_path / "out/archive/runs").iterdir()]
     return tmp_path / "out", slug
 
