@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.builders import START, falling, make_run
+from analysis.builders import falling, make_run
 from runpages.analysis import AnalysisOptions, analyze
 from runpages.analysis.cost import choose_price, shipped_prices
 from runpages.model import Price
@@ -68,7 +68,6 @@ def test_what_is_not_recorded_is_not_guessed(facts, why):
     assert cost.usd.value is None
     assert "accelerator not recorded" in cost.usd.why
     assert cost.device_hours.why == (why or "")
-    assert cost.energy_kwh.why == "power was not sampled"
 
 
 def test_the_row_valid_at_the_runs_end_is_chosen():
@@ -114,20 +113,51 @@ def test_each_shipped_price_has_date_and_source():
     for row in shipped_prices():
         dt.date.fromisoformat(row.valid_from)
         assert row.source_url.startswith("https://")
-        assert row.usd_per_device_hour > 0
+        assert 0.1 < row.usd_per_device_hour < 20
+        assert row.note
+        assert row.kind == "list price estimate"
 
 
-def test_energy_by_hand():
-    at = START + 10.0 * np.arange(361)
-    power = {
-        "system/gpu.0.powerWatts": (at, np.full(361, 300.0)),
-        "system/gpu.1.powerWatts": (at, np.linspace(100, 300, 361)),
-    }
-    energy = analyze(plain(power=power)).cost.energy_kwh
-    assert energy.value == pytest.approx(0.3 + 0.2)  # an hour at 300 W, an hour at 200 W on average
+@pytest.mark.parametrize(
+    ("day", "age"),
+    [
+        ("2026-05-01", ""),
+        ("2026-02-27", ""),  # 90 days
+        ("2026-02-26", "stale"),
+        ("2025-05-28", "stale"),  # 365 days
+        ("2025-05-27", "very stale"),
+    ],
+)
+def test_an_old_price_says_so(day, age):
+    run = replace(plain(device="A100", devices=1), end=seconds("2026-05-28") + 3600)
+    cost = analyze(run, AnalysisOptions(prices=(price("A100", 2.0, day),))).cost
+    assert cost.price_age == age
+    assert cost.usd.note == f"team, valid from {day}" + (f", {age}" if age else "")
 
 
-def test_a_gap_in_the_power_counts_as_three_periods():
-    at = START + np.array([0.0, 10, 20, 30, 3630, 3640])
-    energy = analyze(plain(power={"gpu.0.powerWatts": (at, np.full(6, 360.0))})).cost.energy_kwh
-    assert energy.value == pytest.approx((4 * 10 + 30) * 360 / 3.6e6)
+def test_a_price_that_was_seen_again_is_not_stale():
+    run = plain(device="A100", devices=1)
+    row = replace(price("A100", 2.0, "2020-01-01"), as_of="2026-05-01")
+    assert analyze(run, AnalysisOptions(prices=(row,))).cost.price_age == ""
+
+
+def test_a_shipped_price_is_called_an_estimate_with_its_date():
+    cost = analyze(plain(device="NVIDIA H100 80GB HBM3", devices=1)).cost
+    assert cost.usd.note == "list price estimate, valid from 2026-05-20"
+
+
+@pytest.mark.parametrize(
+    ("device", "day", "usd"),
+    [
+        ("NVIDIA H100 80GB HBM3", "2025-09-01", None),
+        ("NVIDIA H100 80GB HBM3", "2026-01-01", 2.78),
+        ("NVIDIA H100 80GB HBM3", "2026-06-01", 2.95),
+        ("NVIDIA H100 80GB HBM3", "2026-09-01", 3.29),
+        ("NVIDIA H100 PCIe", "2026-09-01", 2.89),
+        ("NVIDIA GB200", "2026-11-01", None),
+        ("NVIDIA GeForce RTX 4090", "2026-11-01", None),
+    ],
+)
+def test_the_shipped_price_of_a_device_and_a_day(device, day, usd):
+    found = choose_price(device, seconds(day), ())
+    assert (found.usd_per_device_hour if found else None) == usd

@@ -1,4 +1,4 @@
-"""Device-hours, money from a dated price, energy from sampled power. No clock enters."""
+"""Device-hours and money from a dated price. No clock enters."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import functools
 import re
 import tomllib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.resources import files
 
-import numpy as np
+from runpages.model import Accelerator, Attempt, AttemptCost, Cost, Price, Quantity, Run
 
-from runpages.model import Attempt, AttemptCost, Cost, Price, Quantity, Run
-
+from .energy import EnergyOptions, analyze_energy
 from .intervals import lost_seconds
 
 __all__ = ["analyze_cost", "choose_price", "shipped_prices"]
 
-_JOULES_PER_KWH = 3.6e6
-_GAP_PERIODS = 3.0
-"""A gap in the power samples counts as at most this many sampling periods."""
+_STALE_DAYS = 90
+_VERY_STALE_DAYS = 365
+"""Rates of one device about doubled within a year (aimultiple.com/gpu-index, 2026-05-20)."""
 
 
 @functools.cache
@@ -33,6 +32,7 @@ def shipped_prices() -> tuple[Price, ...]:
             valid_from=row["valid_from"],
             source_url=row["source_url"],
             kind="list price estimate",
+            note=row["note"],
         )
         for row in tomllib.loads(text)["price"]
     )
@@ -61,7 +61,12 @@ def _names(accelerator: str, device: str) -> bool:
     return bool(words and re.search(rf"(?<![a-z0-9]){words}(?![a-z0-9])", device.casefold()))
 
 
-def analyze_cost(run: Run, prices: Sequence[Price]) -> Cost:
+def analyze_cost(
+    run: Run,
+    prices: Sequence[Price],
+    energy: EnergyOptions,
+    accelerators: Sequence[Accelerator] = (),
+) -> Cost:
     """Device-hours = sum over attempts of wall time times devices; money = those times price."""
     lost = lost_seconds(run)
     attempts = tuple(_attempt(run, a, redone=lost.get(a.number)) for a in run.attempts)
@@ -72,9 +77,19 @@ def analyze_cost(run: Run, prices: Sequence[Price]) -> Cost:
         lost_device_hours=_lost(attempts),
         usd=_usd(run, hours, price),
         price=price,
-        energy_kwh=_energy(run),
+        price_age=_age(price, run.end),
+        energy=analyze_energy(run, hours, energy, accelerators),
         attempts=attempts,
     )
+
+
+def _age(price: Price | None, end: float | None) -> str:
+    """`stale`, `very stale` or empty: days between the price's date and the run's end."""
+    if price is None or end is None:
+        return ""
+    seen = date.fromisoformat(price.as_of or price.valid_from)
+    days = (datetime.fromtimestamp(end, UTC).date() - seen).days
+    return "very stale" if days > _VERY_STALE_DAYS else "stale" if days > _STALE_DAYS else ""
 
 
 def _attempt(run: Run, attempt: Attempt, *, redone: float | None) -> AttemptCost:
@@ -127,31 +142,6 @@ def _usd(run: Run, hours: Quantity, price: Price | None) -> Quantity:
         return Quantity.unknown("no end date, so no price row applies", "USD")
     if price is None:
         return Quantity.unknown("no price row for this device held at the run's end", "USD")
-    note = f"{price.kind}, valid from {price.valid_from}"
+    age = _age(price, run.end)
+    note = f"{price.kind}, valid from {price.valid_from}{f', {age}' if age else ''}"
     return Quantity(value=hours.value * price.usd_per_device_hour, unit="USD", note=note)
-
-
-def _energy(run: Run) -> Quantity:
-    names = run.series.with_role("gpu_power")
-    joules = 0.0
-    sampled = 0
-    for name in names:
-        series = run.series[name]
-        for number in np.unique(series.recorded.attempt):
-            rows = series.attempt(int(number))
-            good = np.isfinite(rows.time) & np.isfinite(rows.value)
-            seconds, watts = rows.time[good], rows.value[good]
-            if len(seconds) < 2:
-                continue
-            gaps = np.diff(seconds)
-            gaps = np.minimum(gaps, _GAP_PERIODS * np.median(gaps))
-            joules += float(np.sum(gaps * (watts[1:] + watts[:-1]) / 2))
-            sampled += 1
-    if not sampled:
-        told = run.summary.get("codecarbon/energy_consumed_kWh")
-        if isinstance(told, float):
-            note = "codecarbon's own figure: processor, memory and accelerators"
-            return Quantity(value=told, unit="kWh", note=note)
-        return Quantity.unknown("power was not sampled", "kWh")
-    note = f"trapezoid over {len(names)} power series; accelerators only, without host and PUE"
-    return Quantity(value=joules / _JOULES_PER_KWH, unit="kWh", note=note)

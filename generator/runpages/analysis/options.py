@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runpages.model import Accelerator, Price
+from runpages.model import Accelerator, Price, Target
 
 from .detect import DetectorOptions
+from .energy import EnergyOptions
 
 __all__ = ["AnalysisOptions"]
 
@@ -25,3 +26,13 @@ class AnalysisOptions:
     """The team's price rows; the shipped ones come after them."""
     accelerators: tuple[Accelerator, ...] = ()
     """The team's devices; the shipped ones come after them."""
+    energy: EnergyOptions = field(default_factory=EnergyOptions)
+    loss_unit: str = ""
+    """`nats` or `bits` of the losses; empty = not known."""
+    bytes_per_token: str | float = ""
+    """A number, or the dotted key of the configuration that holds it; empty = not known."""
+    at_steps: tuple[int, ...] = ()
+    """Steps whose values are told beside those of the checkpoints."""
+    targets: tuple[Target, ...] = ()
+    examples: Mapping[str, int] = field(default_factory=dict)
+    """Evaluation metric -> number of its examples; such a metric is a proportion."""

@@ -30,17 +30,24 @@ from .attempts import (
 )
 from .cost import analyze_cost
 from .detect import DETECTORS, find_events
+from .differences import same
+from .evaluations import with_standard_error
 from .goodput import analyze_goodput
+from .language import analyze_model
 from .mfu import analyze_utilization
 from .options import AnalysisOptions
-from .roles import EVALUATIONS, chosen_by, role_of
+from .reproduce import analyze_reproduction
+from .roles import EVALUATIONS, LOSSES, chosen_by, role_of
 from .summary import flatten, summarize
+from .targets import reach_targets
 from .timing import analyze_timing
 
 __all__ = ["analyze"]
 
 _START_UP_ROWS = 8
 """As many rows of a resumed attempt may be slow: it compiles, fills caches, restores."""
+_MOST_CHECKPOINTS = 60
+"""The newest; values at them are told."""
 _PARAMETER_KEYS = ("n_params", "num_params", "parameters", "n_parameters", "model.n_params")
 
 
@@ -54,34 +61,58 @@ def analyze(
     options = options or AnalysisOptions()
     run = _roled(run, options)
     transitions = find_transitions(run)
-    metrics = {
-        info.name: summary
-        for info in run.series.whole
-        if (summary := summarize(run.series[info.name])) is not None
-    }
+    metrics = _summaries(run, options)
     primary = _primary(metrics)
     events = _events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
+    goodput = analyze_goodput(run)
+    cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
     return Report(
         run=run,
         events=events,
         metrics=metrics,
         timing=timing,
-        goodput=analyze_goodput(run),
+        goodput=goodput,
         utilization=analyze_utilization(run, timing, parameters, options.accelerators),
-        cost=analyze_cost(run, options.prices),
+        cost=cost,
         judgements=_judgements(run),
         steps=_steps(run),
         redone_steps=sum(t.lost_steps for t in transitions),
         parameters=parameters,
+        figures=analyze_model(
+            run,
+            metrics,
+            primary,
+            timing=timing,
+            goodput=goodput,
+            parameters=parameters,
+            loss_unit=options.loss_unit,
+            bytes_per_token=options.bytes_per_token,
+        ),
+        targets=reach_targets(run, metrics, cost, options.targets),
         evaluations=tuple(
             i.name for i in run.series.infos if i.role in EVALUATIONS and i.axis == "step"
         ),
         primary=primary,
         baseline=baseline,
         differences=_differences(run, baseline),
-        missing=_missing(run),
+        reproduction=analyze_reproduction(run),
     )
+
+
+def _summaries(run: Run, options: AnalysisOptions) -> dict[str, MetricSummary]:
+    """Of every metric; values at steps only of losses and evaluations."""
+    counted = run.series.with_role("tokens")
+    tokens = run.series[counted[0]] if counted else None
+    steps = sorted({*options.at_steps, *(c.step for c in run.checkpoints[-_MOST_CHECKPOINTS:])})
+    out = {}
+    for info in run.series.whole:
+        on_steps = info.axis == "step" and not info.counter
+        told = steps if on_steps and info.role in LOSSES | EVALUATIONS else []
+        summary = summarize(run.series[info.name], tokens=tokens if on_steps else None, at=told)
+        if summary is not None:
+            out[info.name] = with_standard_error(summary, run, options.examples)
+    return out
 
 
 def _roled(run: Run, options: AnalysisOptions) -> Run:
@@ -177,7 +208,8 @@ def _steps(run: Run) -> Quantity:
         for i in run.series.whole
         if i.axis == "step" and len(run.series[i.name])
     )
-    return Quantity(value=float(last), unit="steps", note="last recorded step")
+    unit = run.provenance.step_unit or "steps"
+    return Quantity(value=float(last), unit=unit, note="last recorded step")
 
 
 def _parameters(run: Run, options: AnalysisOptions) -> Quantity:
@@ -200,23 +232,5 @@ def _differences(run: Run, baseline: Report | None) -> tuple[tuple[str, object, 
     return tuple(
         (key, own.get(key), other.get(key))
         for key in keys
-        if key not in own or key not in other or own[key] != other[key]
+        if key not in own or key not in other or not same(own[key], other[key])
     )
-
-
-def _missing(run: Run) -> dict[str, str]:
-    """What is needed to redo the run and was not recorded."""
-    absent = {
-        "commit": ("" if run.code.commit else "which code ran is not known"),
-        "command": ("" if run.command else "how it was started is not known"),
-        "configuration": ("" if run.config else "its settings are not known"),
-        "seed": ("" if run.seed is not None else "it cannot be repeated to the digit"),
-        "data": ("" if run.datasets else "name and version of the data are not known"),
-        "environment": ("" if run.environment else "library versions are not known"),
-        "hardware": (
-            "" if run.hardware.device or run.hardware.hosts else "what it ran on is not known"
-        ),
-    }
-    if run.code.dirty:
-        absent["clean tree"] = "the code had changes that are not in the commit"
-    return {name: why for name, why in absent.items() if why}

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
-from runpages.model import MetricSummary, Series
+from runpages.model import AtStep, MetricSummary, Series
 
-from .roles import direction_of, unit_of
+from .curve import area_under, final_rows, slope_of, smoothed_end, value_at
+from .roles import EVALUATIONS, direction_of, unit_of
 
 __all__ = ["flatten", "summarize"]
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-def summarize(series: Series) -> MetricSummary | None:
+
+def summarize(
+    series: Series, *, tokens: Series | None = None, at: Sequence[int] = ()
+) -> MetricSummary | None:
     """None for a series of which no effective row is left.
 
-    final = median of the last max(1 %, 32) finite points; with fewer than 320 points of the last
-    tenth, so that an evaluation recorded a dozen times keeps its last value (one last value
-    of a noisy curve misleads). best = the extreme in the metric's better direction.
+    final = median of the last max(1 %, 32) finite points, with fewer than 320 points of the last
+    tenth (one last value of a noisy curve misleads); of an evaluation of the last 1 %, which is
+    its last value up to 200 of them. best = the extreme in the metric's better direction. The area
+    is over `tokens` where their rows cover the curve, else over steps. `at` are the steps to be
+    told.
     """
     value, step = series.value, series.step
     if not len(value):
         return None
     finite = np.isfinite(value)
-    y, at = value[finite], step[finite]
+    y, steps = value[finite], step[finite]
     direction = direction_of(series.role)
     count = len(y)
-    tail = max(count // 100, 32) if count >= 320 else max(1, count // 10)
-    last = y[-tail:]
+    last = y[-final_rows(count, evaluation=series.role in EVALUATIONS) :]
     final = float(np.median(last)) if count else float("nan")
     best = best_step = None
     if direction is not None and count:
         position = int(np.argmin(y) if direction == "lower" else np.argmax(y))
-        best, best_step = float(y[position]), int(at[position])
+        best, best_step = float(y[position]), int(steps[position])
+    on_steps = count > 0 and series.info.axis == "step"
+    smoothed, half_life = smoothed_end(steps, y) if on_steps else (None, None)
+    area, over, width = _area(steps, y, tokens) if on_steps else (None, "", 0.0)
     return MetricSummary(
         name=series.name,
         role=series.role,
@@ -51,6 +64,35 @@ def summarize(series: Series) -> MetricSummary | None:
         high=float(y.max()) if count else float("nan"),
         best=best,
         best_step=best_step,
+        smoothed=smoothed,
+        half_life=half_life,
+        area=area,
+        area_over=over,
+        mean=None if area is None else area / width,
+        slope=slope_of(steps, y) if on_steps else None,
+        at=_at(steps, y, at),
+    )
+
+
+def _area(step: Ints, value: Floats, tokens: Series | None) -> tuple[float | None, str, float]:
+    """Area under the curve, over what, and the width of that."""
+    at, over = step.astype(np.float64), "steps"
+    if tokens is not None and len(step) > 1:
+        known = np.isfinite(tokens.value)
+        count, rows = tokens.value[known], tokens.step[known]
+        rising = len(count) > 1 and bool(np.all(np.diff(count) >= 0))
+        if rising and rows[0] <= step[0] and rows[-1] >= step[-1]:
+            at, over = np.interp(at, rows, count), "tokens"
+    area = area_under(at, value)
+    return area, over if area is not None else "", float(at[-1] - at[0])
+
+
+def _at(step: Ints, value: Floats, wanted: Sequence[int]) -> tuple[AtStep, ...]:
+    found = ((one, value_at(step, value, one)) for one in wanted)
+    return tuple(
+        AtStep(step=one, value=told[0], row_step=told[1], rows=told[2])
+        for one, told in found
+        if told is not None
     )
 
 

@@ -165,6 +165,10 @@ class _Builder:
             repr(sorted(self.settings.metrics.items())),
             repr(self.settings.model),
             repr(self.settings.accelerator),
+            repr(self.settings.summary),
+            repr(self.settings.target),
+            repr(self.settings.evaluation),
+            repr(self.settings.energy),
             f"{baseline} {self.archive.digest(baseline)}" if baseline else "",
         ]
         keys = {}

@@ -7,6 +7,7 @@ import click
 from runpages import __version__
 
 from .build import build
+from .compare import compare_runs
 from .demo import demo
 from .doctor import doctor
 from .init import init
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 _VERBS = (
-    *(demo, preview, init, pull, build, list_runs, show),
+    *(demo, preview, init, pull, build, list_runs, show, compare_runs),
     *(note, verdict, rate),
     *(sources, doctor),
 )

@@ -9,13 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args, get_origin, get_type_hints
 
+from runpages.analysis.energy import shipped_grid
 from runpages.errors import ConfigError
 
 from .settings import Settings
 
 __all__ = ["load_settings"]
 
-_WORDS = {str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
+_WORDS: dict[Any, str] = {
+    str: "a text",
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str | float: "a number or a text",
+}
+_CHOICES = {
+    ("model", "loss_unit"): ("", "nats", "bits"),
+    ("energy", "region"): ("", *shipped_grid()),
+}
 
 
 def load_settings(path: str | Path = "runpages.toml") -> Settings:
@@ -116,15 +127,24 @@ class _Reader:
         )
 
     def _value(self, table: str, key: str, value: Any, hint: Any, occurrence: int) -> Any:
-        if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        choices = _CHOICES.get((table, key))
+        if choices and isinstance(value, str) and value not in choices:
+            known = ", ".join(choice for choice in choices if choice)
+            problem = f"[{table}] {key} = {value!r} is not known; there are: {known}"
+            raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if hint in (float, str | float) and whole:
             return float(value)
         if hint is str and hasattr(value, "isoformat"):
             return value.isoformat()
         if get_origin(hint) is tuple:
-            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            kind = get_args(hint)[0]
+            if isinstance(value, list) and all(type(item) is kind for item in value):
                 return tuple(value)
             wanted = 'a list of texts, e.g. ["*"]'
-        elif isinstance(value, hint):
+            if kind is int:
+                wanted = "a list of whole numbers"
+        elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
             return value
         else:
             wanted = _WORDS[hint]

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from runpages.analysis import AnalysisOptions
-from runpages.model import Accelerator, Price, Run
+from runpages.analysis.energy import EnergyOptions
+from runpages.model import Accelerator, Price, Run, Target
 
 __all__ = [
     "AcceleratorSettings",
     "ArchiveSettings",
     "BaselineSettings",
+    "EnergySettings",
     "EngineSettings",
+    "EvaluationSettings",
     "ModelSettings",
     "PriceSettings",
     "PublishSettings",
     "Settings",
     "SiteSettings",
     "SourceSettings",
+    "SummarySettings",
+    "TargetSettings",
 ]
 
 
@@ -92,6 +98,39 @@ class ModelSettings:
 
     parameters: str = ""
     """Where the number of parameters stands: `config.` and a dotted key."""
+    loss_unit: str = ""
+    """`nats` or `bits`: the unit of the losses, for perplexity and bits per byte."""
+    bytes_per_token: str | float = ""
+    """Bytes of text a token stands for on the evaluation set: a number, or `config.` and the dotted
+    key that holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummarySettings:
+    """`[summary]`"""
+
+    at_steps: tuple[int, ...] = ()
+    """Steps whose losses and evaluations are told, beside those of the checkpoints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSettings:
+    """`[[target]]`"""
+
+    metric: str
+    """Metric as logged, or a role (`val_loss`)."""
+    value: float
+    """Value that it should reach: steps, time, tokens and cost until then are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """`[[evaluation]]`"""
+
+    metric: str
+    """Metric as logged; a proportion (or per cent) of examples, such as an accuracy."""
+    n: int
+    """Number of examples it is measured on, for its standard error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +159,22 @@ class PriceSettings:
     """ISO date from which the price holds; the row valid at a run's end date is used."""
     source_url: str = ""
     """Where the price stands, shown beside each cost."""
+    as_of: str = ""
+    """ISO date on which the price was last seen to hold; default: `valid_from`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergySettings:
+    """`[energy]`"""
+
+    pue: float = 0.0
+    """Power usage effectiveness of the place; 0 = not known: 1.2 is assumed and shown as such."""
+    host_watts_per_device: float = 0.0
+    """What host, network and storage draw for each accelerator; 0 = not counted."""
+    region: str = ""
+    """Country whose grid feeds it, as three letters (`DEU`), for the carbon."""
+    grams_per_kwh: float = 0.0
+    """Grams of CO₂ equivalent a kWh, before the shipped figure of the region; 0 = none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +205,12 @@ class Settings:
     metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`[metrics]`: role = names of the metrics that play it; comes before the built-in table."""
     model: ModelSettings = field(default_factory=ModelSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
+    target: tuple[TargetSettings, ...] = ()
+    evaluation: tuple[EvaluationSettings, ...] = ()
     price: tuple[PriceSettings, ...] = ()
     accelerator: tuple[AcceleratorSettings, ...] = ()
+    energy: EnergySettings = field(default_factory=EnergySettings)
     baseline: BaselineSettings = field(default_factory=BaselineSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     dialect: tuple[Mapping[str, object], ...] = ()
@@ -179,6 +238,12 @@ class Settings:
         return AnalysisOptions(
             metrics=self.metrics,
             parameters_key=self.model.parameters,
+            energy=EnergyOptions(**dataclasses.asdict(self.energy)),
+            loss_unit=self.model.loss_unit,
+            bytes_per_token=self.model.bytes_per_token,
+            at_steps=self.summary.at_steps,
+            targets=tuple(Target(metric=row.metric, value=row.value) for row in self.target),
+            examples={row.metric: row.n for row in self.evaluation},
             prices=tuple(
                 Price(
                     accelerator=row.accelerator,
@@ -186,6 +251,7 @@ class Settings:
                     valid_from=row.valid_from,
                     source_url=row.source_url,
                     kind="team price",
+                    as_of=row.as_of,
                 )
                 for row in self.price
             ),

@@ -41,27 +41,33 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
+from .comparison import (
+    Comparison,
+    FigureRow,
+    FindingRow,
+    Findings,
+    MetricRow,
+    Side,
+    SideValue,
+)
+from .event import KINDS, SEVERITIES, Event, Judgement
+from .group import Difference, GroupMetric, GroupReport
 from .note import NOTE_KINDS, OUTCOMES, Note
-from .report import (
+from .quantity import Quantity
+from .report import Report
+from .reproduction import Needed, Reproduction
+from .resources import (
     CAUSES,
-    KINDS,
-    SEVERITIES,
     Accelerator,
     AttemptCost,
     Badput,
     Cost,
-    Event,
+    Energy,
     Goodput,
-    GroupMetric,
-    GroupReport,
-    Judgement,
-    MetricSummary,
+    GridIntensity,
     Price,
-    Quantity,
-    Report,
     Timing,
     Utilization,
-    main_metric,
 )
 from .run import (
     STATES,
@@ -90,6 +96,14 @@ from .series import (
     spans_of,
     statistic_key,
 )
+from .summary import (
+    AtStep,
+    MetricSummary,
+    ModelFigures,
+    Target,
+    TargetReached,
+    main_metric,
+)
 
 __all__ = [
     "CAUSES",
@@ -99,17 +113,25 @@ __all__ = [
     "SEVERITIES",
     "STATES",
     "Accelerator",
+    "AtStep",
     "Attempt",
     "AttemptCost",
     "Badput",
     "Checkpoint",
     "Code",
     "Columns",
+    "Comparison",
     "Cost",
     "Dataset",
+    "Difference",
+    "Energy",
     "Event",
     "Extent",
+    "FigureRow",
+    "FindingRow",
+    "Findings",
     "Goodput",
+    "GridIntensity",
     "GroupMetric",
     "GroupReport",
     "Hardware",
@@ -117,19 +139,27 @@ __all__ = [
     "Link",
     "LoggedEvent",
     "Media",
+    "MetricRow",
     "MetricSummary",
     "ModelFacts",
+    "ModelFigures",
+    "Needed",
     "Note",
     "Price",
     "Provenance",
     "Quantity",
     "Report",
+    "Reproduction",
     "Run",
     "RunRef",
     "Sample",
     "Series",
     "SeriesInfo",
     "SeriesSet",
+    "Side",
+    "SideValue",
+    "Target",
+    "TargetReached",
     "Timing",
     "Utilization",
     "main_metric",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runpages import units
-from runpages.model import Report
+from runpages.model import MetricSummary, Report
 
 from .figures import delta
 
@@ -33,9 +33,17 @@ def _evaluations(report: Report) -> list[dict[str, str]]:
                 "value": units.number(summary.final),
                 "unit": summary.unit,
                 "rows": units.count(summary.points),
+                "error": _error(summary),
                 "baseline": units.number(other.final) if other else "",
                 "difference": delta(summary, report),
                 "best": best,
             }
         )
     return out
+
+
+def _error(summary: MetricSummary) -> str:
+    """Standard error of the evaluation, and how it is known."""
+    if summary.standard_error is None:
+        return ""
+    return f"± {units.number(summary.standard_error, 2)} ({summary.standard_error_from})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from runpages import units
 from runpages.model import MetricSummary, Report, main_metric
 
@@ -15,6 +17,10 @@ def delta(summary: MetricSummary, report: Report) -> str:
     other = report.baseline.metrics.get(summary.name) if report.baseline else None
     if other is None:
         return ""
+    for last, whose in ((summary.last, "the"), (other.last, "the baseline's")):
+        if not math.isfinite(last):
+            # the final value is one from before: a run that diverged would look better
+            return f"not compared: {whose} last value is {units.number(last)}"
     change = summary.final - other.final
     if change == 0:
         return "equal to baseline"
@@ -39,7 +45,7 @@ def key_figures(report: Report) -> list[Fact]:
             value=_small(report.cost.device_hours.value),
             note=_lost(report),
         ),
-        quantity("Energy", report.cost.energy_kwh, value=_small(report.cost.energy_kwh.value)),
+        _energy(report),
         quantity("Cost", report.cost.usd, value=_money(report.cost.usd.value)),
     ]
 
@@ -99,6 +105,12 @@ def _elapsed(report: Report) -> Fact:
         note = f"{units.duration(active.value)} of it in {attempts} attempts"
     value, _, unit = units.duration(elapsed.value).partition(" ")
     return Fact(label="Elapsed", value=value, unit=unit, note=note)
+
+
+def _energy(report: Report) -> Fact:
+    found = report.cost.energy
+    label = "Energy, estimated" if found.estimated else "Energy"
+    return quantity(label, found.devices_kwh, value=_small(found.devices_kwh.value))
 
 
 def _small(value: float | None) -> str:

@@ -62,9 +62,8 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
     for info in report.run.series.whole:
         summary = report.metrics.get(info.name)
         if summary is None:
-            out.append((info.name, info.role or "none", units.count(info.points), *["n/a"] * 6))
+            out.append((info.name, info.role or "none", units.count(info.points), *["n/a"] * 9))
             continue
-        best = units.number(summary.best) if summary.best is not None else "n/a"
         out.append(
             (
                 info.name,
@@ -73,12 +72,21 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
                 units.count(summary.superseded),
                 units.count(summary.nonfinite),
                 units.number(summary.first),
-                units.number(summary.final),
-                best,
+                f"{units.number(summary.final)} ± {units.number(summary.final_mad, 2)}",
+                _number(summary.smoothed),
+                _number(summary.best),
                 f"{units.number(summary.low)} to {units.number(summary.high)}",
+                f"{_number(summary.mean)} over {summary.area_over}"
+                if summary.mean is not None
+                else "n/a",
+                _number(None if summary.slope is None else 1000 * summary.slope, 3),
             )
         )
     return out
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "n/a" if value is None else units.number(value, digits)
 
 
 def _console(console: str) -> Safe | None:

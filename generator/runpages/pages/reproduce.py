@@ -1,69 +1,54 @@
-"""What somebody needs to redo the run: differences from the baseline first."""
+"""What is needed to redo the run: each part with its value or what is missing, and the commands."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from runpages import markup
 from runpages.analysis.summary import flatten
-from runpages.model import Report
+from runpages.markup import Safe
+from runpages.model import Needed, Report
 
-from .words import Fact, fact
+from .words import Fact
 
-__all__ = ["reproduce_section"]
+__all__ = ["Redo", "reproduction", "settings"]
 
-
-def reproduce_section(report: Report) -> dict[str, object]:
-    """Values for the template, ready to print."""
-    return {
-        "differences": _differences(report),
-        "config": _config(report),
-        "command": report.run.command,
-        "reproduce": _reproduce(report),
-        "missing": tuple(report.missing.items()),
-    }
+_MONO = frozenset({"commit", "command"})
 
 
-def _shown(value: object) -> str:
-    return "n/a" if value is None else str(value)[:300]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """The section, ready to print."""
+
+    lede: str
+    commands: Safe | None
+    facts: list[Fact]
 
 
-def _differences(report: Report) -> list[tuple[str, str, str]]:
-    return [(key, _shown(own), _shown(other)) for key, own, other in report.differences[:200]]
-
-
-def _config(report: Report) -> list[tuple[str, str]]:
-    return [(key, _shown(value)) for key, value in flatten(dict(report.run.config)).items() if key][
-        :1000
-    ]
-
-
-def _reproduce(report: Report) -> list[Fact]:
-    run = report.run
-    dirty = {True: "with changes that are not in it", False: "clean tree", None: ""}[run.code.dirty]
-    data = ", ".join(
-        " ".join(p for p in (d.name, d.version, d.digest[:16]) if p) for d in run.datasets
+def reproduction(report: Report) -> Redo:
+    """Commands first; None where neither command nor commit was logged."""
+    found = report.reproduction
+    whole = len(found.items)
+    lede = f"{found.recorded} of {whole} things that are needed to redo it were recorded."
+    if found.recorded == whole:
+        lede = f"All {whole} things that are needed to redo it were recorded."
+    return Redo(
+        lede=lede,
+        commands=markup.pre(found.commands) if found.commands else None,
+        facts=[_fact(item) for item in found.items],
     )
-    environment = ", ".join(f"{k} {v}" for k, v in run.environment.items())
-    made_of = run.hardware
-    many = f"{made_of.devices} × " if made_of.device and made_of.devices else ""
-    hardware = ", ".join(
-        part
-        for part in (
-            f"{many}{made_of.device}",
-            made_of.cpu,
-            f"{made_of.cpu_count} CPU cores" if made_of.cpu_count else "",
-            f"on {', '.join(made_of.hosts[:4])}" if made_of.hosts else "",
-        )
-        if part
-    )
-    return [
-        Fact(
-            label="Commit",
-            value=run.code.commit,
-            note=dirty,
-            why="" if run.code.commit else "not logged",
-            mono=True,
-        ),
-        fact("Seed", "" if run.seed is None else str(run.seed)),
-        fact("Data", data),
-        fact("Environment", environment),
-        fact("Hardware", hardware),
-    ]
+
+
+def settings(report: Report) -> list[tuple[str, str]]:
+    """Key and value of each setting, the first thousand."""
+    flat = flatten(dict(report.run.config))
+    shown = {key: "n/a" if value is None else str(value)[:300] for key, value in flat.items()}
+    return [(key, value) for key, value in shown.items() if key][:1000]
+
+
+def _fact(item: Needed) -> Fact:
+    label = item.name.capitalize()
+    if not item.value:
+        return Fact(label=label, value="", why=f"missing: {item.why}")
+    note = f"incomplete: {item.why}" if item.why else ""
+    return Fact(label=label, value=item.value, note=note, mono=item.name in _MONO)

@@ -1,28 +1,76 @@
-"""What the run took: time, throughput, utilisation, device-hours, money."""
+"""Resources and cost on the run page: time, arithmetic, money, electricity, and the targets."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from runpages import units
 from runpages.model import Quantity, Report
 
 from .words import CAUSE_WORDS, Fact, quantity
 
-__all__ = ["resources_section"]
+__all__ = ["Resources", "resources", "targets"]
+
+_AGES = {
+    "": "",
+    "stale": "; stale: over 90 days old at the run's end",
+    "very stale": "; very stale: over a year old at the run's end",
+}
 
 
-def resources_section(report: Report) -> dict[str, object]:
-    """Values for the template, ready to print."""
-    return {
-        "timing": _timing(report),
-        "utilization": _utilization(report),
-        "doubt": report.utilization.doubt,
-        "goodput": _goodput(report),
-        "cost": _cost(report),
-        "price": _price(report),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """The section, ready to print."""
+
+    times: list[Fact]
+    cost: list[Fact]
+    doubt: str
+    sentences: list[str]
+    goodput: list[dict[str, str]]
 
 
-def _timing(report: Report) -> list[Fact]:
+def resources(report: Report) -> Resources:
+    """Time beside cost, how the figures came about, and where the elapsed time went."""
+    sentences = [*_utilization(report), _price(report), _grid(report)]
+    return Resources(
+        times=_times(report),
+        cost=_cost(report),
+        doubt=report.utilization.doubt,
+        sentences=[sentence for sentence in sentences if sentence],
+        goodput=_goodput(report),
+    )
+
+
+def targets(report: Report) -> list[dict[str, str]]:
+    """What each target took: one row each."""
+    rows = []
+    for found in report.targets:
+        tokens = found.tokens.value
+        scaled = units.si(tokens, 4) if tokens is not None else ("n/a", "")
+        rows.append(
+            {
+                "name": f"{found.metric or found.target.metric} {units.number(found.target.value)}",
+                "step": found.step.why
+                if found.step.value is None
+                else units.count(found.step.value),
+                "time": _duration(found.seconds),
+                "tokens": " ".join(scaled).strip(),
+                "hours": _plain(found.device_hours),
+                "usd": "n/a" if found.usd.value is None else f"{found.usd.value:,.2f}",
+            }
+        )
+    return rows
+
+
+def _duration(given: Quantity) -> str:
+    return "n/a" if given.value is None else units.duration(given.value)
+
+
+def _plain(given: Quantity) -> str:
+    return "n/a" if given.value is None else units.number(given.value, 3)
+
+
+def _times(report: Report) -> list[Fact]:
     timing = report.timing
 
     def seconds(label: str, given: Quantity) -> Fact:
@@ -89,13 +137,15 @@ def _goodput(report: Report) -> list[dict[str, str]]:
 
 
 def _cost(report: Report) -> list[Fact]:
-    cost = report.cost
+    cost, energy = report.cost, report.cost.energy
     usd = "" if cost.usd.value is None else f"{cost.usd.value:,.2f}"
     return [
         quantity("Device-hours", cost.device_hours),
         quantity("Device-hours on redone steps", cost.lost_device_hours),
-        quantity("Energy", cost.energy_kwh),
         quantity("Cost", cost.usd, value=usd),
+        quantity("Energy, estimated" if energy.estimated else "Energy", energy.devices_kwh),
+        quantity("Energy with host and PUE", energy.total_kwh),
+        quantity("Carbon", energy.carbon_kg, value=_short(energy.carbon_kg)),
     ]
 
 
@@ -103,8 +153,18 @@ def _price(report: Report) -> str:
     price = report.cost.price
     if price is None or report.cost.usd.value is None:
         return ""
+    named = f" ({price.note})" if price.note else ""
     source = f", {price.source_url}" if price.source_url else ""
     return (
-        f"{price.kind}: {price.usd_per_device_hour:g} USD a device-hour for {price.accelerator}, "
-        f"valid from {price.valid_from}{source}"
+        f"{price.kind.capitalize()}: {price.usd_per_device_hour:g} USD a device-hour for "
+        f"{price.accelerator}{named}, valid from {price.valid_from}{source}"
+        f"{_AGES[report.cost.price_age]}"
     )
+
+
+def _grid(report: Report) -> str:
+    energy = report.cost.energy
+    if energy.intensity is None or energy.carbon_kg.value is None:
+        return ""
+    source = energy.intensity.source_url
+    return f"Carbon: {energy.carbon_kg.note}{f' by {source}' if source else ''}"

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from runpages import markup
 from runpages.model import Report
 
+from .all_figures import all_figures
 from .charts import build_charts
 from .checkpoints import checkpoints_section
+from .comparison import against_baseline
 from .document import run_json
 from .evaluations import evaluations_section
 from .findings import findings_section
 from .header import header_section
 from .notes import notes_section
 from .provenance import provenance_section
-from .reproduce import reproduce_section
-from .resources import resources_section
+from .reproduce import reproduction, settings
+from .resources import resources, targets
 from .samples import samples_section
 from .templating import render_template
 from .timeline import timeline
@@ -32,8 +34,6 @@ _SECTIONS = (
     header_section,
     findings_section,
     evaluations_section,
-    resources_section,
-    reproduce_section,
     checkpoints_section,
     provenance_section,
     notes_section,
@@ -64,6 +64,12 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "charts": charts.charts,
         "left_out": charts.left_out,
         **samples,
+        "targets": targets(report),
+        "resources": resources(report),
+        "all_figures": all_figures(report),
+        "against": against_baseline(report),
+        "reproduce": reproduction(report),
+        "config": settings(report),
     }
     for part in _SECTIONS:
         values |= part(report)

@@ -1,0 +1,61 @@
+"""What is said of several runs together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Difference",
+    "GroupMetric",
+    "GroupReport",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A fact that is not the same everywhere."""
+
+    key: str
+    """Area and name: `config.optimizer.lr`, `data`, `code.commit`, `environment.torch`,
+    `hardware.device`."""
+    values: Mapping[str, tuple[object, ...]]
+    """Slug -> its value; several where a group's members differ, none where it is not recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMetric:
+    """One metric's final values over the runs that differ in nothing but the seed."""
+
+    name: str
+    direction: str | None
+    n: int
+    mean: float
+    sd: float | None
+    """Sample standard deviation; None for n < 2."""
+    ci95: tuple[float, float] | None = None
+    """95 % t interval of the mean; None for n < 2."""
+    values: Mapping[str, float]
+    """slug -> final value of the runs that count."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """slug -> why that run's value does not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupReport:
+    """Facts about siblings: shown on the group's page, never on a run's."""
+
+    name: str
+    slugs: tuple[str, ...]
+    seeds: Mapping[str, int | None]
+    seed_set: tuple[str, ...]
+    """Slugs that differ in nothing but the seed."""
+    found_by: str = ""
+    """How: `configuration`, or `group` where none is recorded; empty where there is no set."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Slug of a member that is not in the set -> why."""
+    metrics: tuple[GroupMetric, ...]
+    differences: tuple[Difference, ...] = ()
+    """What differs between all members, the seed and names of outputs aside."""
+    warnings: tuple[str, ...] = ()
+    """What to keep in mind when reading the mean, one sentence each."""
