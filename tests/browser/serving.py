@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pages.test_run import html_of
-from runpages.builder.assets import SCRIPTS, shared_assets
+from runpages.builder.assets import SCRIPT, shared_assets
 from runpages.model import Report
 from runpages.pages import render
 
@@ -18,7 +18,7 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>run<
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <link rel="stylesheet" href="../assets/rp/rp.css"><style>html{{font-size:125%}} body{{margin:.8rem}}
 .md-typeset img{{max-width:100%;height:auto}}</style></head>
-<body data-md-color-scheme="default"><main class="md-typeset">{body}</main>{scripts}</body></html>
+<body data-md-color-scheme="default"><main class="md-typeset">{body}</main>{script}</body></html>
 """
 
 
@@ -31,9 +31,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 def served(report: Report, root: Path) -> Iterator[str]:
     """Address of the page of `report`, as the site would have it below `runs/`."""
     page = render(report)
-    scripts = "".join(f'<script src="../{name}"></script>' for name in SCRIPTS)
+    script = f'<script src="../{SCRIPT}"></script>'
     files = {f"runs/{name}": data for name, data in shared_assets().items()} | dict(page.files)
-    html = PAGE.format(body=html_of(page.markdown), scripts=scripts)
+    html = PAGE.format(body=html_of(page.markdown), script=script)
     files[f"runs/{report.run.slug}/index.html"] = html.encode()
     for name, data in files.items():
         path = root / name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,9 +14,9 @@ import pytest
 from pages.factory import START, joined, make_run, rows
 from runpages import analyze
 from runpages.builder.assets import shared_assets
-from runpages.markup import text
-from runpages.model import SeriesSet
-from runpages.pages.charts import Chart, build_charts
+from runpages.model import Report, SeriesSet
+from runpages.pages.charts import build_charts
+from runpages.pages.templating import render_template
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -27,22 +27,17 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>char
 body{{margin:1rem;background:var(--rp-bg);color:var(--rp-ink);font-family:sans-serif}}</style>
 </head><body data-md-color-scheme="default"><main class="md-typeset"><div class="rp-page"></div>
 <p><a class="rp-zoom" href="?x=1200..1210#curves">Show</a></p><h2 id="curves">Curves</h2>
-<div class="rp-charts">{figures}</div></main><script src="{up}assets/rp/rp.js"></script></body></html>
+{curves}</main><script src="{up}assets/rp/rp.js"></script></body></html>
 """
 
 
-def figure(chart: Chart, source: str) -> str:
-    wide = " rp-chart--wide" if chart.wide else ""
-    legend = "".join(f'<span><i class="{c}"></i>{text(label)}</span>' for c, label in chart.legend)
-    return (
-        f'<figure class="rp-chart{wide}" data-rp-chart="{chart.id}" data-rp-src="{source}">'
-        f"<figcaption><b>{text(chart.title)}</b> {text(chart.unit)} {text(chart.caption)}"
-        f'<span class="rp-key">{legend}</span></figcaption>'
-        f'<div class="rp-plot">{chart.svg}</div></figure>'
-    )
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data: blob:"
+)
 
 
-def many(steps: int = 3000):
+def many(steps: int = 3000) -> Report:
     """A run that spikes, is killed, goes on from a checkpoint and meets NaN; and its devices."""
     noise = np.random.default_rng(3).normal(0, 0.05, steps)
 
@@ -62,21 +57,37 @@ def many(steps: int = 3000):
     made = {"train/loss": joined(first, second), "val/loss": val, "grad_norm": norm, "lr": lr}
     made["odd <b>name</b> $x$"] = rows(0, 40, lambda s: s % 7)
     made["gpu_util"] = rows(0, 300, lambda s: 90 + s % 5)
+    made["tokens"] = rows(0, steps, lambda s: 1000 * (s + 1))
+    made |= {f"extra {n}": rows(0, 40, lambda s, n=n: (s + n) % 5) for n in range(90)}
     series = SeriesSet.of(made, time_axis=frozenset({"gpu_util"}))
     run = replace(make_run(start=START), series=series)
-    return analyze(run)
+    other = make_run({"train/loss": rows(0, 2000, lambda s: 7 * np.exp(-s / 200) + 2)})
+    return analyze(run, baseline=analyze(other))
+
+
+def calm() -> Report:
+    """Nothing to find in it, and too long for one level."""
+    noise = np.random.default_rng(5).normal(0, 0.05, 4000)
+    return analyze(make_run({"train/loss": rows(0, 4000, lambda s: 3 + noise[s])}))
+
+
+def page_of(name: str, report: Report) -> dict[str, bytes]:
+    """Files of a page with the charts of a run."""
+    charts = build_charts(report)
+    curves = render_template(
+        "curves.md.jinja", charts=charts.charts, more=charts.more, no_tokens=charts.no_tokens,
+        no_time=charts.no_time, baseline=report.baseline, data=f"../../assets/runs/{name}",
+    )  # fmt: skip
+    page = PAGE.format(up="../../", curves=curves)
+    files = {f"assets/runs/{name}/{file}": data for file, data in charts.files.items()}
+    return files | {f"runs/{name}/index.html": page.encode()}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page with charts, two folders down as a run page is."""
     root = tmp_path_factory.mktemp("site")
-    charts = build_charts(many())
-    files = dict(shared_assets())
-    files |= {f"assets/runs/one/{name}": data for name, data in charts.files.items()}
-    figures = "".join(figure(c, "../../assets/runs/one/charts.json") for c in charts.charts)
-    page = PAGE.format(up="../../", figures=figures)
-    files["runs/one/index.html"] = page.encode()
+    files = dict(shared_assets()) | page_of("one", many()) | page_of("two", calm())
     for name, data in files.items():
         path = root / "deep" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +102,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", CSP)
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -108,6 +123,7 @@ class Tab:
 
     def __init__(self, browser, url: str, **options) -> None:
         self.context = browser.new_context(viewport={"width": 1000, "height": 1400}, **options)
+        self.context.set_default_timeout(8_000)
         self.page = self.context.new_page()
         self.requests: list[str] = []
         self.problems: list[str] = []
@@ -141,16 +157,48 @@ class Tab:
             self.page.wait_for_timeout(100)
         pytest.fail(f"no hover text {words!r}")
 
+    def shown(self, chart: str) -> list:
+        return self.live(chart).evaluate("e => [...e.layout.xaxis.range]")
+
+    def wait(self, chart: str, condition: str) -> None:
+        """Until a function of the live chart `e` holds."""
+        self.page.wait_for_function(
+            f"e => {{ e = document.querySelector('[data-rp-chart={chart}] .rp-live'); "
+            f"return e?._fullData && ({condition}); }}"
+        )
+
+    def line(self, chart: str, name: str) -> dict[str, list]:
+        """x and y of the line with this name (what lies behind a smoothed one has it too)."""
+        script = "(e, n) => e.data.filter(t => t.name === n).map(t => ({x: t.x, y: t.y}))"
+        return self.live(chart).evaluate(script, name)[-1]
+
+    def fetched(self, part: str) -> list[str]:
+        return [u.rpartition("/")[2] for u in self.requests if part in u]
+
     def colours(self, chart: str) -> dict[str, str]:
         script = "e => e._fullData.map(t => [t.name, t.fillcolor ?? t.line?.color])"
         return dict(self.live(chart).evaluate(script))
 
 
 @pytest.fixture
-def tab(browser, site: str) -> Iterator[Tab]:
-    tab = Tab(browser, f"{site}/runs/one/")
-    yield tab
-    tab.context.close()
+def opened(browser, site: str) -> Iterator[Callable[..., Tab]]:
+    """Opens the page with a query; in the end nothing may have gone wrong in it."""
+    tabs: list[Tab] = []
+
+    def open_(query: str = "", *, run: str = "one", **options) -> Tab:
+        tabs.append(Tab(browser, f"{site}/runs/{run}/{query}", **options))
+        return tabs[-1]
+
+    yield open_
+    for tab in tabs:
+        assert tab.problems == []
+        assert [u for u in tab.requests if not u.startswith((site, "data:", "blob:"))] == []
+        tab.context.close()
+
+
+@pytest.fixture
+def tab(opened) -> Tab:
+    return opened()
 
 
 def test_a_page_that_nobody_touches_is_a_drawing(tab: Tab) -> None:
@@ -194,19 +242,188 @@ def test_hostile_names_stay_text(tab: Tab) -> None:
     assert tab.problems == []
 
 
-def test_charts_by_time_share_no_zoom_with_charts_by_step(tab: Tab) -> None:
+def test_charts_by_time_follow_to_the_same_moments(tab: Tab) -> None:
     tab.touch("loss")
     tab.touch("gpu-util")
-    whole = tab.live("gpu-util").evaluate("e => [...e.layout.xaxis.range]")
     tab.page.locator("a.rp-zoom").click()
     tab.page.wait_for_function(
-        "document.querySelector('[data-rp-chart=loss] .rp-live').layout.xaxis.range[1] < 1300"
+        "() => document.querySelector('[data-rp-chart=loss] .rp-live').layout.xaxis.range[1] < 1300"
     )
-    assert tab.live("gpu-util").evaluate("e => [...e.layout.xaxis.range]") == whole
+    low, high = tab.live("gpu-util").evaluate("e => e.layout.xaxis.range.map(v => v * 60)")
+    assert (low, high) == pytest.approx((1199.5, 1210.5))  # a step a second
+
+
+def test_a_zoom_fetches_the_tiles_under_it_and_draws_every_row(opened) -> None:
+    tab = opened("?x=800..1600", run="two")
+    tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 1500")
+    assert tab.fetched("detail-") == [f"detail-0{n}.json" for n in (1, 2, 3)]
+    line = tab.line("loss", "train/loss")
+    assert [x for x in line["x"] if 800 <= x <= 1600] == list(range(800, 1601))
+
+
+def test_around_a_finding_a_window_has_every_row(tab: Tab) -> None:
+    tab.page.locator("a.rp-zoom").click()
+    tab.wait("grad-norm", "e.data.find(t => t.name === 'grad_norm').x.length > 2500")
+    line = tab.line("grad-norm", "grad_norm")
+    assert dict(zip(line["x"], line["y"], strict=True))[1200] == 30
+    assert len(tab.fetched("window-")) == 1
+
+
+def test_back_at_everything_the_first_level_stands(opened) -> None:
+    tab = opened("?x=300..600")
+    tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 700")
+    tab.page.get_by_role("button", name="Show everything").first.click()
+    tab.wait("loss", "e.layout.xaxis.range[1] === 2999")
+    assert len(tab.line("loss", "train/loss")["x"]) < 700
+    assert tab.page.url.endswith("/runs/one/")
+
+
+@pytest.mark.parametrize(
+    ("ax", "first", "last"),
+    [("tokens", 1000, 3_000_000), ("elapsed", 0, (1800 + 1499) / 60),
+     ("wall time", 1_767_225_600_000, 1_767_225_600_000 + 3_299_000)],
+)  # fmt: skip
+def test_x_may_count_otherwise(tab: Tab, ax: str, first: float, last: float) -> None:
+    tab.page.get_by_label(ax, exact=True).check()
+    tab.wait("loss", "!e.layout.xaxis.unifiedhovertitle.text.startsWith('step')")
+    x = [v for v in tab.line("loss", "train/loss")["x"] if v is not None]
+    width = last - first
+    assert (x[0], x[-1]) == pytest.approx((first, last), abs=0.01 * width)
+    assert f"ax={ax.split(maxsplit=1)[0]}" in tab.page.url
+
+
+def test_redone_rows_stand_at_their_own_time(opened) -> None:
+    tab = opened("?ax=elapsed")
+    tab.wait("loss", "true")
+    old = tab.line("loss", "train/loss, redone later")
+    assert (old["x"][0], old["x"][-1]) == pytest.approx((1500 / 60, 1699 / 60), abs=0.2)
+    new = [v for v in tab.line("loss", "train/loss")["x"] if v is not None]
+    assert not [v for v in new if 25.1 < v < 29.9]  # nothing ran between 1500 s and 1800 s
+
+
+def test_the_baseline_has_no_place_in_wall_time_and_can_be_hidden(opened) -> None:
+    tab = opened("?ax=elapsed")
+    tab.wait("loss", "true")
+    assert tab.line("loss", "train/loss, baseline")["x"][-1] == pytest.approx(1999 / 60, abs=0.2)
+    tab.page.get_by_label("wall time").check()
+    tab.wait("loss", "e.layout.xaxis.type === 'date'")
+    assert set(tab.line("loss", "train/loss, baseline")["x"]) == {None}
+    tab.page.get_by_label("baseline").uncheck()
+    tab.wait("loss", "!e.data.some(t => t.name?.endsWith('baseline'))")
+    assert tab.page.url.endswith("?ax=wall&base=0")
+
+
+def test_a_window_keeps_its_place_when_x_counts_otherwise(opened) -> None:
+    tab = opened("?x=300..600")
+    tab.wait("loss", "e.layout.xaxis.range[1] === 600")
+    tab.page.get_by_label("tokens", exact=True).check()
+    tab.wait("loss", "e.layout.xaxis.range[1] > 1000")
+    assert tab.shown("loss") == pytest.approx([301_000, 601_000])
+    assert "x=301000..601000&ax=tokens" in tab.page.url
+
+
+def test_smoothing_is_an_average_without_the_bias_of_its_start(opened) -> None:
+    tab = opened("?sm=0.9")
+    tab.wait("grad-norm", "e.data.length > 1")
+    script = "e => e.data.filter(t => t.name === 'grad_norm').map(t => [t.y, t.opacity])"
+    (raw, faint), (smooth, full) = tab.live("grad-norm").evaluate(script)
+    expected, total, weight = [], 0.0, 0.0
+    for value in raw:
+        total, weight = 0.9 * total + 0.1 * value, 0.9 * weight + 0.1
+        expected.append(total / weight)
+    assert smooth == pytest.approx(expected)
+    assert (smooth[0], faint, full) == (pytest.approx(raw[0]), 0.25, 1)
+
+
+def test_log_is_for_charts_of_positive_values_only(opened) -> None:
+    tab = opened("?y=log")
+    tab.wait("loss", "e.layout.yaxis.type === 'log'")
+    tab.touch("m-1")  # has zeros
+    tab.wait("m-1", "e.layout.yaxis.type === 'linear'")
+    tab.page.get_by_label("linear", exact=True).check()
+    tab.wait("loss", "e.layout.yaxis.type === 'linear'")
+    assert tab.page.url.endswith("?y=linear")
+
+
+def test_the_copied_link_opens_the_same_view(opened, site: str) -> None:
+    tab = opened(
+        "?x=300..600&sm=0.6&ax=tokens&y=log#curves",
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    tab.page.get_by_role("button", name="Copy link").click()
+    tab.page.get_by_text("copied").wait_for()
+    link = tab.page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{site}/runs/one/?x=300..600&sm=0.6&ax=tokens&y=log#curves"
+
+
+@pytest.mark.parametrize(("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
+def test_a_chart_is_saved_as_a_picture(tab: Tab, kind: str, start: bytes) -> None:
+    tab.touch("loss")
+    with tab.page.expect_download() as download:
+        tab.page.locator("[data-rp-chart=loss]").get_by_text(kind).click()
+    saved = download.value
+    assert saved.suggested_filename.endswith(f"-loss.{kind.lower()}")
+    content = saved.path().read_bytes()
+    assert content.startswith(start)
+    assert len(content) > 10_000
+
+
+def test_a_chart_is_saved_as_a_table(tab: Tab) -> None:
+    tab.touch("m-1")
+    with tab.page.expect_download() as download:
+        tab.page.locator("[data-rp-chart=m-1]").get_by_text("CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "metric,line,step,elapsed_seconds,value,min,max"
+    assert lines[1:3] == ["odd <b>name</b> $x$,curve,0,0,0,,", "odd <b>name</b> $x$,curve,1,1,1,,"]
+    assert len(lines) == 41
+
+
+def test_the_index_finds_and_opens_further_metrics(tab: Tab) -> None:
+    assert tab.fetched("metrics-") == []
+    tab.page.get_by_text("further metrics").click()
+    names = tab.page.locator(".rp-names button")
+    tab.page.get_by_label("Filter the further metrics").fill("82 EXTRA")
+    tab.page.wait_for_function("() => document.querySelectorAll('.rp-names li').length === 1")
+    assert names.all_text_contents() == ["extra 82"]
+    names.first.click()
+    tab.page.locator(".rp-opened .rp-live .main-svg").first.wait_for()
+    assert tab.page.locator(".rp-opened figcaption b").all_text_contents() == ["extra 82"]
+    assert tab.fetched("metrics-") == ["metrics-01.json"]
+    chart = tab.page.url.partition("?m=")[2]
+    assert chart.startswith("m-")
+    tab.page.get_by_role("button", name="Close").click()
+    assert tab.page.locator(".rp-opened figure").count() == 0
+    assert "m=" not in tab.page.url
+
+
+def test_opened_metrics_are_part_of_the_link(opened) -> None:
+    tab = opened("?m=m-84,r-1,zz-9,../x")
+    tab.page.locator(".rp-opened .rp-live .main-svg").nth(1).wait_for()
+    titles = tab.page.locator(".rp-opened figcaption b").all_text_contents()
+    assert titles == ["extra 82", "tokens"]
+
+
+def test_the_keyboard_alone_zooms_and_moves(tab: Tab) -> None:
+    tab.page.locator("[data-rp-chart=loss]").focus()
+    tab.live("loss").locator(".nsewdrag").wait_for(state="attached")
+    tab.page.keyboard.press("+")
+    tab.wait("loss", "e.layout.xaxis.range[0] > 700")
+    assert tab.shown("loss") == pytest.approx([749.75, 2249.25])
+    tab.page.keyboard.press("ArrowRight")
+    tab.wait("loss", "e.layout.xaxis.range[0] > 1000")
+    tab.page.keyboard.press("Escape")
+    tab.wait("loss", "e.layout.xaxis.range[1] === 2999")
+    reached = set()
+    for _ in range(40):
+        tab.page.keyboard.press("Shift+Tab")
+        reached.add(
+            tab.page.evaluate("document.activeElement.name || document.activeElement.textContent")
+        )
+    assert {"rp-ax", "rp-y", "Copy link"} <= reached
 
 
 def test_without_javascript_the_drawings_stand(browser, site: str) -> None:
     tab = Tab(browser, f"{site}/runs/one/", java_script_enabled=False)
-    assert tab.page.locator(".rp-plot > svg").count() == 5
+    assert tab.page.locator(".rp-plot > svg").count() == 12
     assert tab.page.locator("path.run").first.is_visible()
     tab.context.close()

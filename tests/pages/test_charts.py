@@ -26,15 +26,20 @@ def built(columns, *, time_axis=(), baseline=None, **options) -> ChartSet:
     return build_charts(analyze(run, baseline=baseline), **options)
 
 
-def stored(charts: ChartSet) -> dict[str, dict]:
-    """Charts of charts.json by id, x put together again."""
-    file = json.loads(charts.files["charts.json"])
-    assert file["schema"] == "runpages.charts/1"
+def stored(charts: ChartSet, name: str = "charts.json") -> dict[str, dict]:
+    """Charts of a file by id, x put together again."""
+    file = json.loads(charts.files[name])
+    assert file["schema"] == "runpages.charts/2"
     for chart in file["charts"]:
         for trace in chart["data"]:
-            trace["x"] = np.cumsum([trace["x0"], *trace["dx"]])
-            assert len(trace["x"]) == len(trace["y"])
+            undone(trace)
     return {chart["id"]: chart for chart in file["charts"]}
+
+
+def undone(trace: dict) -> dict:
+    trace["x"] = np.cumsum([trace["x0"], *trace["dx"]])
+    assert len(trace["x"]) == len(trace["y"])
+    return trace
 
 
 def traces(chart: dict) -> dict[str, dict]:
@@ -59,12 +64,26 @@ def test_charts_stand_in_the_order_in_which_they_matter():
 
 def test_charts_beyond_the_limit_are_counted():
     charts = built({f"metric {n}": rows(0, 9, line) for n in range(9)}, limit=4)
-    assert (len(charts.charts), charts.left_out) == (4, 5)
+    assert (len(charts.charts), charts.more) == (4, 5)
     assert len(stored(charts)) == 4
 
 
+def test_further_charts_are_packed_in_numbered_files_with_an_index():
+    names = [f"../metric <{n}>" for n in range(140)]
+    charts = built({n: rows(0, 9, line) for n in names}, limit=4)
+    assert list(charts.files) == [
+        "charts.json", "metrics-00.json", "metrics-01.json", "metrics-02.json",
+    ]  # fmt: skip
+    index = json.loads(charts.files["charts.json"])["more"]
+    assert [title for title, *_ in index] == names[4:]
+    title, points, pack, chart = index[100]
+    assert (title, points, pack) == (names[104], 9, 1)
+    (entry,) = (c for c in stored(charts, "metrics-01.json").values() if c["id"] == chart)
+    assert (entry["title"], traces(entry)["run"]["name"]) == (title, "../metric &#60;104&#62;")
+
+
 def test_no_series_no_chart_and_no_file():
-    assert built({}) == ChartSet(charts=(), files={}, left_out=0)
+    assert built({}) == ChartSet(charts=(), files={}, more=0)
 
 
 def test_a_few_points_are_stored_as_they_are():
@@ -79,10 +98,11 @@ def test_many_points_become_a_mean_and_a_band_that_holds_the_extremes():
     values = np.random.default_rng(1).normal(3, 0.1, 40_000)
     values[12_345] = 3.9
     chart = stored(built({"train/loss": rows(0, 40_000, lambda s: values[s])}))["loss"]
-    run, band = traces(chart)["run"], traces(chart)["band"]
+    run = traces(chart)["run"]
+    assert list(traces(chart)) == ["run"]  # the band is its `lo` and `hi`
     assert len(run["x"]) <= 1000
-    assert max(band["y"]) == 3.9
-    assert min(band["y"]) == pytest.approx(values.min(), rel=1e-4)
+    assert max(run["hi"]) == 3.9
+    assert min(run["lo"]) == pytest.approx(values.min(), rel=1e-4)
     assert run["x"][-1] == pytest.approx(39_960, abs=40)
 
 
@@ -146,7 +166,10 @@ def test_counters_and_constants_have_no_chart():
         "constant": rows(0, 50, lambda _: 3.0),
         "odd": rows(0, 50, line),
     }
-    assert [c.title for c in built(columns).charts] == ["odd"]
+    charts = built(columns)
+    assert [c.title for c in charts.charts] == ["odd"]
+    index = json.loads(charts.files["charts.json"])["more"]
+    assert [title for title, *_ in index] == ["iter", "epoch", "constant"]
 
 
 def test_the_x_axis_begins_at_zero_where_the_first_row_nearly_does():
@@ -203,7 +226,7 @@ def test_a_time_axis_has_a_readable_unit(seconds, title, last):
     chart = stored(charts)["gpu-util"]
     assert chart["layout"]["xaxis"]["title"]["text"] == title
     assert traces(chart)["run"]["x"][-1] == pytest.approx(last)
-    assert f"over {title}" in charts.charts[0].caption
+    assert charts.charts[0].over == f"over {title}"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +336,7 @@ def test_ranks_are_one_curve_with_the_band_of_their_values():
     charts = build_charts(report)
     (chart,) = charts.charts
     assert chart.legend == (("run", "mean of the ranks"), ("band", "min–max of the ranks"))
-    assert charts.left_out == 0
+    assert charts.more == 0
     kept = traces(stored(charts)["loss"])
     np.testing.assert_allclose(kept["run"]["y"], [line(s) + 0.15 for s in range(50)], rtol=1e-4)
     assert min(kept["band"]["y"]) == pytest.approx(line(49), abs=0.02)

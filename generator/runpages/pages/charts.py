@@ -1,42 +1,50 @@
-"""The charts of a run: which ones, in which order, and what stands beside each.
+"""The charts of a run: what each shows, what stands beside it, and their files.
 
 Every chart is one Plotly figure (see `plots`), drawn as SVG for the page and stored as data for
-the live chart in the browser.
+the live chart in the browser. The first dozen stand on the page; the others are packed in files of
+at most 64 metrics each, which the page's index of metrics opens.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runpages import units
 from runpages.markup import Safe, json_bytes
-from runpages.model import Columns, Event, Report, Series, SeriesSet, statistic_key
+from runpages.model import Columns, Event, Report, Series, statistic_key
 
-from .plots import STEPS, Axis, Drawing, elapsed, kept, stored
+from .charts_axes import axes, clock_start
+from .charts_data import SCHEMA, stored
+from .charts_detail import detail_files
+from .charts_plan import Plan, plans
+from .plots import Axis, Drawing, axis_of, elapsed, kept
 from .svg import draw
 from .words import SEVERITY_CLASS
 
 __all__ = ["Chart", "ChartSet", "build_charts", "event_chart"]
 
-SCHEMA = "runpages.charts/1"
 LINE_CLASSES = ("run", "s2", "s3", "s4", "s5")
+_PACK = 64
+"""Metrics in one file of further metrics."""
+_WIDE_LIMIT = 300
+"""Buckets of a chart of the whole page's width: one for 4 pixels."""
+_NARROW_LIMIT = 160
+"""The same of half the page's width."""
+_PACK_LIMIT = 120
+"""Buckets of a further metric."""
+_EACH_LIMIT = 60
+"""Buckets of each of many devices; what they hide, the band shows."""
 _AROUND = 60
 """Rows that an event's chart shows before and after it."""
 _INSIDE = 300
 """Rows of a long event that its chart shows."""
-_LOG_NORM = 30.0
 _LOG = 50.0
-"""Curves of positive values are drawn on a log scale from this ratio of largest to smallest on."""
-_STRAIGHT = 1e-3
-"""A metric is a counter if it leaves the straight line by less than this part of its range."""
-_OTHER_ROLES = frozenset(
-    {None, "mfu", "data_seconds", "compute_seconds", "eval_seconds", "checkpoint_seconds"}
-)
+"""An event's chart has a log scale from this ratio of largest to smallest on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,8 @@ class Chart:
     svg: Safe
     metrics: tuple[str, ...]
     caption: str
+    over: str
+    """What x counts, where that is not the step."""
     legend: tuple[tuple[str, str], ...]
     """(class of the line, label)."""
     wide: bool
@@ -61,139 +71,185 @@ class ChartSet:
     charts: tuple[Chart, ...]
     files: Mapping[str, bytes]
     """File name -> bytes."""
-    left_out: int = 0
-    """Metrics that have no chart."""
+    more: int = 0
+    """Further charts, in the index of metrics."""
+    no_tokens: str = ""
+    """Why x cannot count tokens; empty if it can."""
+    no_time: str = ""
+    """Why x cannot count time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    id: str
-    title: str
-    names: tuple[str, ...]
-    wide: bool = False
-    log_from: float | None = None
-    unit: str = ""
-    """Where the name says more than the role."""
+class _Made:
+    """A chart before its figure: all charts have a say in its x axis."""
+
+    plan: Plan
+    series: tuple[Series, ...]
+    drawing: Drawing
+    legend: tuple[tuple[str, str], ...]
+    events: tuple[Event, ...]
+
+    @property
+    def refined(self) -> bool:
+        """Whether zooming in shows more: some curve has rows that are not drawn by themselves."""
+        longest = max(len(one) for one in self.series)
+        return not self.plan.histogram and longest > 2 * self.drawing.limit
+
+    def finished(self) -> tuple[Any, str]:
+        """(figure, caption)."""
+        self.drawing.findings(self.events, wide=self.plan.wide)
+        figure = self.drawing.figure(log_from=self.plan.log_from)
+        return figure, "; ".join(dict.fromkeys(self.drawing.remarks))
 
 
 def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
-    """Up to `limit` charts in the order in which they matter, and charts.json."""
-    charts: list[Chart] = []
-    data: list[dict[str, Any]] = []
-    for plan in _plans(report):
-        if len(charts) == limit:
-            break
-        made = _chart(report, plan) if plan.names else None
+    """Up to `limit` charts in the order in which they matter, and the files of all charts."""
+    main: list[_Made] = []
+    rest: list[Plan] = []
+    for plan in plans(report):
+        made = _made(report, plan) if len(main) < limit and not plan.indexed else None
         if made is not None:
-            charts.append(made[0])
-            data.append(made[1])
-    drawn = {name for chart in charts for name in chart.metrics}
-    files = {"charts.json": json_bytes({"schema": SCHEMA, "charts": data})} if charts else {}
+            main.append(made)
+        elif not _single(report, plan):
+            rest.append(plan)
+    _share_axes(main)
+    charts, data = [], []
+    for made in main:
+        figure, caption = made.finished()
+        charts.append(_chart(report, made, figure, caption))
+        data.append(_stored(made, figure))
+    packs, index = _packs(report, rest)
+    if not (charts or index):
+        return ChartSet(charts=(), files={})
+    baseline = report.baseline.run if report.baseline is not None else None
+    shown = {made.plan.id: made.series for made in main if made.refined}
+    details, names = detail_files(report, shown)
+    kinds = axes(report.run, baseline)
+    first = {
+        "schema": SCHEMA,
+        "slug": report.run.slug,
+        "axes": kinds,
+        "charts": data,
+        "more": index,
+        "detail": names,
+    }
+    files = {"charts.json": json_bytes(first), **packs, **details}
     return ChartSet(
-        charts=tuple(charts), files=files, left_out=len(report.run.series.whole) - len(drawn)
+        charts=tuple(charts),
+        files=files,
+        more=len(index),
+        no_tokens=kinds["why"].get("tokens", ""),
+        no_time=kinds["why"].get("time", ""),
     )
 
 
-def _plans(report: Report) -> Iterator[_Plan]:
-    """Loss, gradient norm, learning rate, speed, evaluations, devices, then what has no role."""
-    series = report.run.series
-    points = {info.name: info.points for info in series.infos}
-
-    def by_role(role: str, *, most: int = 4) -> tuple[str, ...]:
-        names = sorted(series.with_role(role), key=lambda n: -points[n])
-        return tuple(names[:most])
-
-    losses = by_role("loss", most=2) + by_role("val_loss", most=2)
-    yield _Plan(id="loss", title="Loss", names=losses, wide=True, log_from=_LOG)
-    norms = by_role("grad_norm")
-    yield _Plan(id="grad-norm", title="Gradient norm", names=norms, log_from=_LOG_NORM)
-    for role, title in (
-        ("lr", "Learning rate"),
-        ("tokens_per_second", "Throughput"),
-        ("tokens_per_second_per_device", "Throughput of one device"),
-        ("step_seconds", "Step time"),
-        ("step_milliseconds", "Step time"),
-    ):
-        yield _Plan(id=role.replace("_", "-"), title=title, names=by_role(role))
-    for role in ("eval", "eval_lower"):
-        for number, name in enumerate(by_role(role), start=1):
-            yield _Plan(id=f"{role.replace('_', '-')}-{number}", title=name, names=(name,))
-    for role, title in (("gpu_util", "Device use"), ("gpu_power", "Device power")):
-        yield _Plan(id=role.replace("_", "-"), title=title, names=by_role(role))
-    memory = by_role("gpu_memory", most=8)
-    size = tuple(name for name in memory if "bytes" in name.lower())
-    share = tuple(name for name in memory if name not in size)
-    yield _Plan(id="gpu-memory", title="Device memory", names=share[:4])
-    yield _Plan(id="gpu-memory-bytes", title="Device memory", names=size[:4], unit="bytes")
-    yield from _plain_plans(series)
+def _single(report: Report, plan: Plan) -> bool:
+    """Whether all there is is one value, which stands in a table."""
+    return max(report.run.series.info(name).points for name in plan.names) < 2
 
 
-def _plain_plans(series: SeriesSet) -> Iterator[_Plan]:
-    """What plays no role and has something to see, in the order of the source."""
-    others = (i for i in series.whole if i.role in _OTHER_ROLES and i.axis == "step")
-    number = 0
-    for info in others:
-        one = series[info.name] if info.points > 1 else None
-        if one is not None and not _dull(one):
-            number += 1
-            log_from = _LOG if _spread(one.value) > _LOG else None
-            yield _Plan(id=f"m-{number}", title=one.name, names=(one.name,), log_from=log_from)
+def _share_axes(main: Sequence[_Made]) -> None:
+    """Charts of one kind of x reach from the same first to the same last."""
+    by_kind: dict[tuple[str, float], list[Drawing]] = defaultdict(list)
+    for made in main:
+        by_kind[made.drawing.axis.kind, made.drawing.axis.seconds].append(made.drawing)
+    for drawings in by_kind.values():
+        ends = [end for one in drawings if (end := one.extent()) is not None]
+        for one in drawings if ends else ():
+            one.share((min(a for a, _ in ends), max(b for _, b in ends)))
 
 
-def _dull(series: Series) -> bool:
-    """A constant, or what only counts steps in its own way (an epoch, an iteration)."""
-    step, value = series.step.astype(np.float64), series.value
-    if len(step) < 4 or not np.isfinite(value).all():
-        return False
-    slope = (value[-1] - value[0]) / (step[-1] - step[0])
-    away = np.abs(value - value[0] - slope * (step - step[0])).max()
-    return bool(away <= _STRAIGHT * abs(value[-1] - value[0]))
+def _packs(report: Report, rest: Sequence[Plan]) -> tuple[dict[str, bytes], list[list[Any]]]:
+    """Files of further charts, and the index: (title, points, number of the file, chart)."""
+    packs: list[list[dict[str, Any]]] = []
+    index: list[list[Any]] = []
+    room = 0
+    for plan in rest:
+        made = _made(report, plan, limit=_PACK_LIMIT)
+        if made is None:
+            continue
+        figure, caption = made.finished()
+        entry = _stored(made, figure)
+        words = {"title": plan.title, "unit": plan.unit or _unit(report, plan.names)}
+        entry |= {**words, "caption": caption, "legend": made.legend}
+        if not packs or room < len(plan.names):
+            packs.append([])
+            room = _PACK
+        room -= len(plan.names)
+        packs[-1].append(entry)
+        points = max(len(one) for one in made.series)
+        index.append([plan.title, points, len(packs) - 1, plan.id])
+    files = {
+        f"metrics-{number:02d}.json": json_bytes({"schema": SCHEMA, "charts": pack})
+        for number, pack in enumerate(packs)
+    }
+    return files, index
 
 
-def _spread(value: NDArray[np.float64]) -> float:
-    """Ratio of the usually large to the usually small values; 1 where a value is not positive.
-
-    One odd row (an accuracy of nearly 0 at the first step) does not call for a log scale.
-    """
-    finite = value[np.isfinite(value)]
-    if not len(finite) or finite.min() <= 0:
-        return 1.0
-    low, high = np.quantile(finite, [0.05, 0.95])
-    return float(high / low)
-
-
-def _chart(report: Report, plan: _Plan) -> tuple[Chart, dict[str, Any]] | None:
-    series = [report.run.series[name] for name in plan.names]
+def _made(report: Report, plan: Plan, *, limit: int | None = None) -> _Made | None:
+    """None where nothing can be drawn, or a lone point that stands in a table."""
+    series = tuple(report.run.series[name] for name in plan.names)
     axis, start = _axis(report, series)
-    drawing = Drawing(axis=axis, start=start)
+    limit = limit or (_WIDE_LIMIT if plan.wide else _NARROW_LIMIT)
+    drawing = Drawing(
+        axis=axis,
+        start=start,
+        begin=clock_start(report.run),
+        limit=limit,
+        logarithmic=plan.log_from is not None,
+    )
+    events = tuple(e for e in report.events if e.metric in plan.names)
     legend: list[tuple[str, str]] = []
-    events = [e for e in report.events if e.metric in plan.names]
-    for number, one in enumerate(series):
-        style = LINE_CLASSES[number % len(LINE_CLASSES)]
-        legend += _add(drawing, report, one, style, events, alone=len(series) == 1)
-    if not drawing.xs or (plan.id != "loss" and max(len(one) for one in series) < 2):
+    if plan.histogram:
+        legend += _histogram(drawing, series)
+    elif len(series) > len(LINE_CLASSES):
+        legend += _devices(drawing, series)
+    else:
+        for number, one in enumerate(series):
+            legend += _add(drawing, report, one, number, events, alone=len(series) == 1)
+    few = max(len(one) for one in series) < 2 and not drawing.marked
+    if not drawing.xs or (plan.id != "loss" and few):
         return None  # a single evaluation stands in the table
-    drawing.findings(events, wide=plan.wide)
-    figure = drawing.figure(log_from=plan.log_from)
-    remarks = [f"over {axis.title}"] if axis.kind == "time" else []
-    chart = Chart(
+    return _Made(
+        plan=plan,
+        series=series,
+        drawing=drawing,
+        legend=tuple(dict.fromkeys(legend)),
+        events=events,
+    )
+
+
+def _chart(report: Report, made: _Made, figure: Any, caption: str) -> Chart:
+    plan, axis = made.plan, made.drawing.axis
+    return Chart(
         id=plan.id,
         title=plan.title,
         unit=plan.unit or _unit(report, plan.names),
-        svg=draw(figure, label=f"{plan.title} over {axis.title}: {', '.join(plan.names)}"),
+        svg=draw(figure, label=f"{plan.title} over {axis.title}: {', '.join(plan.names[:8])}"),
         metrics=plan.names,
-        caption="; ".join([*remarks, *dict.fromkeys(drawing.remarks)]),
-        legend=tuple(dict.fromkeys(legend)),
+        caption=caption,
+        over="" if axis.kind == "step" else f"over {axis.title}",
+        legend=made.legend,
         wide=plan.wide,
-        rows=tuple(row for one in series for row in _row(report, one)),
+        rows=tuple(row for one in made.series for row in _row(report, one)),
     )
-    return chart, stored(figure, plan.id)
+
+
+def _stored(made: _Made, figure: Any) -> dict[str, Any]:
+    """The figure as data; on a time axis with its unit and its start, in seconds of the run."""
+    drawing = made.drawing
+    entry = stored(figure, made.plan.id, times=drawing.times)
+    if drawing.axis.kind == "time":
+        begin = drawing.begin if drawing.begin is not None else drawing.start
+        offset = (drawing.start - begin) if drawing.start is not None and begin is not None else 0.0
+        entry |= {"unit_seconds": drawing.axis.seconds, "offset": round(offset, 3)}
+    return entry
 
 
 def _axis(report: Report, series: Sequence[Series]) -> tuple[Axis, float | None]:
     """What x counts, and the time at which a time axis begins."""
     if series[0].info.axis == "step":
-        return STEPS, None
+        return axis_of(series[0].info.counter), None
     times = np.concatenate([one.time for one in series])
     times = times[np.isfinite(times)]
     if not len(times):
@@ -202,38 +258,60 @@ def _axis(report: Report, series: Sequence[Series]) -> tuple[Axis, float | None]
     return elapsed(float(times.max()) - start), start
 
 
+def _histogram(drawing: Drawing, series: Sequence[Series]) -> Iterator[tuple[str, str]]:
+    """The median between its 5th and 95th percentile and the ends."""
+    rows = [one.effective for one in series]
+    drawing.band(rows[0], rows[4], "run", name="smallest to largest")
+    drawing.band(rows[1], rows[3], "run", name="5th to 95th percentile")
+    nothing = np.zeros(len(rows[2].step), dtype=bool)
+    drawing.curve(rows[2], "run", "median", keep=nothing, banded=False)
+    yield "run", "median"
+    yield "band", "5th–95th percentile, smallest–largest"
+
+
+def _devices(drawing: Drawing, series: Sequence[Series]) -> Iterator[tuple[str, str]]:
+    """One thin line each: too many to be told apart by colour."""
+    drawing.envelope([one.effective for one in series], "run", "least and largest of all")
+    drawing.limit = _EACH_LIMIT
+    for number, one in enumerate(series):
+        nothing = np.zeros(len(one), dtype=bool)
+        drawing.curve(one.effective, "each", one.name, keep=nothing, number=number, banded=False)
+    yield "each", f"{len(series)} devices, one line each"
+    yield "band", "min–max of all"
+
+
 def _add(
     drawing: Drawing,
     report: Report,
     series: Series,
-    style: str,
+    number: int,
     events: Sequence[Event],
     *,
     alone: bool,
 ) -> Iterator[tuple[str, str]]:
     """Draw a metric with its redone rows and its baseline; yields lines of the legend."""
+    style = LINE_CLASSES[number]
     rows = series.effective
     keep = kept(rows.step, [e for e in events if e.metric == series.name])
     ranks = _over_ranks(report, series.name)
     if ranks is not None:
         drawing.band(*ranks, style)
         yield style, "mean of the ranks" if alone else series.name
-        drawing.curve(rows, style, series.name, keep=keep, banded=False)
+        drawing.curve(rows, style, series.name, keep=keep, number=number, banded=False)
         if alone:
             yield "band", "min–max of the ranks"
-    elif drawing.curve(rows, style, series.name, keep=keep):
+    elif drawing.curve(rows, style, series.name, keep=keep, number=number):
         yield style, "mean" if alone else series.name
-        if alone:
-            yield "band", "min–max"
+        yield "band", "min–max"
     elif len(rows.step):
         yield style, "this run" if alone else series.name
-    old = series.superseded
-    if len(old.step) and drawing.line(old, "old", f"{series.name}, redone later"):
+    old, name = series.superseded, series.name
+    if len(old.step) and drawing.line(old, "old", f"{name}, redone later", uid=f"o{number}"):
         yield "old", "redone later"
     baseline = report.baseline.run if report.baseline is not None else None
-    if baseline is not None and series.name in baseline.series:
-        other = baseline.series[series.name].effective
-        if drawing.line(other, "base", f"{series.name}, baseline", start=baseline.start):
+    if baseline is not None and name in baseline.series:
+        other, start = baseline.series[name].effective, baseline.start
+        if drawing.line(other, "base", f"{name}, baseline", uid=f"p{number}", start=start):
             yield "base", "baseline"
 
 

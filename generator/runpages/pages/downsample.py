@@ -7,10 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Buckets", "bucketed"]
+__all__ = ["Buckets", "bucketed", "mean_times"]
 
-LEVEL_0 = 500
-"""Buckets of the first view: 500 of min, mean and max weigh as much as 1,500 points."""
 MAX_GAPS = 100
 """Breaks of the line at non-finite values; beyond it only the longest ones break it."""
 
@@ -36,7 +34,7 @@ def bucketed(
     *,
     keep: Flags | None = None,
     breaks: Flags | None = None,
-    limit: int = LEVEL_0,
+    limit: int,
 ) -> Buckets:
     """At most `limit` buckets of equally many points, plus each point of `keep` by itself.
 
@@ -63,6 +61,16 @@ def bucketed(
     at = np.searchsorted(edges, cuts)
     mean, low, high = (np.insert(column, at, np.nan) for column in (mean, low, high))
     return Buckets(np.insert(middle, at, middle[at]), mean, low, high, width)
+
+
+def mean_times(x: Floats, y: Floats, time: Floats, *, breaks: Flags, limit: int) -> Floats:
+    """The mean time of each row of `bucketed`; all times must be known. A break takes the time
+    after it."""
+    known = np.where(np.isfinite(y), time, np.nan)
+    out = bucketed(x, known, breaks=breaks, limit=limit).mean
+    for at in np.flatnonzero(np.isnan(out))[::-1]:
+        out[at] = out[at + 1]
+    return out
 
 
 def _cuts(rows: Ints, breaks: Flags | None) -> Ints:

@@ -18,10 +18,10 @@ from runpages import units
 from runpages.markup import plotly_text
 from runpages.model import Columns, Event
 
-from .downsample import Buckets, bucketed
+from .downsample import Buckets, bucketed, mean_times
 from .words import SEVERITY_CLASS
 
-__all__ = ["STEPS", "Axis", "Drawing", "elapsed", "kept", "stored"]
+__all__ = ["STEPS", "Axis", "Drawing", "axis_of", "elapsed", "kept"]
 
 _KEPT = 400
 """Rows near findings that stay by themselves, most severe findings first."""
@@ -30,6 +30,10 @@ _MARKED = 50
 _ONSET = 0.015
 """Part of the chart's width that marks the onset of a lasting divergence."""
 _NEAR = 0.02
+_FLAT = 0.01
+"""A band that is nowhere wider than this part of the curve's range is not drawn: it is the line."""
+_SHARED = 0.3
+"""Part of the other charts' x axis that a curve must fill to be drawn over all of it."""
 _WORDS = {"nonfinite": "non-finite"}
 _UNDER = {"old": 0, "base": 1, "band": 2}
 """What lies below the curves, lowest first."""
@@ -43,13 +47,13 @@ class Axis:
     """What x counts."""
 
     kind: str
-    """`step` or `time`; charts of one kind share their zoom."""
+    """`step`, `time`, or the name of what else it counts."""
     title: str
     seconds: float = 1.0
     """Seconds a unit of a time axis."""
 
     def of(self, rows: Columns, start: float | None) -> Floats:
-        if self.kind == "step":
+        if self.kind != "time":
             return rows.step.astype(np.float64)
         known = rows.time[np.isfinite(rows.time)]
         zero = start if start is not None else float(known.min()) if len(known) else 0.0
@@ -57,6 +61,11 @@ class Axis:
 
 
 STEPS = Axis(kind="step", title="step")
+
+
+def axis_of(counter: str) -> Axis:
+    """The run's step, or what else a metric counts, which shares no zoom with it."""
+    return Axis(kind=f"counter {counter}", title=counter) if counter else STEPS
 
 
 def elapsed(span_seconds: float) -> Axis:
@@ -87,63 +96,115 @@ class Drawing:
     axis: Axis = STEPS
     start: float | None = None
     """UTC seconds at which a time axis begins."""
+    begin: float | None = None
+    """UTC seconds at which the run began."""
+    limit: int = 400
+    """Buckets a curve; up to twice as many rows stand as they are, which weighs no more than the
+    least, mean and largest value of each bucket."""
+    logarithmic: bool = False
+    """Whether y may be: then what is narrow at the top may be wide at the bottom."""
     traces: list[dict[str, Any]] = field(default_factory=list)
     values: list[Floats] = field(default_factory=list)
     xs: list[Floats] = field(default_factory=list)
     shapes: list[dict[str, Any]] = field(default_factory=list)
+    times: list[tuple[float, float] | None] = field(default_factory=list)
+    """From which to which second of the run each of `shapes` lasts."""
     notes: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def curve(
-        self, rows: Columns, style: str, name: str, *, keep: Flags, banded: bool = True
+        self,
+        rows: Columns,
+        style: str,
+        name: str,
+        *,
+        keep: Flags,
+        number: int = 0,
+        banded: bool = True,
     ) -> bool:
         """A mean line and, where a bucket holds several rows, the band from least to largest
         (unless it is not to be `banded`).
 
-        Returns whether there is a band. Non-finite rows become marks at the lower edge.
+        `number` is the place of the metric among the chart's. Returns whether there is a band.
+        Non-finite rows become marks at the lower edge.
         """
         x = self.axis.of(rows, self.start)
         self._marks(x, rows.value)
         buckets = self._bucketed(x, rows, keep)
-        banded = banded and buckets.width > 1
+        banded = banded and buckets.width > 1 and (self.logarithmic or not _flat(buckets))
         if banded:
-            self.traces.append(_band(buckets, style))
-        self._line(buckets, style, plotly_text(name), (buckets.low, buckets.high))
+            self.traces.append(_band(buckets, style) | {"uid": f"b{number}"})
+        ends = np.column_stack([buckets.low, buckets.high]) if banded else None
+        extent = (buckets.low, buckets.high)
+        self._line(buckets, style, name, extent, uid=f"c{number}", customdata=ends)
         self._reach(x)
         return banded
 
-    def band(self, low: Columns, high: Columns, style: str) -> None:
+    def band(self, low: Columns, high: Columns, style: str, *, name: str = "") -> None:
         """The band between two curves that share their rows."""
         x = self.axis.of(low, self.start)
         both = np.isfinite(low.value) & np.isfinite(high.value)
         floor = self._bucketed(x[both], low.take(both), None)
         roof = self._bucketed(x[both], high.take(both), None)
         if len(floor.x):
-            self.traces.append(_band(floor._replace(high=roof.high), style))
+            band = _band(floor._replace(high=roof.high), style)
+            self.traces.append(band | {"name": plotly_text(name)} if name else band)
             self.values += [v[np.isfinite(v)] for v in (floor.low, roof.high)]
 
-    def line(self, rows: Columns, style: str, name: str, *, start: float | None = None) -> bool:
-        """A line behind the curves: a baseline, or rows that were redone. False: no row is."""
+    def envelope(self, parts: Sequence[Columns], style: str, name: str) -> None:
+        """The band from the least to the largest of several curves."""
+        rows = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        x = self.axis.of(rows, self.start)
+        order = np.argsort(x, kind="stable")
+        buckets = bucketed(x[order], rows.value[order], limit=self.limit)
+        if len(buckets.x):
+            self.traces.append(_band(buckets, style) | {"name": plotly_text(name)})
+            self.values += [v[np.isfinite(v)] for v in (buckets.low, buckets.high)]
+
+    def line(
+        self, rows: Columns, style: str, name: str, *, uid: str, start: float | None = None
+    ) -> bool:
+        """A line behind the curves: a baseline, or rows that were redone. False: no row is.
+
+        Rows that were redone carry their own seconds, as their steps come twice.
+        """
         x = self.axis.of(rows, self.start if start is None else start)
         buckets = self._bucketed(x, rows, None)
-        self._line(buckets, style, plotly_text(name), (buckets.mean,))
+        seconds = None
+        if style == "old" and self.begin is not None and np.isfinite(rows.time).all():
+            breaks = _restarts(rows)
+            clock = mean_times(x, rows.value, rows.time, breaks=breaks, limit=self._room(rows))
+            seconds = (clock - self.begin)[:, None]
+        self._line(buckets, style, name, (buckets.mean,), uid=uid, customdata=seconds)
         self._reach(x)
         return bool(len(buckets.x))
 
+    def _room(self, rows: Columns) -> int:
+        return max(self.limit, len(rows.step)) if len(rows.step) <= 2 * self.limit else self.limit
+
     def _bucketed(self, x: Floats, rows: Columns, keep: Flags | None) -> Buckets:
-        buckets = bucketed(x, rows.value, keep=keep, breaks=_restarts(rows))
+        breaks = _restarts(rows)
+        buckets = bucketed(x, rows.value, keep=keep, breaks=breaks, limit=self._room(rows))
         return buckets._replace(x=np.rint(buckets.x)) if self.axis.kind == "step" else buckets
+
+    @property
+    def marked(self) -> bool:
+        """Whether there are marks of non-finite values."""
+        return any(trace["meta"] == "bad" for trace in self.traces)
 
     def point(self, x: float, y: float, style: str) -> None:
         self.traces.append({"x": [x], "y": [y], "mode": "markers", "meta": style})
 
-    def _line(self, buckets: Buckets, style: str, name: str, extent: tuple[Floats, ...]) -> None:
+    def _line(
+        self, buckets: Buckets, style: str, name: str, extent: tuple[Floats, ...], **more: Any
+    ) -> None:
         if not len(buckets.x):
             return
         mode = "lines" if len(buckets.x) > 1 else "markers"
         self.traces.append(
-            {"x": buckets.x, "y": buckets.mean, "mode": mode, "meta": style, "name": name}
-        )
+            {"x": buckets.x, "y": buckets.mean, "mode": mode, "meta": style,
+             "name": plotly_text(name), **more}
+        )  # fmt: skip
         self.values += [v[np.isfinite(v)] for v in extent]
 
     def _reach(self, x: Floats) -> None:
@@ -177,6 +238,7 @@ class Drawing:
                 {"type": "rect", "xref": "x", "yref": "paper", "x0": left, "x1": right, "y0": 0,
                  "y1": 1, "name": SEVERITY_CLASS[event.severity], "layer": "below"}
             )  # fmt: skip
+            self.times.append(self._seconds(event))
         room = 0.08 if wide else 0.17
         left, right = self._extent()
         taken: list[float] = []
@@ -206,12 +268,29 @@ class Drawing:
             end = min(end, begin + _ONSET * (right - left))
         return begin, end
 
+    def _seconds(self, event: Event) -> tuple[float, float] | None:
+        if self.begin is None or event.start_time is None:
+            return None
+        last = event.end_time if event.end_time is not None else event.start_time
+        last = event.start_time if event.kind == "restart" else last
+        return round(event.start_time - self.begin, 2), round(last - self.begin, 2)
+
     def _extent(self) -> tuple[float, float]:
         """Ends of the x axis; it begins at 0 where the first row nearly does."""
         xs = np.concatenate(self.xs) if self.xs else np.zeros(1)
         left, right = float(xs.min()), float(xs.max())
         left = 0.0 if 0 < left < _NEAR * right else left
         return left, right if right > left else left + 1
+
+    def extent(self) -> tuple[float, float] | None:
+        """Ends of the x axis; None where nothing is drawn."""
+        return self._extent() if self.xs else None
+
+    def share(self, extent: tuple[float, float]) -> None:
+        """Take over the x axis of the other charts, if this one's curves fill enough of it."""
+        left, right = self._extent()
+        if right - left >= _SHARED * (extent[1] - extent[0]):
+            self.xs.append(np.array(extent))
 
     def figure(self, *, log_from: float | None = None) -> Any:
         """A validated Plotly figure without template.
@@ -237,10 +316,16 @@ class Drawing:
             "annotations": self.notes,
             "hovermode": "x unified",
         }
-        if any(trace["meta"] == "bad" for trace in self.traces):
+        if self.marked:
             layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False}
         traces = sorted(self.traces, key=lambda t: _UNDER.get(t["meta"].split()[0], 3))
         return go.Figure(data=[go.Scatter(**trace) for trace in traces], layout=layout)
+
+
+def _flat(buckets: Buckets) -> bool:
+    """Whether the band is as good as the line."""
+    low, high = buckets.low[~np.isnan(buckets.low)], buckets.high[~np.isnan(buckets.high)]
+    return bool(len(low)) and bool((high - low).max() <= _FLAT * (high.max() - low.min()))
 
 
 def _restarts(rows: Columns) -> Flags:
@@ -290,33 +375,3 @@ def _y_range(
             high = top + 0.25 * (top - bottom)
     pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     return [low - pad, high + pad], "linear", remarks
-
-
-def _short(value: float) -> float | int | None:
-    """Five significant digits; None where there is no number."""
-    return _plain(float(f"{value:.5g}")) if math.isfinite(value) else None
-
-
-def _plain(value: float) -> float | int:
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
-
-
-def stored(figure: Any, chart: str) -> dict[str, Any]:
-    """The figure as data: x as differences (they compress best), y with five digits."""
-    data = []
-    for trace in figure.data:
-        x = np.round(np.asarray(trace.x, dtype=float), 3)
-        entry: dict[str, Any] = {
-            "x0": _plain(float(x[0])),
-            "dx": [_plain(float(v)) for v in np.round(np.diff(x), 3)],
-            "y": [_short(float(v)) for v in np.asarray(trace.y, dtype=float)],
-        }
-        for key in ("mode", "meta", "fill", "name", "yaxis", "hoverinfo"):
-            if trace[key]:
-                entry[key] = trace[key]
-        if trace.text is not None:
-            entry["text"] = list(trace.text)
-        data.append(entry)
-    layout = figure.layout.to_plotly_json()
-    layout.pop("template", None)
-    return {"id": chart, "layout": layout, "data": data}
