@@ -12,6 +12,7 @@
   const PARTS = [
     ["[data-rp-browse]", "rp-browse.js"],
     ["figure.rp-chart[data-rp-src], .rp-metrics[data-rp-src]", "rp-charts.js"],
+    [".rp-sample", "rp-samples.js"],
   ];
 
   let page = new AbortController();

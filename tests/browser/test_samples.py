@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from collections.abc import Iterator
-from functools import partial
 from html import unescape
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
 
+from browser.serving import served
 from pages import factory
-from pages.test_run import html_of
-from runpages.builder.assets import shared_assets
 from runpages.model import Media, Sample
-from runpages.pages import render
 from runpages.pages.worddiff import marked_pair
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>run</title>
-<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
-<link rel="stylesheet" href="../assets/rp/rp.css"><style>html{{font-size:125%}}
-.md-typeset img{{max-width:100%;height:auto}}</style></head>
-<body data-md-color-scheme="default"><main class="md-typeset">{body}</main>
-<script src="../assets/rp/rp-samples.js"></script></body></html>
-"""
 TEXTS = {
     0: "The the the of of <script>window.hit=1</script>",
     100: "The cat sat on the\n\nmat  and went home <b onclick=window.hit=1>soon</b>",
@@ -45,34 +33,17 @@ def picture(colour) -> Media:
     return Media.of("image/png", stream.getvalue())
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[str]:
-    root = tmp_path_factory.mktemp("site")
     samples = [
         Sample(kind="text", name="story", step=s, prompt="p", text=t) for s, t in TEXTS.items()
     ]
     samples += [
         Sample(kind="image", name="face", step=s, media=picture(c)) for s, c in COLOURS.items()
     ]
-    page = render(factory.report(samples=tuple(samples)))
-    slug = factory.report().run.slug
-    files = {f"runs/{name}": data for name, data in shared_assets().items()} | page.files
-    files[f"runs/{slug}/index.html"] = PAGE.format(body=html_of(page.markdown)).encode()
-    for name, data in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/runs/{slug}/"
-        server.shutdown()
-        thread.join()
+    report = factory.report(samples=tuple(samples))
+    with served(report, tmp_path_factory.mktemp("site")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

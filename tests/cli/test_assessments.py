@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,10 +25,18 @@ def runpages(*arguments, cwd: Path, code: int = 0, stdin: str = "", **environmen
     return done
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    write_rundir(folder / "logs" / "a", name="tiny")
+    runpages("preview", "logs", "-o", "out", cwd=folder)
+    return folder / "out"
+
+
 @pytest.fixture
-def project(tmp_path) -> tuple[Path, str]:
-    write_rundir(tmp_path / "logs" / "a", name="tiny")
-    runpages("preview", "logs", "-o", "out", cwd=tmp_path)
+def project(built, tmp_path) -> tuple[Path, str]:
+    """A project of one run, its folder and slug; each test has its own copy."""
+    shutil.copytree(built, tmp_path / "out")
     (slug,) = [path.name for path in (tmp_path / "out/archive/runs").iterdir()]
     return tmp_path / "out", slug
 
@@ -113,6 +122,25 @@ def test_a_secret_in_a_note_is_not_kept(project):
     assert secret not in done.stdout
     assert secret not in json.dumps(notes_of(folder, slug))
     assert "1 secret(s)" in done.stderr
+
+
+def test_a_secret_that_somebody_pasted_into_a_file_stays_off_the_page(project):
+    folder, slug = project
+    runpages("note", "tiny", "stays", "--author", "A", cwd=folder)
+    (path,) = (folder / "archive/runs" / slug / "notes").glob("*.json")
+    secret = "ghp_" + "a1B2" * 9
+    path.write_text(path.read_text().replace("stays", f"stays {secret}"))
+    runpages("build", cwd=folder)
+    written = [p.read_text() for p in (folder / "docs/runs").rglob(f"*{slug}*") if p.is_file()]
+    written += [p.read_text() for p in (folder / f"docs/runs/assets/runs/{slug}").glob("*.json")]
+    assert any("stays" in text for text in written)
+    assert not [text for text in written if secret in text.replace("&#95;", "_")]
+
+
+def test_show_tells_what_people_said(project):
+    folder, _ = project
+    runpages("verdict", "tiny", "mixed", "so so", "--author", "Ana", cwd=folder)
+    assert "verdict mixed by Ana" in runpages("show", "tiny", cwd=folder).stdout
 
 
 def test_a_note_that_somebody_broke_is_said_and_the_others_stay(project):

@@ -109,6 +109,15 @@ def test_a_long_verdict_is_cut_in_the_head_only():
     assert text.strip() in words
 
 
+def test_the_head_has_the_first_paragraph_of_a_verdict():
+    seen = page(
+        said("**In short**: good.\n\nAt length: details.", kind="verdict", outcome="worked")
+    )
+    assert seen.text.count("In short") == 2
+    assert seen.text.count("At length") == 1
+    assert "· in full" in seen.text
+
+
 def test_ratings_are_no_notes():
     seen = page(said(kind="rating", sample="1-a", scale="1-5", value=3.0))
     assert "nobody has written a note" in seen.text

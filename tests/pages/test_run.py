@@ -237,12 +237,6 @@ def test_an_accuracy_is_shown_with_its_error() -> None:
     assert "eval/acc 0.2909 ± 0.0045 (10,042 examples)" in page_of(report).text
 
 
-def test_a_checkpoint_has_the_loss_of_its_step() -> None:
-    report = factory.rolled_back()
-    value = report.metrics["train/loss"].at[0].value
-    assert f"119 1 {value:.3f}" in page_of(report).text
-
-
 def test_device_hours_are_told_by_attempt_where_there_are_several() -> None:
     run = replace(factory.rolled_back().run, hardware=Hardware(device="H100", devices=8))
     report = analyze(run)

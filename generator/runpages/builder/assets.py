@@ -7,11 +7,11 @@ from pathlib import Path
 
 from runpages.pages.templating import template_folder
 
-__all__ = ["SCRIPTS", "STYLE", "plotly_bundle", "shared_assets"]
+__all__ = ["SCRIPT", "STYLE", "plotly_bundle", "shared_assets"]
 
 FOLDER = "assets/rp"
 STYLE = f"{FOLDER}/rp.css"
-SCRIPTS = (f"{FOLDER}/rp.js", f"{FOLDER}/rp-samples.js")
+SCRIPT = f"{FOLDER}/rp.js"
 BUNDLE = f"{FOLDER}/plotly.min.js"
 
 

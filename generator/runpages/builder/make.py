@@ -21,6 +21,7 @@ from runpages.model import Report
 from runpages.pages import Page, group_slug, list_row, render, render_group
 from runpages.pages.listing import listed_facts
 from runpages.pages.templating import template_folder
+from runpages.redact import redact_text
 
 from .assets import shared_assets
 from .listings import index_pages, seed_set_of
@@ -92,9 +93,9 @@ def report_of(settings: Settings, slug: str, *, with_baseline: bool = True) -> R
     if with_baseline and pinned and pinned != slug:
         baseline = analyze(archive.get(pinned), options)
     report = analyze(archive.get(slug), options, baseline=baseline)
-    return replace(
-        report, notes=archive.notes(slug), unreadable_notes=archive.unreadable_notes(slug)
-    )
+    # people edit these files: what they pasted into one is looked through once more
+    notes = tuple(replace(n, text=redact_text(n.text)[0]) for n in archive.notes(slug))
+    return replace(report, notes=notes, unreadable_notes=archive.unreadable_notes(slug))
 
 
 def rows(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ theme:
 # The runpages plugin would add the next three by itself; written out they also hold for engines
 # that know no plugins.
 extra_css: [{section}/assets/rp/rp.css]
-extra_javascript: [{section}/assets/rp/rp.js, {section}/assets/rp/rp-samples.js]
+extra_javascript: [{section}/assets/rp/rp.js]
 not_in_nav: |
   /{section}/*
 

@@ -12,7 +12,7 @@ from runpages.config import load_settings
 from runpages.errors import UnknownNameError, UsageError
 from runpages.pages import run_json
 
-from .shell import config_option, json_option, say
+from .shell import config_option, json_option, say, warn
 
 __all__ = ["find_slug", "show"]
 
@@ -35,6 +35,14 @@ def show(run: str, config: str, as_json: bool) -> None:
     for key, figure in document["figures"].items():
         value, unit, why = (figure.get(part, "") for part in ("value", "unit", "why"))
         say(f"  {key:<28} " + (f"n/a: {why}" if value is None else f"{value} {unit}"))
+    for note in report.notes:
+        if note.kind != "rating":
+            said = f"{note.kind} {note.outcome}".strip()
+            say(f"  {said} by {note.author}, {note.time}: {note.text or 'no reason given'}")
+    for ratings in document["ratings"]:
+        say(f"  rated {ratings['mean']:.3g} on {ratings['scale']}, {ratings['n']} ratings")
+    for sentence in report.unreadable_notes:
+        warn(sentence)
     for event in report.events:
         say(f"  [{event.severity}] {event.message}")
     if not report.events:

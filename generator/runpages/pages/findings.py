@@ -51,6 +51,7 @@ def findings_section(report: Report) -> dict[str, object]:
         "more_findings_words": _summed(folded),
         "findings_left": units.count(max(0, len(folded) - _FOLDED)),
         "findings_count": units.count(len(report.events)),
+        "looked_for": _looked_for(report),
         "judged": _judged(report),
         "not_judged": _not_judged(report),
     }
@@ -216,6 +217,13 @@ def _lead(metric: str, steps: int) -> str:
     if not steps:
         return f"{metric} at the same step"
     return f"{metric}, {units.count(abs(steps))} steps {'earlier' if steps > 0 else 'later'}"
+
+
+def _looked_for(report: Report) -> str:
+    judged = sum(judgement.judged != () for judgement in report.judgements)
+    words = f"What was looked for: {judged} kind{'' if judged == 1 else 's'}"
+    left = len(report.judgements) - judged
+    return f"{words}; {left} could not be judged" if left else words
 
 
 def _judged(report: Report) -> str:

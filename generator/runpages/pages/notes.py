@@ -14,7 +14,7 @@ __all__ = ["notes_section", "verdict"]
 
 _SHOWN = 10
 _VERDICT_CHARACTERS = 400
-"""A longer one is cut in the head of the page; the notes have it in full."""
+"""The head of the page has the first paragraph, a longer one cut; the notes have it in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +34,11 @@ def verdict(report: Report) -> _Said | None:
     if not verdicts:
         return None
     newest = verdicts[-1]
-    if len(newest.text) <= _VERDICT_CHARACTERS:
-        said = _said(newest)
+    first = newest.text.strip().split("\n\n")[0]
+    if len(first) <= _VERDICT_CHARACTERS:
+        said = _said(replace(newest, text=first), cut=first != newest.text.strip())
     else:
-        shown = newest.text[:_VERDICT_CHARACTERS].rsplit(None, 1)[0]
+        shown = first[:_VERDICT_CHARACTERS].rsplit(None, 1)[0]
         said = _said(newest, words=markup.text(f"{shown} …"), cut=True)
     if len(verdicts) > 1:
         said = replace(said, others=f"newest of {units.count(len(verdicts))} verdicts")

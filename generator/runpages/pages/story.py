@@ -83,8 +83,10 @@ def _ended(report: Report) -> str:
 def _against(report: Report, summary: MetricSummary) -> str:
     """`, 0.1018 worse than the baseline nanogpt`; where that ran otherwise long, how long."""
     other = report.baseline.metrics.get(summary.name) if report.baseline else None
-    if other is None or report.baseline is None or not math.isfinite(other.final):
+    if other is None or report.baseline is None:
         return ""
+    if not all(map(math.isfinite, (summary.last, other.last, summary.final, other.final))):
+        return ""  # the final value is one from before: a run that diverged would look better
     name = report.baseline.run.name
     change = summary.final - other.final
     size = _difference(summary.final, other.final)

@@ -18,7 +18,7 @@ from pathspec.gitignore import GitIgnoreSpec
 
 from runpages.archive import Archive
 from runpages.builder import archive_state, read_generated
-from runpages.builder.assets import SCRIPTS, STYLE
+from runpages.builder.assets import SCRIPT, STYLE
 from runpages.config import load_settings
 from runpages.errors import RunpagesError
 
@@ -53,13 +53,12 @@ class RunpagesPlugin(BasePlugin[RunpagesConfig]):
 
 
 def add_assets(config: MkDocsConfig, section: str) -> None:
-    """Style, scripts and the rule that run pages are not in the navigation, each once."""
-    style = f"{section}/{STYLE}"
+    """Style, script and the rule that run pages are not in the navigation, each once."""
+    style, script = f"{section}/{STYLE}", f"{section}/{SCRIPT}"
     if style not in config.extra_css:
         config.extra_css.append(style)
-    present = {str(item) for item in config.extra_javascript}
-    scripts = [f"{section}/{script}" for script in SCRIPTS]
-    config.extra_javascript += [script for script in scripts if script not in present]
+    if script not in [str(item) for item in config.extra_javascript]:
+        config.extra_javascript.append(script)
     own = GitIgnoreSpec.from_lines([f"/{section}/*"])
     config.not_in_nav = config.not_in_nav + own if config.not_in_nav else own
 
