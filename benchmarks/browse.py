@@ -25,8 +25,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from browse_site import make_site
 from playwright.sync_api import Browser, sync_playwright
+
+from browse_site import make_site
 
 PACKAGES = {
     "ag-grid-community": "36.2.0",
@@ -203,7 +204,9 @@ class Measured:
         return 1000 * self.metrics()["TaskDuration"]
 
     def settle(self) -> None:
-        self.page.evaluate("new Promise((r) => requestAnimationFrame(() => requestIdleCallback(r)))")
+        self.page.evaluate(
+            "new Promise((r) => requestAnimationFrame(() => requestIdleCallback(r)))"
+        )
 
     def cost(self, script: str) -> float:
         before = self.cpu()

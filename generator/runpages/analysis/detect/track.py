@@ -193,7 +193,8 @@ def bend_noise(y: Floats) -> Floats:
     if size < 5:
         return np.zeros(size)
     bends = np.pad(np.abs(np.diff(y, n=2)), 1, mode="edge")
-    return 1.4826 / np.sqrt(6) * running_median(bends, int(np.clip(size // 3, 7, 257)) | 1)
+    width = int(np.clip(size // 3, 7, 257)) | 1
+    return np.asarray(1.4826 / np.sqrt(6) * running_median(bends, width))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
