@@ -11,7 +11,7 @@ from runpages.analysis.summary import flatten
 from runpages.markup import Safe
 from runpages.model import Event, MetricSummary, Provenance, Report
 
-from .all_figures import all_figures
+from .all_figures import more_figures
 from .charts import build_charts, event_chart
 from .document import run_json
 from .figures import delta, key_figures, story
@@ -105,7 +105,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "targets": targets(report),
         "at_steps": _at_steps(report),
         "resources": resources(report),
-        "all_figures": all_figures(report),
+        "more_figures": more_figures(report),
         "differences": _differences(report),
         "baseline": report.baseline.run if report.baseline else None,
         "config": _config(report),
