@@ -265,10 +265,13 @@ def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:
     assert "# commit: not logged" in text
 
 
-def test_all_figures_are_on_the_page_under_a_fold() -> None:
+def test_all_figures_are_on_the_page_and_each_once() -> None:
     text = page_of(factory.healthy()).text
     for figure in FIGURES:
-        assert figure.label in text
+        label = {"tokens_per_second": "Throughput", "energy_kwh": "Energy"}.get(figure.name)
+        label = label or {"productive_seconds": "Productive"}.get(figure.name, figure.label)
+        assert label in text
+    assert text.count("Energy with overheads") == 1
 
 
 def test_a_run_without_a_clock_has_no_table_of_times() -> None:

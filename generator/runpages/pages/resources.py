@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runpages import units
 from runpages.model import Quantity, Report
 
-from .all_figures import all_figures
+from .all_figures import more_figures
 from .words import CAUSE_WORDS, Fact, quantity
 
 __all__ = ["resources_section"]
@@ -37,7 +37,7 @@ def resources_section(report: Report) -> dict[str, object]:
     return {
         "targets": _targets(report),
         "resources": _resources(report),
-        "all_figures": all_figures(report),
+        "more_figures": more_figures(report),
     }
 
 
