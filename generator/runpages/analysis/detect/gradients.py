@@ -33,7 +33,7 @@ class GradExplosionOptions:
     """What comes back: at least four times the level and out of the norm's own tail, or five times
     and 16 sd: real norms have tails in which single spikes hide."""
     tail_points: int = 8000
-    """From so many rows on the tail is known well enough to excuse a lone row (see SpikeOptions)."""
+    """From so many rows on the tail is known well enough to excuse a lone row (SpikeOptions)."""
     min_factor: float = 4.0
     """What does not come back: least factor at the end over the best level before."""
     least_k: float = 8.0
