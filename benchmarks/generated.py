@@ -12,39 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 
-from runpages.analysis.detect import DETECTORS, find_events
-from runpages.model import Event
-from suite.case import Case
-from suite.matching import match
-from suite.plan import LENGTHS, PLAN, cases
+from suite.judging import JUDGED, score
+from suite.plan import LENGTHS, PLAN
 from suite.printing import print_report
-from suite.rules import RULES, events_of
-from suite.tally import Tally
 
-JUDGED = frozenset(d.kind for d in DETECTORS)
 DEFAULT_SEED = 20261130
-
-
-def judged(case: Case) -> tuple[Event, ...]:
-    """What the detectors report of a case."""
-    return find_events(case.steps, case.values, metric=case.metric)
-
-
-def score(
-    kinds: Sequence[str], *, seeds: Sequence[int], runs: int, lengths: Sequence[str]
-) -> tuple[Tally, dict[str, Tally]]:
-    """Tallies of the detectors, and of each published rule on the runs made for spikes."""
-    own, rules = Tally(), {name: Tally() for name in RULES}
-    for seed in seeds:
-        for kind in kinds:
-            for purpose, length, case in cases(kind, seed=seed, runs=runs, lengths=tuple(lengths)):
-                own.add(purpose, length, match(case, judged(case)))
-                if kind == "spike":
-                    for name, rule in RULES.items():
-                        rules[name].add(purpose, length, match(case, events_of(case, rule)))
-    return own, rules
 
 
 def main() -> None:
@@ -56,9 +29,9 @@ def main() -> None:
     parser.add_argument("--length", nargs="+", choices=list(LENGTHS), default=list(LENGTHS))
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    kinds = [kind for kind in asked.kind if kind in JUDGED]
-    own, rules = score(kinds, seeds=asked.seed, runs=asked.runs, lengths=asked.length)
-    skipped = [kind for kind in asked.kind if kind not in JUDGED]
+    names = [name for name in asked.kind if name in JUDGED]
+    own, rules = score(names, seeds=asked.seed, runs=asked.runs, lengths=asked.length)
+    skipped = [name for name in asked.kind if name not in JUDGED]
     if asked.json:
         document = {
             "schema": "runpages.generated/1",

@@ -17,6 +17,8 @@ from runpages.analysis.detect import DETECTORS
 from runpages.cli import main
 from runpages.config import Settings
 from runpages.config import settings as settings_module
+from runpages.model import MetricSummary
+from runpages.pages.all_figures import FIGURES
 from runpages.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +57,19 @@ def test_every_source_is_documented(source):
 @pytest.mark.parametrize("kind", [d.kind for d in DETECTORS] + ["restart"])
 def test_every_kind_of_finding_is_documented(kind):
     assert f"`{kind}`" in (ROOT / "docs/reference/findings.md").read_text()
+
+
+@pytest.mark.parametrize("name", [figure.name for figure in FIGURES])
+def test_every_figure_is_documented_with_formula_and_reason(name):
+    """A row of the table: key, unit, what it is, when it is n/a."""
+    page = (ROOT / "docs/reference/figures.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    assert len([cell for cell in row.strip("|").split("|") if cell.strip()]) == 4
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(MetricSummary)])
+def test_every_statistic_of_a_metric_is_documented(field):
+    assert f"`{field}`" in (ROOT / "docs/reference/figures.md").read_text()
 
 
 def test_paths_named_in_the_documentation_exist():

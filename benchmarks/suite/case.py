@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+
+from runpages.model import Run
 
 from .curves import Curve, Ints, Truth
 from .noise import Floats
@@ -15,7 +16,7 @@ __all__ = ["Case"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Case:
-    """One run. With `others` or `facts` it is judged as a run, else as one series."""
+    """One run, judged as such where `run` is there, else by its one series."""
 
     kind: str
     """Of its events, or "healthy"."""
@@ -23,8 +24,8 @@ class Case:
     steps: Ints
     values: Floats
     truths: tuple[Truth, ...] = ()
-    others: Mapping[str, tuple[Ints, Floats]] = field(default_factory=dict)
-    """Further metrics: name -> (steps, values)."""
+    run: Run | None = None
+    """With all metrics, where one series does not show it."""
 
     @classmethod
     def of(cls, curve: Curve, kind: str, truths: tuple[Truth, ...] = ()) -> Case:

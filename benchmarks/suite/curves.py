@@ -17,6 +17,7 @@ __all__ = [
     "grad_norm",
     "logged_steps",
     "loss",
+    "memory",
     "step_seconds",
     "utilization",
     "val_loss",
@@ -230,6 +231,33 @@ def utilization(rng: Random, points: int) -> Curve:
         steps=steps,
         values=values,
         level=np.full(points, usual),
+        sigma=sigma,
+        noise=noise,
+    )
+
+
+def memory(rng: Random, points: int, *, most: float = 84.0, grows_once: float = 0.4) -> Curve:
+    """Per cent of a GPU's memory: it fills in the first rows, then breathes a little, or not.
+
+    With probability `grows_once` the allocator takes more at one moment, and keeps it.
+    """
+    steps = np.arange(points, dtype=np.int64)
+    usual = rng.uniform(30, most)
+    filled = 1 - rng.uniform(0.1, 0.9) * np.exp(-steps / (0.02 * points))
+    level = usual * np.where(filled > 0.995, 1, filled)
+    sigma = np.full(points, float(rng.choice([0.0, 0.05, 0.3])))
+    noise = Noise(right=12.0, left=12.0)
+    values = level + sigma * noise.sample(rng, points)
+    if rng.random() < grows_once:
+        values[int(rng.uniform(0.2, 0.8) * points) :] += rng.uniform(0.5, 6)
+    if rng.random() < 0.4:  # an evaluation takes more
+        period = int(rng.integers(12, max(13, points // 4)))
+        values[period::period] += rng.uniform(0.5, 2)
+    return Curve(
+        metric="system/gpu.0.memoryAllocated",
+        steps=steps,
+        values=np.clip(values, 0, 100),
+        level=level,
         sigma=sigma,
         noise=noise,
     )

@@ -34,7 +34,7 @@ ONSET = frozenset(
 """Kinds that are judged by where they begin."""
 LATE_ONSET = frozenset({"plateau", "grad_vanishing"})
 """The same, with 5 % of the steps allowed: they begin by not going on."""
-WHOLE = frozenset({"jitter", "gpu_underuse", "straggler", "seed_outlier", "missing_data"})
+WHOLE = frozenset({"straggler", "seed_outlier"})
 """Kinds that are true of a run: any place will do."""
 ACCEPTED = {
     "grad_explosion": frozenset({"grad_explosion", "spike"}),

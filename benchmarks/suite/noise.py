@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 _HARD_SHARE, _HARD_SCALE = 0.02, 2.9
 """Share and height (exponential) of harder batches. With Gaussian noise around them this gives what
-was measured on 22 per-step curves of KellerJordan/modded-nanogpt: q.999 = +9.4, kurtosis 20 (here 21)."""
+was measured on 22 per-step curves of KellerJordan/modded-nanogpt: q.999 +9.4, kurtosis 20 (21)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,3 +62,11 @@ def test_jitter_of_a_part_says_which():
 def test_a_rate_jitters_like_a_time():
     (event,) = jitter(1000 / step_time(1000, noise=0.5), "tokens_per_second")
     assert "fall to" in event.message
+
+
+@pytest.mark.parametrize("size", [80, 120])
+def test_one_stall_is_no_jitter(size):
+    for seed in SEEDS:
+        values = step_time(size, seed=seed)
+        values[size // 2 : size // 2 + 3] *= 8
+        assert jitter(values) == []

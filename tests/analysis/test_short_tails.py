@@ -29,6 +29,16 @@ def test_hard_batches_are_no_spikes(points):
     assert sum(alarms) <= 0.5 * len(alarms)
 
 
+@pytest.mark.parametrize("points", [40, 60, 100])
+def test_noise_on_a_steep_descent_is_no_spike(points):
+    # a running median follows such a curve point by point and leaves no residual
+    steps = np.arange(points)
+    for seed in SEEDS:
+        noise = np.random.default_rng(seed).standard_normal(points)
+        values = (2 + 9 * (1 + steps / 30) ** -0.5) * (1 + 0.015 * noise)
+        assert not any(e.kind == "spike" for e in find_events(steps, values))
+
+
 @pytest.mark.parametrize("rows", [1, 6, 40])
 def test_what_stands_out_of_hard_batches_is_found(rows):
     for seed in SEEDS:

@@ -12,10 +12,12 @@ import markdown
 import pytest
 
 from pages import factory
-from runpages.analysis import analyze_group
+from runpages.analysis import AnalysisOptions, analyze, analyze_group
 from runpages.markup import json_bytes
-from runpages.model import Hardware, ModelFacts
+from runpages.model import Hardware, ModelFacts, Price, Target
 from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
+from runpages.pages.all_figures import FIGURES
+from runpages.pages.figures import key_figures
 
 GOLDEN = Path(__file__).parent / "golden"
 SITE = SimpleNamespace(title="Training runs", section="runs")
@@ -127,7 +129,7 @@ def test_a_difference_from_the_baseline_says_its_direction() -> None:
 def test_nothing_foreign_is_active_and_no_block_breaks() -> None:
     report = factory.healthy(
         name=ATTACK, project=ATTACK, group=ATTACK, author=ATTACK, description=ATTACK,
-        command=ATTACK, tags=(ATTACK,), config={ATTACK: ATTACK}, console=ATTACK,
+        command=f"{ATTACK}\n\n{ATTACK}", tags=(ATTACK,), config={ATTACK: ATTACK}, console=ATTACK,
         environment={ATTACK: ATTACK}, incomplete=(ATTACK,),
     )  # fmt: skip
     page = page_of(report)
@@ -191,6 +193,67 @@ def test_an_mfu_shows_formula_type_and_denominator_and_an_impossible_one_is_an_e
     assert "tokens/s: median of logged tok/s; peak in bf16 by https://" in text
     assert "Error:" not in text
     assert "Error: an MFU of 83.3 % is more than training reaches" in page(30_000.0)
+
+
+def test_each_key_figure_has_its_place_and_there_are_eight_at_most() -> None:
+    assert len(key_figures(factory.rolled_back())) <= 8
+
+
+def test_an_estimated_energy_is_called_one_wherever_it_stands() -> None:
+    report = factory.healthy(hardware=Hardware(device="NVIDIA H100 PCIe", devices=2))
+    text = page_of(report).text
+    assert text.count("Energy, estimated") == 2
+    # 199 s x 2 devices x 350 W x 80 %
+    assert "0.0310 kWh estimated, ± 25 %: 350 W of H100 PCIe × device-hours × 80 % load" in text
+    assert "PUE 1.2 assumed, host not counted" in text
+    assert "Carbon region not known: set region under [energy]" in text
+
+
+def test_a_stale_price_says_so_beside_the_cost() -> None:
+    row = Price(
+        accelerator="H100", usd_per_device_hour=2.0, valid_from="2024-06-01", source_url="",
+        kind="team price",
+    )  # fmt: skip
+    run = factory.healthy(hardware=Hardware(device="H100 PCIe", devices=2)).run
+    text = page_of(analyze(run, AnalysisOptions(prices=(row,)))).text
+    assert "team price, valid from 2024-06-01, very stale" in text
+    assert "valid from 2024-06-01; very stale: over a year old at the run's end" in text
+
+
+def test_targets_stand_beside_the_evaluations_with_what_they_took() -> None:
+    run = factory.healthy().run
+    wanted = (Target(metric="train/loss", value=2.0), Target(metric="train/loss", value=0.5))
+    text = page_of(analyze(run, AnalysisOptions(targets=wanted))).text
+    # 3 exp(-s / 60) + 1 passes 2 at step 66 less the noise; blocks of 3 rows
+    assert "train/loss 2.000 68 1.13 min n/a" in text
+    assert "train/loss 0.5000 not reached n/a" in text
+
+
+def test_an_accuracy_is_shown_with_its_error() -> None:
+    columns = {"eval/acc": factory.rows(0, 10, lambda _: 0.2909)}
+    run = factory.report(columns).run
+    report = analyze(run, AnalysisOptions(examples={"eval/acc": 10042}))
+    assert "eval/acc 0.2909 ± 0.0045 (10,042 examples)" in page_of(report).text
+
+
+def test_a_checkpoint_has_the_loss_of_its_step() -> None:
+    report = factory.rolled_back()
+    value = report.metrics["train/loss"].at[0].value
+    assert f"119 1 {value:.3f}" in page_of(report).text
+
+
+def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:
+    text = page_of(factory.healthy(command="python train.py", seed=3)).text
+    assert "2 of 8 things that are needed to redo it were recorded" in text
+    assert "Commit missing: which code ran is not known" in text
+    assert "Seed 3" in text
+    assert "# commit: not logged" in text
+
+
+def test_all_figures_are_on_the_page_under_a_fold() -> None:
+    text = page_of(factory.healthy()).text
+    for figure in FIGURES:
+        assert figure.label in text
 
 
 def test_a_run_without_a_clock_has_no_table_of_times() -> None:

@@ -19,8 +19,14 @@ _HALF_LIVES = 0.01
 """Half-life of the smoothing as part of the curve's steps."""
 
 
-def final_rows(count: int) -> int:
-    """How many rows at the end stand for it: max(1 %, 32), of a short curve its last tenth."""
+def final_rows(count: int, *, evaluation: bool = False) -> int:
+    """How many rows at the end stand for it: max(1 %, 32), of a short curve its last tenth.
+
+    Of an evaluation 1 %, so its last row up to 200 of them: each row is a mean over many examples
+    already, and while the learning rate falls the rows before are those of a worse model.
+    """
+    if evaluation:
+        return max(1, count // 100)
     return max(count // 100, 32) if count >= _DENSE else max(1, count // 10)
 
 

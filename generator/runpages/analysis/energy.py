@@ -13,7 +13,7 @@ import numpy as np
 from runpages.model import Accelerator, Energy, GridIntensity, Quantity, Run
 
 from .devices import find_accelerator
-from .power import by_counter, by_power
+from .power import by_counter, by_power, utilisation_by_device
 
 __all__ = ["EnergyOptions", "analyze_energy", "shipped_grid"]
 
@@ -114,15 +114,12 @@ def _estimate(run: Run, device_hours: Quantity, accelerators: Sequence[Accelerat
 
 
 def _load(run: Run) -> tuple[float, str]:
-    means = []
-    for name in run.series.with_role("gpu_util"):
-        values = run.series[name].recorded.value
-        values = values[np.isfinite(values)]
-        if len(values) and values.min() >= 0 and 1 < values.max() <= 100:
-            means.append(float(values.mean()))
-    if not means:
+    used = list(utilisation_by_device(run).values())
+    if not used or not 1 < max(used) <= 100:
         return _ASSUMED_LOAD, "assumed"
-    return float(np.mean(means)) / 100, "mean utilisation"
+    if run.hardware.devices is not None and len(used) > run.hardware.devices:
+        used = sorted(used)[-run.hardware.devices :]
+    return float(np.mean(used)) / 100, "mean utilisation"
 
 
 def _host(method: str, device_hours: Quantity, options: EnergyOptions) -> Quantity:

@@ -2,72 +2,51 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
+from runpages.model import GroupReport, Report
 
-from runpages.model import GroupMetric, GroupReport, Report
-
-from .roles import LOSSES, direction_of
-from .summary import flatten
+from .differences import differences, without_seed
+from .hard_batches import hard_batches
+from .outliers import seed_outliers
+from .roles import EVALUATIONS, LOSSES
+from .seeds import group_metric, left_out, seed_sets, set_warnings, shared_metrics
 
 __all__ = ["analyze_group"]
-
-_SEED_KEYS = ("seed", "random_seed", "rng_seed", "data_seed")
 
 
 def analyze_group(reports: Sequence[Report]) -> GroupReport:
     """Members, the largest set that differs in nothing but the seed, and its mean and sd.
 
-    sd is the sample standard deviation (n - 1); with one run there is none.
+    Members that record no configuration are such a set by their group's name alone.
     """
     ordered = sorted(reports, key=lambda r: r.run.slug)
-    sets: dict[str, list[Report]] = defaultdict(list)
-    for report in ordered:
-        sets[_without_seed(report)].append(report)
-    largest = max(sets.values(), key=len, default=[])
-    seed_set = largest if len(largest) > 1 else []
+    sets = seed_sets(ordered)
+    seed_set = sets[0] if sets and len(sets[0]) > 1 else ()
+    metrics = [group_metric(seed_set, name) for name in shared_metrics(seed_set)]
+    known = tuple(metric for metric in metrics if metric)
+    apart = differences({r.run.slug: (r,) for r in ordered}, but_seeds=True)
     return GroupReport(
         name=ordered[0].run.group if ordered else "",
         slugs=tuple(r.run.slug for r in ordered),
         seeds={r.run.slug: r.run.seed for r in ordered},
         seed_set=tuple(r.run.slug for r in seed_set),
-        metrics=_metrics(seed_set),
+        found_by=_found_by(seed_set),
+        left_out=left_out(ordered, seed_set),
+        metrics=known,
+        differences=apart if len(ordered) > 1 else (),
+        warnings=set_warnings(seed_set),
+        hard_batches=hard_batches(ordered),
+        outliers=seed_outliers([m for m in known if _is_result(seed_set[0], m.name)]),
     )
 
 
-def _without_seed(report: Report) -> str:
-    flat = flatten(dict(report.run.config))
-    kept = {k: v for k, v in flat.items() if k.rpartition(".")[2].lower() not in _SEED_KEYS}
-    return json.dumps(kept, sort_keys=True, default=str)
+def _is_result(report: Report, name: str) -> bool:
+    """What the seed decides; the speed of a run is its machine's."""
+    return report.metrics[name].role in LOSSES | EVALUATIONS
 
 
-def _metrics(members: Sequence[Report]) -> tuple[GroupMetric, ...]:
-    if not members:
-        return ()
-    shared = [
-        name
-        for name, summary in members[0].metrics.items()
-        if summary.role is not None
-        and (summary.role in LOSSES or direction_of(summary.role))
-        and all(name in m.metrics for m in members)
-    ]
-    out = []
-    for name in shared:
-        values = {m.run.slug: m.metrics[name].final for m in members}
-        finite = np.array([v for v in values.values() if np.isfinite(v)])
-        if not len(finite):
-            continue
-        out.append(
-            GroupMetric(
-                name=name,
-                direction=direction_of(members[0].metrics[name].role),
-                n=len(finite),
-                mean=float(finite.mean()),
-                sd=float(finite.std(ddof=1)) if len(finite) > 1 else None,
-                values=values,
-            )
-        )
-    return tuple(out)
+def _found_by(seed_set: Sequence[Report]) -> str:
+    if not seed_set:
+        return ""
+    return "configuration" if without_seed(seed_set[0].run) else "group"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from runpages.model import Columns, Quantity, Run
 
-__all__ = ["Measured", "by_counter", "by_power"]
+__all__ = ["Measured", "by_counter", "by_power", "utilisation_by_device"]
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,9 @@ _RISES = 0.98
 """Part of a counter's rows that must not fall: it is set back only when something restarts."""
 _LEAST_ROWS = 3
 _DEVICE = re.compile(r"\d+")
+_NUMBER = re.compile(r"gpu[._]?(\d+)", re.IGNORECASE)
+_IDLE = 0.1
+"""A device with less than this part of the busiest one's utilisation did not take part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,8 @@ def by_counter(run: Run) -> Measured:
 
 def _measured(run: Run, role: str, add: Callable[[Columns], _Sum | None], what: str) -> Measured:
     """An unknown quantity without a reason where nothing plays the role."""
-    keys = _one_a_device(run, role)
+    sampled = _one_a_device(run, role)
+    keys = _taking_part(run, sampled)
     sums = [one for key in keys if (one := _of_series(run, key, add)) is not None]
     if not sums:
         why = f"{keys[0]} cannot be added up as {role}" if keys else ""
@@ -87,6 +91,8 @@ def _measured(run: Run, role: str, add: Callable[[Columns], _Sum | None], what: 
     scaled = len(sums) < devices
     many = f"{len(sums)} of {devices} devices, the rest taken as equal" if scaled else ""
     many = many or (f"{devices} device{'s' if devices > 1 else ''}" if apart else keys[0])
+    if len(keys) < len(sampled):
+        many += f"; {len(sampled) - len(keys)} more that were idle left out"
     note = f"{what} {many}"
     if covered is not None and covered < _TOLD_COVERED:
         note += f"; {100 * covered:.0f} % of the time sampled"
@@ -109,6 +115,35 @@ def _one_a_device(run: Run, role: str) -> list[str]:
         # the curve of a metric that every rank logged is their mean: each rank is its own device
         keys += run.series.ranks(name).values() or [name]
     return keys
+
+
+def _taking_part(run: Run, keys: list[str]) -> list[str]:
+    """Without the idle devices of the host, unless the run is recorded to use so many.
+
+    W&B samples every device that it sees, also those of which the run took none.
+    """
+    devices = run.hardware.devices
+    if len(keys) < 2 or (devices is not None and len(keys) <= devices):
+        return keys
+    used = utilisation_by_device(run)
+    numbers = [match[1] if (match := _NUMBER.search(key)) else "" for key in keys]
+    if any(number not in used for number in numbers):
+        return keys
+    least = _IDLE * max(used[number] for number in numbers)
+    busy = [key for key, number in zip(keys, numbers, strict=True) if used[number] > least]
+    return busy or keys
+
+
+def utilisation_by_device(run: Run) -> dict[str, float]:
+    """Number of the device -> mean of its logged utilisation, per cent."""
+    out = {}
+    for name in run.series.with_role("gpu_util"):
+        match = _NUMBER.search(name)
+        values = run.series[name].recorded.value
+        values = values[np.isfinite(values)]
+        if match and len(values):
+            out[match[1]] = float(values.mean())
+    return out
 
 
 def _of_series(run: Run, key: str, add: Callable[[Columns], _Sum | None]) -> _Sum | None:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runpages.model import (
-    KINDS,
-    SEVERITIES,
-    Event,
-    Judgement,
     MetricSummary,
     Quantity,
     Report,
@@ -21,31 +14,24 @@ from runpages.model import (
 )
 
 from .attempts import (
-    Transition,
     find_transitions,
-    restart_events,
-    rolled_back,
-    rows_of_attempt,
-    with_checkpoints,
 )
 from .cost import analyze_cost
-from .detect import DETECTORS, SAMPLED, DetectorOptions, find_events
-from .devices import find_accelerator
+from .differences import same
 from .evaluations import with_standard_error
+from .events import find_run_events
 from .goodput import analyze_goodput
 from .language import analyze_model
 from .mfu import analyze_utilization
 from .options import AnalysisOptions
+from .reproduce import analyze_reproduction
 from .roles import EVALUATIONS, LOSSES, chosen_by, role_of
-from .sampled import samples_by_attempt
 from .summary import flatten, summarize
 from .targets import reach_targets
 from .timing import analyze_timing
 
 __all__ = ["analyze"]
 
-_START_UP_ROWS = 8
-"""As many rows of a resumed attempt may be slow: it compiles, fills caches, restores."""
 _MOST_CHECKPOINTS = 60
 """The newest; values at them are told."""
 _PARAMETER_KEYS = ("n_params", "num_params", "parameters", "n_parameters", "model.n_params")
@@ -63,7 +49,7 @@ def analyze(
     transitions = find_transitions(run)
     metrics = _summaries(run, options)
     primary = _primary(metrics)
-    events = _events(run, transitions, options, primary or "")
+    events, judgements = find_run_events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
     goodput = analyze_goodput(run)
     cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
@@ -75,7 +61,7 @@ def analyze(
         goodput=goodput,
         utilization=analyze_utilization(run, timing, parameters, options.accelerators),
         cost=cost,
-        judgements=_judgements(run),
+        judgements=judgements,
         steps=_steps(run),
         redone_steps=sum(t.lost_steps for t in transitions),
         parameters=parameters,
@@ -96,7 +82,7 @@ def analyze(
         primary=primary,
         baseline=baseline,
         differences=_differences(run, baseline),
-        missing=_missing(run),
+        reproduction=analyze_reproduction(run),
     )
 
 
@@ -123,116 +109,6 @@ def _primary(metrics: Mapping[str, MetricSummary]) -> str | None:
     return main_metric(metrics, "val_loss") or main_metric(metrics, "loss")
 
 
-def _events(
-    run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
-) -> tuple[Event, ...]:
-    detectors = _with_capacity(run, options)
-    found: list[Event] = []
-    for info in run.series.whole:
-        if info.axis == "step":
-            found += _events_of(run, info.name, detectors)
-        elif info.role in SAMPLED:
-            found += _events_of_samples(run, info.name, detectors)
-    told = [_with_rollback(run, event, found, transitions) for event in found]
-    losses = run.series.with_role("loss")
-    told += restart_events(transitions, losses[0] if losses else primary)
-    told = [with_checkpoints(event, run.checkpoints) for event in told]
-    order = {severity: -number for number, severity in enumerate(SEVERITIES)}
-    told.sort(key=lambda e: (order[e.severity], e.start_step, e.attempt, e.kind, e.metric))
-    return tuple(told)
-
-
-def _with_rollback(
-    run: Run, event: Event, found: Sequence[Event], transitions: Sequence[Transition]
-) -> Event:
-    ends = [last for number, (_, last) in run.series.spans.items() if number > event.attempt]
-    return rolled_back(
-        event,
-        transitions,
-        later=[e for e in found if e.attempt > event.attempt],
-        reached=max(ends, default=None),
-    )
-
-
-def _with_capacity(run: Run, options: AnalysisOptions) -> DetectorOptions:
-    """The thresholds with the memory of the run's device, where it is known."""
-    device = find_accelerator(run.hardware.device, options.accelerators)
-    if device is None or device.memory_gb is None:
-        return options.detectors
-    # sold by the GB, but made by the GiB: an "80 GB" H100 reports 81,559 MiB
-    capacity = device.memory_gb * 2.0**30
-    return replace(
-        options.detectors,
-        memory_growth=replace(options.detectors.memory_growth, capacity_bytes=capacity),
-        near_oom=replace(options.detectors.near_oom, capacity_bytes=capacity),
-    )
-
-
-def _events_of_samples(run: Run, name: str, options: DetectorOptions) -> list[Event]:
-    series = run.series[name]
-    out: list[Event] = []
-    for number, rows in samples_by_attempt(run, series).items():
-        out += find_events(
-            rows.step,
-            rows.value,
-            times=rows.time,
-            metric=name,
-            role=series.role,
-            attempt=number,
-            options=options,
-        )
-    return out
-
-
-def _events_of(run: Run, name: str, options: DetectorOptions) -> list[Event]:
-    series = run.series[name]
-    numbers = sorted({int(number) for number in series.recorded.attempt})
-    out: list[Event] = []
-    for number in numbers:
-        rows, first = rows_of_attempt(series, number)
-        events = find_events(
-            rows.step,
-            rows.value,
-            times=rows.time,
-            metric=name,
-            role=series.role,
-            attempt=number,
-            options=options,
-        )
-        # what lies before this attempt's own rows was told of the attempt that recorded it
-        own = rows.step[rows.step >= first][:_START_UP_ROWS]
-        out += [
-            e
-            for e in events
-            if number == numbers[0]
-            or ((e.peak_step or e.start_step) >= first and not _starting_up(e, own))
-        ]
-    return out
-
-
-def _starting_up(event: Event, first_rows: NDArray[np.int64]) -> bool:
-    """Whether it is the slow start of a resumed attempt."""
-    return event.kind == "stall" and event.start_step <= int(first_rows[-1])
-
-
-def _judgements(run: Run) -> tuple[Judgement, ...]:
-    roles = {i.name: i.role for i in run.series.whole if i.axis == "step" or i.role in SAMPLED}
-    table = {d.kind: d for d in DETECTORS}
-    out = []
-    for kind in KINDS:
-        if kind == "restart":
-            why = "" if run.attempts else "attempts are not known"
-            out.append(Judgement(kind=kind, judged=tuple(roles) if not why else (), why_not=why))
-        elif kind not in table:
-            out.append(Judgement(kind=kind, judged=(), why_not="not judged by this version"))
-        else:
-            wanted = table[kind].roles
-            judged = tuple(n for n, r in roles.items() if wanted is None or r in wanted)
-            why = "" if judged else f"no metric plays {' or '.join(sorted(wanted or {'any role'}))}"
-            out.append(Judgement(kind=kind, judged=judged, why_not=why))
-    return tuple(out)
-
-
 def _steps(run: Run) -> Quantity:
     if not run.series.spans:
         return Quantity.unknown("no row with a step was recorded", "steps")
@@ -241,7 +117,8 @@ def _steps(run: Run) -> Quantity:
         for i in run.series.whole
         if i.axis == "step" and len(run.series[i.name])
     )
-    return Quantity(value=float(last), unit="steps", note="last recorded step")
+    unit = run.provenance.step_unit or "steps"
+    return Quantity(value=float(last), unit=unit, note="last recorded step")
 
 
 def _parameters(run: Run, options: AnalysisOptions) -> Quantity:
@@ -264,23 +141,5 @@ def _differences(run: Run, baseline: Report | None) -> tuple[tuple[str, object, 
     return tuple(
         (key, own.get(key), other.get(key))
         for key in keys
-        if key not in own or key not in other or own[key] != other[key]
+        if key not in own or key not in other or not same(own[key], other[key])
     )
-
-
-def _missing(run: Run) -> dict[str, str]:
-    """What is needed to redo the run and was not recorded."""
-    absent = {
-        "commit": ("" if run.code.commit else "which code ran is not known"),
-        "command": ("" if run.command else "how it was started is not known"),
-        "configuration": ("" if run.config else "its settings are not known"),
-        "seed": ("" if run.seed is not None else "it cannot be repeated to the digit"),
-        "data": ("" if run.datasets else "name and version of the data are not known"),
-        "environment": ("" if run.environment else "library versions are not known"),
-        "hardware": (
-            "" if run.hardware.device or run.hardware.hosts else "what it ran on is not known"
-        ),
-    }
-    if run.code.dirty:
-        absent["clean tree"] = "the code had changes that are not in the commit"
-    return {name: why for name, why in absent.items() if why}

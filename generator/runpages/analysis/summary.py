@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runpages.model import AtStep, MetricSummary, Series
 
 from .curve import area_under, final_rows, slope_of, smoothed_end, value_at
-from .roles import direction_of, unit_of
+from .roles import EVALUATIONS, direction_of, unit_of
 
 __all__ = ["flatten", "summarize"]
 
@@ -23,10 +23,11 @@ def summarize(
 ) -> MetricSummary | None:
     """None for a series of which no effective row is left.
 
-    final = median of the last max(1 %, 32) finite points; with fewer than 320 points of the last
-    tenth, so that an evaluation recorded a dozen times keeps its last value (one last value
-    of a noisy curve misleads). best = the extreme in the metric's better direction. The area is
-    over `tokens` where their rows cover the curve, else over steps. `at` are the steps to be told.
+    final = median of the last max(1 %, 32) finite points, with fewer than 320 points of the last
+    tenth (one last value of a noisy curve misleads); of an evaluation of the last 1 %, which is
+    its last value up to 200 of them. best = the extreme in the metric's better direction. The area
+    is over `tokens` where their rows cover the curve, else over steps. `at` are the steps to be
+    told.
     """
     value, step = series.value, series.step
     if not len(value):
@@ -35,7 +36,7 @@ def summarize(
     y, steps = value[finite], step[finite]
     direction = direction_of(series.role)
     count = len(y)
-    last = y[-final_rows(count) :]
+    last = y[-final_rows(count, evaluation=series.role in EVALUATIONS) :]
     final = float(np.median(last)) if count else float("nan")
     best = best_step = None
     if direction is not None and count:

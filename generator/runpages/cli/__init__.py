@@ -7,6 +7,7 @@ import click
 from runpages import __version__
 
 from .build import build
+from .compare import compare_runs
 from .demo import demo
 from .doctor import doctor
 from .init import init
@@ -29,5 +30,5 @@ def main() -> None:
     """
 
 
-for _verb in (demo, preview, init, pull, build, list_runs, show, sources, doctor):
+for _verb in (demo, preview, init, pull, build, list_runs, show, compare_runs, sources, doctor):
     main.add_command(_verb)

@@ -47,7 +47,9 @@ def find_slug(archive: Archive, name: str) -> str:
     if name in slugs:
         return name
     found = [slug for slug in slugs if slug.startswith(name)]
-    found = found or [slug for slug in slugs if archive.get(slug).name == name]
+    if len(found) != 1:
+        # `baseline` is the run of this name also where `baseline-seed1` begins with it
+        found = [slug for slug in slugs if archive.get(slug).name == name] or found
     if not found:
         raise UnknownNameError("run", name, slugs[:20])
     if len(found) > 1:

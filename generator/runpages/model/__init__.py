@@ -41,10 +41,20 @@ All classes are frozen. Text fields hold what the run wrote, redacted but not es
 
 from __future__ import annotations
 
+from .comparison import (
+    Comparison,
+    FigureRow,
+    FindingRow,
+    Findings,
+    MetricRow,
+    Side,
+    SideValue,
+)
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import GroupMetric, GroupReport
+from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier
 from .quantity import Quantity
 from .report import Note, Report
+from .reproduction import Needed, Reproduction
 from .resources import (
     CAUSES,
     Accelerator,
@@ -107,34 +117,46 @@ __all__ = [
     "Checkpoint",
     "Code",
     "Columns",
+    "Comparison",
     "Cost",
     "Dataset",
+    "Difference",
     "Energy",
     "Event",
     "Extent",
+    "FigureRow",
+    "FindingRow",
+    "Findings",
     "Goodput",
     "GridIntensity",
     "GroupMetric",
     "GroupReport",
+    "HardBatch",
     "Hardware",
     "Judgement",
     "Link",
     "LoggedEvent",
     "Media",
+    "MetricRow",
     "MetricSummary",
     "ModelFacts",
     "ModelFigures",
+    "Needed",
     "Note",
     "Price",
     "Provenance",
     "Quantity",
     "Report",
+    "Reproduction",
     "Run",
     "RunRef",
     "Sample",
+    "SeedOutlier",
     "Series",
     "SeriesInfo",
     "SeriesSet",
+    "Side",
+    "SideValue",
     "Target",
     "TargetReached",
     "Timing",

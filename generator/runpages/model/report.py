@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .event import Event, Judgement
 from .quantity import Quantity
+from .reproduction import Reproduction
 from .resources import Cost, Goodput, Timing, Utilization
 from .run import Run
 from .summary import MetricSummary, ModelFigures, TargetReached
@@ -54,6 +55,10 @@ class Report:
     baseline: Report | None = None
     differences: tuple[tuple[str, object, object], ...] = ()
     """(config key, this run, baseline) where they differ; a missing side is None."""
-    missing: Mapping[str, str] = field(default_factory=dict)
-    """What is needed to redo the run and is absent -> why it matters."""
+    reproduction: Reproduction
     notes: tuple[Note, ...] = ()
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What is needed to redo the run and is absent or in part -> what is missing."""
+        return {item.name: item.why for item in self.reproduction.items if item.why}

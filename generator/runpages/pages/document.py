@@ -10,6 +10,7 @@ import numpy as np
 from runpages.markup import json_number
 from runpages.model import Quantity, Report, main_metric
 
+from .all_figures import FIGURES
 from .words import event_counts
 
 __all__ = ["list_row", "plain", "run_json"]
@@ -80,34 +81,18 @@ def _spark(report: Report) -> list[float]:
 
 def run_json(report: Report) -> dict[str, Any]:
     """Everything the page says, as data."""
-    run, timing, cost = report.run, report.timing, report.cost
-    figures = {
-        "steps": report.steps,
-        "parameters": report.parameters,
-        "tokens": timing.tokens,
-        "tokens_per_second": timing.tokens_per_second,
-        "step_seconds_p50": timing.step_seconds_p50,
-        "step_seconds_p95": timing.step_seconds_p95,
-        "step_seconds_p99": timing.step_seconds_p99,
-        "elapsed_seconds": timing.elapsed_seconds,
-        "active_seconds": timing.active_seconds,
-        "mfu_percent": report.utilization.mfu,
-        "hfu_percent": report.utilization.hfu,
-        "goodput_percent": report.goodput.percent,
-        "productive_seconds": report.goodput.productive_seconds,
-        "device_hours": cost.device_hours,
-        "lost_device_hours": cost.lost_device_hours,
-        "energy_kwh": cost.energy_kwh,
-        "usd": cost.usd,
-    }
+    run, cost = report.run, report.cost
     return {
         "schema": "runpages.show/1",
         **list_row(report),
         "redone_steps": report.redone_steps,
-        "figures": {name: plain(value) for name, value in figures.items()},
+        "figures": {figure.name: plain(figure.of(report)) for figure in FIGURES},
         "utilization": plain(report.utilization),
         "badput": {b.cause: plain(b.seconds) for b in report.goodput.badput},
         "price": plain(cost.price),
+        "price_age": cost.price_age,
+        "energy": plain(cost.energy),
+        "targets": [plain(target) for target in report.targets],
         "metrics": [plain(summary) for summary in report.metrics.values()],
         "events": [plain(event) for event in report.events],
         "attempts": [plain(attempt) for attempt in run.attempts],
@@ -119,7 +104,8 @@ def run_json(report: Report) -> dict[str, Any]:
         "command": run.command,
         "environment": plain(dict(run.environment)),
         "hardware": plain(run.hardware),
-        "missing": plain(dict(report.missing)),
+        "missing": plain(report.missing),
+        "reproduction": plain(report.reproduction),
         "provenance": plain(run.provenance),
         "notes": [plain(note) for note in report.notes],
     }

@@ -39,7 +39,7 @@ def key_figures(report: Report) -> list[Fact]:
             value=_small(report.cost.device_hours.value),
             note=_lost(report),
         ),
-        quantity("Energy", report.cost.energy_kwh, value=_small(report.cost.energy_kwh.value)),
+        _energy(report),
         quantity("Cost", report.cost.usd, value=_money(report.cost.usd.value)),
     ]
 
@@ -99,6 +99,12 @@ def _elapsed(report: Report) -> Fact:
         note = f"{units.duration(active.value)} of it in {attempts} attempts"
     value, _, unit = units.duration(elapsed.value).partition(" ")
     return Fact(label="Elapsed", value=value, unit=unit, note=note)
+
+
+def _energy(report: Report) -> Fact:
+    found = report.cost.energy
+    label = "Energy, estimated" if found.estimated else "Energy"
+    return quantity(label, found.devices_kwh, value=_small(found.devices_kwh.value))
 
 
 def _small(value: float | None) -> str:

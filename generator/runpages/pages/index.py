@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runpages import markup, units
-from runpages.model import GroupReport
+from runpages.model import GroupMetric, GroupReport, HardBatch, SeedOutlier
 
 from .document import plain
 from .run import Page
@@ -17,6 +17,8 @@ from .words import Chip, finding_chips, group_slug
 
 __all__ = ["render_group", "render_index"]
 
+_MOST_COLUMNS = 12
+_MOST_DIFFERENCES = 200
 _STATES = {"ended": "ended, no end marker", "running": "still running"}
 
 
@@ -105,30 +107,91 @@ def render_index(rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
 
 def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site: SiteFacts) -> Page:
     """Members of a group and what only the group can tell: mean and spread over seeds."""
-    names = {row["slug"]: row["name"] for row in rows}
-    metrics = [
-        {
-            "name": metric.name,
-            "mean": units.number(metric.mean, 5),
-            "sd": "n/a" if metric.sd is None else units.number(metric.sd, 2),
-            "n": str(metric.n),
-            "values": ", ".join(
-                f"{names.get(slug, slug)}: {units.number(value)}"
-                for slug, value in metric.values.items()
-            ),
-        }
-        for metric in group.metrics
-    ]
+    names = _names(rows)
     seeds = [str(s) for slug in group.seed_set if (s := group.seeds.get(slug)) is not None]
+    unknown = len(group.seed_set) - len(seeds)
     text = render_template(
         "group.md.jinja",
         title=markup.yaml(f"Group {group.name}"),
         name=group.name,
         rows=_rows(rows, "../../../"),
-        metrics=metrics,
+        metrics=[_metric(metric, names) for metric in group.metrics],
         seed_count=len(group.seed_set),
+        by_name=group.found_by == "group",
         seeds=", ".join(sorted(seeds, key=lambda s: (len(s), s))) or "not logged",
+        unknown=f", {unknown} not logged" if unknown and seeds else "",
+        warnings=group.warnings,
+        outliers=[_outlier(found, names) for found in group.outliers],
+        hard_batches=[_hard_batch(batch, names) for batch in group.hard_batches],
+        left_out=[(names.get(slug, slug), why) for slug, why in group.left_out.items()],
+        columns=[names.get(slug, slug) for slug in group.slugs[:_MOST_COLUMNS]],
+        differences=_differences(group),
+        more=units.count(len(group.slugs)) if len(group.slugs) > _MOST_COLUMNS else "",
     )
     path = f"{site.section}/groups/{group_slug(group.name)}.json"
     document = {"schema": "runpages.group/1", **plain(group)}
     return Page(markdown=text.rstrip() + "\n", files={path: markup.json_bytes(document)})
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Slug -> name; the slug itself where two runs have one name."""
+    told = [row["name"] for row in rows]
+    return {r["slug"]: r["slug"] if told.count(r["name"]) > 1 else r["name"] for r in rows}
+
+
+def _metric(metric: GroupMetric, names: Mapping[str, str]) -> dict[str, Any]:
+    """Mean and interval with the decimals that the spread gives meaning to."""
+    interval = "n/a: no variance known"
+    if metric.ci95 is not None:
+        low, high = (units.number(limit, 5) for limit in metric.ci95)
+        interval = f"{low} to {high}"
+    return {
+        "name": metric.name,
+        "mean": units.number(metric.mean, 5),
+        "sd": "n/a" if metric.sd is None else units.number(metric.sd, 2),
+        "n": str(metric.n),
+        "interval": interval,
+        "values": ", ".join(
+            f"{names.get(slug, slug)}: {units.number(value, 5)}"
+            for slug, value in metric.values.items()
+        ),
+        "missing": "; ".join(
+            f"{names.get(slug, slug)}: {why}" for slug, why in metric.missing.items()
+        ),
+    }
+
+
+def _outlier(found: SeedOutlier, names: Mapping[str, str]) -> str:
+    value, low, high = (units.number(v, 5) for v in (found.value, found.low, found.high))
+    return (
+        f"{names.get(found.slug, found.slug)}: {found.metric} ends at {value}, outside {low} to "
+        f"{high} ({found.rule}, n = {found.n})"
+    )
+
+
+def _hard_batch(batch: HardBatch, names: Mapping[str, str]) -> dict[str, str]:
+    steps = units.count(batch.first_step)
+    if batch.last_step != batch.first_step:
+        steps += f"–{units.count(batch.last_step)}"
+    shown = [names.get(slug, slug) for slug in batch.slugs[:_MOST_COLUMNS]]
+    more = len(batch.slugs) - len(shown)
+    return {
+        "steps": steps,
+        "metric": batch.metric,
+        "height": units.number(batch.height, 3),
+        "runs": f"{len(batch.slugs)} of {batch.recorded}",
+        "names": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
+    }
+
+
+def _differences(group: GroupReport) -> list[tuple[str, list[str]]]:
+    return [
+        (
+            item.key,
+            [
+                ", ".join(str(v)[:200] for v in item.values[slug]) or "not logged"
+                for slug in group.slugs[:_MOST_COLUMNS]
+            ],
+        )
+        for item in group.differences[:_MOST_DIFFERENCES]
+    ]

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from runpages import markup, units
 from runpages.analysis.summary import flatten
 from runpages.markup import Safe
-from runpages.model import Event, Provenance, Quantity, Report
+from runpages.model import Event, MetricSummary, Provenance, Report
 
+from .all_figures import all_figures
 from .charts import build_charts, event_chart
+from .comparison import against_baseline
 from .document import run_json
 from .figures import delta, key_figures, story
+from .reproduce import reproduction
+from .resources import resources, targets
 from .samples import sample_groups, samples_file
 from .templating import render_template
 from .timeline import timeline
 from .words import (
-    CAUSE_WORDS,
     SEVERITY_CLASS,
     Chip,
     Fact,
@@ -26,7 +29,6 @@ from .words import (
     fact,
     finding_chips,
     group_slug,
-    quantity,
     state_chip,
 )
 
@@ -95,19 +97,15 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "evaluations": _evaluations(report),
         "samples": samples,
         "sample_count": len(run.samples),
-        "timing": _timing(report),
-        "utilization": _utilization(report),
-        "doubt": report.utilization.doubt,
-        "goodput": _goodput(report),
-        "cost": _cost(report),
-        "price": _price(report),
-        "differences": _differences(report),
+        "targets": targets(report),
+        "resources": resources(report),
+        "all_figures": all_figures(report),
+        "against": against_baseline(report),
         "baseline": report.baseline.run if report.baseline else None,
         "config": _config(report),
-        "command": run.command,
-        "reproduce": _reproduce(report),
-        "missing": tuple(report.missing.items()),
+        "reproduce": reproduction(report),
         "checkpoints": _checkpoints(report),
+        "primary": report.primary,
         "provenance": _provenance(report),
         "sentences": _sentences(report),
         "metrics": _metrics(report),
@@ -279,6 +277,7 @@ def _evaluations(report: Report) -> list[dict[str, str]]:
                 "value": units.number(summary.final),
                 "unit": summary.unit,
                 "rows": units.count(summary.points),
+                "error": _error(summary),
                 "baseline": units.number(other.final) if other else "",
                 "difference": delta(summary, report),
                 "best": best,
@@ -287,100 +286,15 @@ def _evaluations(report: Report) -> list[dict[str, str]]:
     return out
 
 
-def _timing(report: Report) -> list[Fact]:
-    timing = report.timing
-
-    def seconds(label: str, given: Quantity) -> Fact:
-        value = given.value
-        return quantity(
-            label, given, value="" if value is None else units.duration(value), unit=" "
-        )
-
-    rate = timing.tokens_per_second
-    number, prefix = units.si(rate.value, 4) if rate.value is not None else ("", "")
-    return [
-        seconds("Elapsed", timing.elapsed_seconds),
-        seconds("In attempts", timing.active_seconds),
-        seconds("Step time, median", timing.step_seconds_p50),
-        seconds("Step time, 95th percentile", timing.step_seconds_p95),
-        seconds("Step time, 99th percentile", timing.step_seconds_p99),
-        quantity("Throughput", rate, value=number, unit=f"{prefix} tok/s".strip()),
-        quantity("Goodput", report.goodput.percent),
-        quantity("MFU", report.utilization.mfu, value=_short(report.utilization.mfu)),
-        quantity("HFU", report.utilization.hfu, value=_short(report.utilization.hfu)),
-    ]
-
-
-def _short(given: Quantity) -> str:
-    return "" if given.value is None else units.number(given.value, 3)
-
-
-def _utilization(report: Report) -> list[str]:
-    """How the MFU came about, or what the run said of it itself."""
-    found = report.utilization
-    out = []
-    if found.mfu.known:
-        source = ""
-        if found.accelerator and found.accelerator.source_url:
-            given = (found.accelerator.source_url, found.accelerator.as_of)
-            source = f" by {', '.join(part for part in given if part)}"
-        out.append(f"MFU = tokens/s × {found.formula} / ({found.denominator})")
-        out.append(f"tokens/s: {found.tokens}; peak in {found.dtype}{source}")
-    if found.logged.value is not None:
-        value = f"{units.number(found.logged.value, 3)} {found.logged.unit}".strip()
-        out.append(f"The run logged {value} itself: {found.logged.note}")
-    return out
-
-
-def _goodput(report: Report) -> list[dict[str, str]]:
-    """Where the elapsed time went; without a goodput only the causes that are known and cost."""
-    found = report.goodput
-    elapsed = report.timing.elapsed_seconds.value
-    if not elapsed:
-        return []
-    rows = [("Productive", found.productive_seconds)]
-    rows += [(CAUSE_WORDS[b.cause], b.seconds) for b in found.badput]
-    if not found.percent.known:
-        rows = [(name, seconds) for name, seconds in rows if seconds.value]
-    return [
-        {
-            "name": name,
-            "time": "n/a" if q.value is None else units.duration(q.value),
-            "share": "n/a" if q.value is None else f"{units.percent(q.value / elapsed)} %",
-            "note": q.why or q.note,
-        }
-        for name, q in rows
-    ]
-
-
-def _cost(report: Report) -> list[Fact]:
-    cost = report.cost
-    usd = "" if cost.usd.value is None else f"{cost.usd.value:,.2f}"
-    return [
-        quantity("Device-hours", cost.device_hours),
-        quantity("Device-hours on redone steps", cost.lost_device_hours),
-        quantity("Energy", cost.energy_kwh),
-        quantity("Cost", cost.usd, value=usd),
-    ]
-
-
-def _price(report: Report) -> str:
-    price = report.cost.price
-    if price is None or report.cost.usd.value is None:
+def _error(summary: MetricSummary) -> str:
+    """Standard error of the evaluation, and how it is known."""
+    if summary.standard_error is None:
         return ""
-    source = f", {price.source_url}" if price.source_url else ""
-    return (
-        f"{price.kind}: {price.usd_per_device_hour:g} USD a device-hour for {price.accelerator}, "
-        f"valid from {price.valid_from}{source}"
-    )
+    return f"± {units.number(summary.standard_error, 2)} ({summary.standard_error_from})"
 
 
 def _shown(value: object) -> str:
     return "n/a" if value is None else str(value)[:300]
-
-
-def _differences(report: Report) -> list[tuple[str, str, str]]:
-    return [(key, _shown(own), _shown(other)) for key, own, other in report.differences[:200]]
 
 
 def _config(report: Report) -> list[tuple[str, str]]:
@@ -389,44 +303,12 @@ def _config(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _reproduce(report: Report) -> list[Fact]:
-    run = report.run
-    dirty = {True: "with changes that are not in it", False: "clean tree", None: ""}[run.code.dirty]
-    data = ", ".join(
-        " ".join(p for p in (d.name, d.version, d.digest[:16]) if p) for d in run.datasets
-    )
-    environment = ", ".join(f"{k} {v}" for k, v in run.environment.items())
-    made_of = run.hardware
-    many = f"{made_of.devices} × " if made_of.device and made_of.devices else ""
-    hardware = ", ".join(
-        part
-        for part in (
-            f"{many}{made_of.device}",
-            made_of.cpu,
-            f"{made_of.cpu_count} CPU cores" if made_of.cpu_count else "",
-            f"on {', '.join(made_of.hosts[:4])}" if made_of.hosts else "",
-        )
-        if part
-    )
-    return [
-        Fact(
-            label="Commit",
-            value=run.code.commit,
-            note=dirty,
-            why="" if run.code.commit else "not logged",
-            mono=True,
-        ),
-        fact("Seed", "" if run.seed is None else str(run.seed)),
-        fact("Data", data),
-        fact("Environment", environment),
-        fact("Hardware", hardware),
-    ]
-
-
 def _checkpoints(report: Report) -> list[dict[str, str]]:
     warned = [e.start_step for e in report.events if e.severity != "info"]
     steps = [c.step for c in report.run.checkpoints]
     last_good = {max((s for s in steps if s < at), default=None) for at in warned}
+    primary = report.metrics.get(report.primary or "")
+    told = {at.step: at.value for at in primary.at} if primary else {}
     out = []
     for checkpoint in report.run.checkpoints[-60:]:
         metrics = ", ".join(f"{k} {units.number(v)}" for k, v in checkpoint.metrics.items())
@@ -435,6 +317,7 @@ def _checkpoints(report: Report) -> list[dict[str, str]]:
             {
                 "step": units.count(checkpoint.step),
                 "attempt": str(checkpoint.attempt),
+                "value": units.number(told[checkpoint.step]) if checkpoint.step in told else "n/a",
                 "metrics": metrics or "n/a",
                 "size": units.bytes_text(size) if size is not None else "n/a",
                 "path": checkpoint.path or "n/a",
@@ -484,9 +367,8 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
     for info in report.run.series.whole:
         summary = report.metrics.get(info.name)
         if summary is None:
-            out.append((info.name, info.role or "none", units.count(info.points), *["n/a"] * 6))
+            out.append((info.name, info.role or "none", units.count(info.points), *["n/a"] * 9))
             continue
-        best = units.number(summary.best) if summary.best is not None else "n/a"
         out.append(
             (
                 info.name,
@@ -495,12 +377,21 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
                 units.count(summary.superseded),
                 units.count(summary.nonfinite),
                 units.number(summary.first),
-                units.number(summary.final),
-                best,
+                f"{units.number(summary.final)} ± {units.number(summary.final_mad, 2)}",
+                _number(summary.smoothed),
+                _number(summary.best),
                 f"{units.number(summary.low)} to {units.number(summary.high)}",
+                f"{_number(summary.mean)} over {summary.area_over}"
+                if summary.mean is not None
+                else "n/a",
+                _number(None if summary.slope is None else 1000 * summary.slope, 3),
             )
         )
     return out
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "n/a" if value is None else units.number(value, digits)
 
 
 def _lineage(report: Report) -> list[Fact]:

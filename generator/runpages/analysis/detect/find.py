@@ -48,7 +48,15 @@ from .utilization import (
 )
 from .words import describe
 
-__all__ = ["DETECTORS", "SAMPLED", "DetectorOptions", "event_id", "find_events"]
+__all__ = [
+    "DETECTORS",
+    "SAMPLED",
+    "Detector",
+    "DetectorOptions",
+    "event_id",
+    "event_of",
+    "find_events",
+]
 
 EVIDENCE_ROWS = 21
 GRADIENTS = frozenset({"grad_norm"})
@@ -162,12 +170,13 @@ def find_events(
     if not len(value):
         return ()
     found = _found(track, options)
-    return tuple(_event(track, c, time, attempt=attempt, rank=rank) for c in found)
+    return tuple(event_of(track, c, time, attempt=attempt, rank=rank) for c in found)
 
 
 def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
     """Of each training in the series by itself: one that begins anew has another level."""
-    trainings = split(track) if track.role in LOSSES else [track]
+    with np.errstate(all="ignore"):
+        trainings = split(track) if track.role in LOSSES else [track]
     out: list[Candidate] = []
     offset = 0
     for training in trainings:
@@ -190,9 +199,10 @@ def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
                 yield from detector.find(track, getattr(options, detector.kind))
 
 
-def _event(
+def event_of(
     track: Track, found: Candidate, time: Floats, *, attempt: int, rank: int | None
 ) -> Event:
+    """A candidate as an event, with the rows around its peak and its sentence."""
     step = track.steps
     start = int(step[found.start])
     first = max(0, min(found.peak - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))

@@ -28,10 +28,12 @@ class GradExplosionOptions:
     """
 
     excursion: SpikeOptions = field(
-        default_factory=lambda: SpikeOptions(min_factor=4.0, clear_factor=5.0, clear_k=12.0)
+        default_factory=lambda: SpikeOptions(min_factor=4.0, clear_factor=5.0, clear_k=16.0)
     )
     """What comes back: at least four times the level and out of the norm's own tail, or five times
-    and 12 sd (Hampel's rule): real norms have tails in which single spikes hide."""
+    and 16 sd: real norms have tails in which single spikes hide."""
+    tail_points: int = 8000
+    """From so many rows on the tail is known well enough to excuse a lone row (SpikeOptions)."""
     min_factor: float = 4.0
     """What does not come back: least factor at the end over the best level before."""
     least_k: float = 8.0
@@ -72,7 +74,9 @@ def find_grad_explosions(
     growth = next((w for w in wide if not w.recovered), None)
     begin = growth.start if growth else len(track.values)
     brief = [_named(found) for found in find_spikes(track, options.excursion)]
+    long = len(y) >= options.tail_points
     brief = [b for b in brief if b.end < begin and _tall(track, b, options)]
+    brief = [b for b in brief if not (long and _is_lone(track, b))]
     yield from (b for b in brief if not any(_overlap(b, w) for w in wide))
     for found in wide:
         # the excursion's own edges, where the norm's tail shows them, are sharper than a block's
@@ -91,6 +95,12 @@ def _named(found: Candidate) -> Candidate:
 def _tall(track: Track, found: Candidate, options: GradExplosionOptions) -> bool:
     level = found.level or 0.0
     return level <= 0 or float(track.values[found.peak]) >= options.min_factor * level
+
+
+def _is_lone(track: Track, found: Candidate) -> bool:
+    """One row that the norm's own tail would not tell."""
+    within = found.threshold is not None and track.values[found.peak] < found.threshold
+    return found.start == found.end and bool(within)
 
 
 def _overlap(one: Candidate, other: Candidate) -> bool:
@@ -168,7 +178,8 @@ def find_grad_vanishing(
     skipped = int(options.warm_up_share * len(y))
     thin, width = thinned(y[skipped:])
     smooth = running_median(thin, 5)
-    level = np.maximum.accumulate(running_median(thin, max(5, len(thin) // 32) | 1))
+    # an explosion shorter than a sixteenth of the run is no level that could be left
+    level = np.maximum.accumulate(running_median(thin, max(5, len(thin) // 8) | 1))
     low = smooth < np.maximum(level + math.log(options.least_share), math.log(options.least_norm))
     # a norm that never was above the absolute floor has nothing to lose
     low &= level > math.log(options.least_norm)
@@ -179,7 +190,9 @@ def find_grad_vanishing(
     usual = float(np.median(smooth[: max(onset, 1)]))
     while onset > 0 and smooth[onset - 1] < usual - math.log(options.onset_factor):
         onset -= 1
-    if onset == 0:
+    end = float(np.median(smooth[-max(3, len(smooth) // 20) :]))
+    gone = usual + math.log(options.least_share), math.log(options.least_norm)
+    if onset == 0 or end >= max(gone):
         return
     start = skipped + onset * width
     peak = start + int(np.argmin(y[start:]))

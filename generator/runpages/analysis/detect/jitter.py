@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .throughput import StallOptions, step_costs
+from .throughput import StallOptions, step_costs, tall_stretches
 from .track import Candidate, Floats, Track, segments
 
 __all__ = ["JitterOptions", "find_jitter"]
@@ -40,14 +40,17 @@ def find_jitter(track: Track, options: JitterOptions = JitterOptions()) -> Itera
     times = step_costs(track, options.stall)
     if times is None or len(times.cost) < options.min_points:
         return
-    height = np.where(times.periodic, 0.0, times.cost - times.level)
+    # stalls are told as such
+    kept = ~times.periodic
+    for first, last in tall_stretches(track, times, options.stall)[0]:
+        kept[first : last + 1] = False
+    height = np.where(kept, times.cost - times.level, 0.0)
     size = len(height)
     count = int(np.clip(size // options.least_window, 1, options.windows))
     # the first rows hold compilation and cold caches
     edges = np.linspace(min(options.stall.calm_rows, size // 8), size, count + 1).astype(int)
     costs = [
-        _cost(height[a:b][~times.periodic[a:b]], options)
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        _cost(height[a:b][kept[a:b]], options) for a, b in zip(edges[:-1], edges[1:], strict=True)
     ]
     for first, last in segments(np.array([cost > 0 for cost in costs])):
         start, end = int(edges[first]), int(edges[last + 1]) - 1

@@ -30,8 +30,12 @@ class RepeatedDataOptions:
     the other: noise hides a step from the short one, other steps spoil the long one."""
     least_side: int = 10
     """The same in blocks."""
-    least_k: float = 5.0
-    """Height of a step in robust sd of such differences."""
+    least_k: float = 3.5
+    """Height of one step in robust sd of such differences..."""
+    least_sum_k: float = 8.0
+    """... and their sum over the root of their number."""
+    stray_k: float = 5.0
+    """A step of this height elsewhere speaks against the spacing."""
     most_wander: float = 1.5
     """How far the differences may stray beyond what white noise would give: more is the steps."""
     least_relative: float = 0.005
@@ -63,7 +67,7 @@ def find_repeated_data(
     blocks = np.median(y[: count * width].reshape(count, width), axis=1)
     at = track.steps[track.finite[: count * width : width]]
     sides = [max(options.least_side, int(share * count)) for share in options.side_shares]
-    tried = [_even(at[_steps_down(blocks, side, options)], at, side, options) for side in sides]
+    tried = [_even(_steps_down(blocks, side, options), at, side, options) for side in sides]
     boundaries, spacing = max(tried, key=lambda found: len(found[0]))
     if not len(boundaries):
         return
@@ -81,8 +85,8 @@ def find_repeated_data(
     )
 
 
-def _steps_down(blocks: Floats, side: int, options: RepeatedDataOptions) -> Ints:
-    """Blocks at which the mean falls to a new low by more than the trends on both sides."""
+def _steps_down(blocks: Floats, side: int, options: RepeatedDataOptions) -> dict[int, float]:
+    """Block -> height in sd, where the mean falls to a new low by more than the trends beside."""
     total = np.concatenate([[0.0], np.cumsum(blocks)])
     at = np.arange(2 * side, len(blocks) - 2 * side)
 
@@ -102,18 +106,22 @@ def _steps_down(blocks: Floats, side: int, options: RepeatedDataOptions) -> Ints
     # the fall after an excursion only comes back; a new epoch is lower than everything before
     z[after > np.minimum.accumulate(before)] = 0.0
     z[at < options.transient * len(blocks)] = 0.0
-    found: list[int] = []
+    found: dict[int, float] = {}
     while len(found) < options.most_steps and len(z):
         tallest = int(np.argmax(z))
         if z[tallest] < options.least_k:
             break
-        found.append(int(at[tallest]))
+        found[int(at[tallest])] = float(z[tallest])
         z[max(0, tallest - 3 * side) : tallest + 3 * side] = 0.0
-    return np.array(sorted(found), dtype=np.int64)
+    return found
 
 
-def _even(found: Ints, at: Ints, side: int, options: RepeatedDataOptions) -> tuple[Ints, int]:
+def _even(
+    down: dict[int, float], at: Ints, side: int, options: RepeatedDataOptions
+) -> tuple[Ints, int]:
     """(steps down at multiples of one spacing, the spacing); none if it does not explain enough."""
+    blocks = np.array(sorted(down), dtype=np.int64)
+    found, height = at[blocks], np.array([down[int(b)] for b in blocks])
     span = int(at[-1] - at[0])
     edge = int(at[min(len(at) - 1, 2 * side)] - at[0])
     best, apart = np.empty(0, dtype=np.int64), 0
@@ -125,10 +133,15 @@ def _even(found: Ints, at: Ints, side: int, options: RepeatedDataOptions) -> tup
             multiples = multiples[multiples > at[0] + edge]
             if len(multiples) < options.least_steps:
                 continue
-            nearest = found[np.argmin(np.abs(found[:, None] - multiples), axis=0)]
-            hits = np.unique(nearest[np.abs(nearest - multiples) <= options.astray * span])
-            enough = len(hits) >= max(options.least_steps, options.least_found * len(multiples))
-            if enough and len(hits) > len(best):
-                best, apart = hits, int(spacing)
-    # what is not at a multiple speaks against the spacing
-    return (best, apart) if len(best) >= options.least_found * len(found) else (best[:0], 0)
+            nearest = np.argmin(np.abs(found[:, None] - multiples), axis=0)
+            close = np.abs(found[nearest] - multiples) <= options.astray * span
+            hits = np.unique(nearest[close])
+            strays = np.sum(np.delete(height, hits) >= options.stray_k)
+            if (
+                len(hits) >= max(options.least_steps, options.least_found * len(multiples))
+                and np.sum(height[hits]) >= options.least_sum_k * np.sqrt(len(hits))
+                and strays <= (1 - options.least_found) * len(hits)
+                and len(hits) > len(best)
+            ):
+                best, apart = found[hits], int(spacing)
+    return best, apart

@@ -59,16 +59,26 @@ def _jitter(event: Event, _ending: str) -> str:
     )
 
 
+def _used(event: Event, value: float | None) -> str:
+    """A utilisation: per cent, or a share of 1 where the threshold is one."""
+    if value is None or event.threshold is None:
+        return _value(value)
+    percent = value if event.threshold > 1 else 100 * value
+    return f"{units.count(percent)} %"
+
+
 def _idle(event: Event, _ending: str) -> str:
     level = event.baseline_value
-    other = "" if level is None else f", {_value(level)} in the rest of the record"
-    return f"{event.metric} was at most {_value(event.threshold)} {_between(event)}{other}."
+    other = "" if level is None else f" (otherwise {_used(event, level)})"
+    most = _used(event, event.threshold)
+    return f"{event.metric} was at {most} or below {_between(event)}{other}."
 
 
 def _underuse(event: Event, _ending: str) -> str:
+    high, level = _used(event, event.threshold), _used(event, event.baseline_value)
     return (
-        f"{event.metric} stayed under {_value(event.threshold)} in 95 % of its samples "
-        f"{_between(event)}, with a median of {_value(event.baseline_value)}."
+        f"{event.metric} stayed under {high} in 95 % of its samples {_between(event)}, with a "
+        f"median of {level}."
     )
 
 

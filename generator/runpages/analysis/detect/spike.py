@@ -9,7 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, excursions, level_of, noise_of, segments
+from .track import (
+    LONG,
+    Candidate,
+    Floats,
+    Track,
+    bend_noise,
+    excursions,
+    level_of,
+    noise_of,
+    segments,
+)
 
 __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
@@ -55,6 +65,9 @@ class SpikeOptions:
     """The same for one row that is back in the next: it cost nothing yet."""
     warn_factor: float = 10.0
     """The same for gradient norms (Megatron-LM's SPIKY_LOSS_FACTOR)."""
+    short_points: int = 48
+    """Under so many the level's window has its least width, five rows, and a loss is also judged
+    against the rows before it."""
     transient_points: int = 32
     """Longest initial transient: what falls from the start is no excursion."""
 
@@ -79,18 +92,24 @@ class _Work:
 
 
 def tail_threshold(
-    z: Floats, *, least: float, size: int = 0, options: SpikeOptions = SpikeOptions()
+    z: Floats,
+    *,
+    least: float,
+    size: int = 0,
+    found: int = 0,
+    options: SpikeOptions = SpikeOptions(),
 ) -> float:
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
-    `z` may be the upper part of `size` points, if these are many.
+    `z` may be the upper part of `size` points, if these are many; `found` excursions are not in it.
     Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
     exceedances. Runs under 1,500 points have too thin a tail for that and get at least 1.3 times
     the least k, more where the noise itself is known from few points: twice that at 8.
     """
     size = size or len(z)
     if size < 1500:
-        return _short_tail(z, least=1.3 * least * (1 + 8 / max(size, 8)), options=options)
+        least *= 1.3 * (1 + 8 / max(size, 8))
+        return _short_tail(z, least=least, found=found, options=options)
     shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
     counts = np.maximum(1, (shares * size).astype(int))
     ranks = len(z) - counts
@@ -109,13 +128,14 @@ def tail_threshold(
     return float(min(max(k, least), options.most_k))
 
 
-def _short_tail(z: Floats, *, least: float, options: SpikeOptions) -> float:
+def _short_tail(z: Floats, *, least: float, found: int, options: SpikeOptions) -> float:
     """The same from 200 points on: the mean excess of the run's tall peaks, carried on.
 
-    A stretch is one peak and the three tallest are left out, else long or few events would hide
-    themselves. The shape is the one that the long runs' estimate is shrunk towards. Peaks that
-    stand apart are none of the tail, however many: in a tail of shape xi the logarithm of the ratio
-    of the r-th peak to the next is exponential with mean xi/r (Hill's estimator rests on that).
+    A stretch is one peak and the three tallest are left out, `found` ones among them, else long or
+    few events would hide themselves. The shape is the one that the long runs' estimate is shrunk
+    towards. Peaks that stand apart are none of the tail, however many: in a tail of shape xi the
+    logarithm of the ratio of the r-th peak to the next is exponential with mean xi/r (Hill's
+    estimator rests on that).
     """
     last = min(20, len(z) // 25)
     peaks = np.sort([np.max(z[first : end + 1]) for first, end in segments(z > 1)])[::-1]
@@ -126,8 +146,10 @@ def _short_tail(z: Floats, *, least: float, options: SpikeOptions) -> float:
         apart = above * math.log(min(peaks[above - 1] / peaks[above], 1e9))
         if apart > options.most_shape * math.log(1 / options.expected_false):
             return least
-    excess = float(np.mean(peaks[3:last] - peaks[last]))
-    k = float(peaks[3]) + excess / 0.1 * ((4 / options.expected_false) ** 0.1 - 1)
+    left_out = max(0, 3 - found)
+    excess = float(np.mean(peaks[left_out:last] - peaks[last]))
+    ratio = (left_out + 1) / options.expected_false
+    k = float(peaks[left_out]) + excess / 0.1 * (ratio**0.1 - 1)
     return float(min(max(k, least), options.most_k))
 
 
@@ -142,8 +164,32 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
         wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
+        wide += [e for e in _doubled(work.y, options) if _stands(work, e, options)]
     for start, end in _united(found, wide):
         yield _candidate(track, work, (start, end), k=k, options=options)
+
+
+def _doubled(y: Floats, options: SpikeOptions) -> list[tuple[int, int]]:
+    """In a short series: from twice the level of the rows before, until (nearly) back at it.
+
+    Of so few rows an excursion makes up much, so that level and noise around it are its own.
+    """
+    out: list[tuple[int, int]] = []
+    row = 3 if len(y) < options.short_points else len(y)
+    while row < len(y) - 1:
+        before = y[max(0, row - 9) : row]
+        base = float(np.median(before))
+        spread = 1.4826 * float(np.median(np.abs(before - base)))
+        height = float(y[row]) - base
+        if base <= 0 or height < max(options.clear_relative * base, options.least_k * spread):
+            row += 1
+            continue
+        back = np.flatnonzero(y[row:] - base <= 0.1 * (np.maximum.accumulate(y[row:]) - base))
+        if not len(back):
+            break
+        out.append((row, row + int(back[0]) - 1))
+        row = out[-1][1] + 2
+    return out
 
 
 def _prepare(track: Track) -> _Work:
@@ -153,6 +199,9 @@ def _prepare(track: Track) -> _Work:
     level = level_of(y)
     z = y - level
     sigma = noise_of(z)
+    if len(y) < LONG:
+        # an excursion bends three rows for its one: half of it is noise in any case
+        sigma = np.maximum(sigma, 0.5 * bend_noise(y))
     # without noise any departure stands out: the effect size alone decides
     quiet = sigma == 0
     z[quiet] = np.where(z[quiet] > 0, math.inf, 0.0)
@@ -177,10 +226,12 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     hits = np.zeros(len(work.z), dtype=bool)
     k = options.most_k
     for _ in range(4):
-        noise = ~_near(hits) & (work.z < 2 * options.most_k)
-        k = _threshold(work.z, noise, least=options.least_k, options=options)
+        near = _near(hits)
+        noise = ~near & (work.z < 2 * options.most_k)
+        taken = len(segments(near))
+        k = _threshold(work.z, noise, least=options.least_k, found=taken, options=options)
         both = noise[1:] & noise[:-1]
-        pair_k = _threshold(pairs, both, least=options.least_pair_k, options=options)
+        pair_k = _threshold(pairs, both, least=options.least_pair_k, found=taken, options=options)
         found = (work.z > k) | (clear & (work.z > options.least_k))
         double = pairs > pair_k
         found[1:] |= double
@@ -192,12 +243,14 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     return hits, k
 
 
-def _threshold(z: Floats, noise: Bools, *, least: float, options: SpikeOptions) -> float:
+def _threshold(
+    z: Floats, noise: Bools, *, least: float, found: int, options: SpikeOptions
+) -> float:
     """`tail_threshold` of the noise; of long runs only what is above 1 sd is copied."""
     size = int(np.count_nonzero(noise))
     upper = z[noise & (z > 1)] if size >= MANY else z[noise]
     upper = upper if len(upper) >= size // 20 else z[noise]
-    return tail_threshold(upper, least=least, size=size, options=options)
+    return tail_threshold(upper, least=least, size=size, found=found, options=options)
 
 
 def _near(hits: Bools) -> Bools:

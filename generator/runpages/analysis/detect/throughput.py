@@ -22,6 +22,7 @@ __all__ = [
     "find_slowdowns",
     "find_stalls",
     "step_costs",
+    "tall_stretches",
 ]
 
 THROUGHPUT = frozenset({"step_seconds", "step_milliseconds"}) | RATES
@@ -97,7 +98,7 @@ def find_stalls(track: Track, options: StallOptions = StallOptions()) -> Iterato
     times = step_costs(track, options)
     if times is None:
         return
-    extents, needed = _tall(track, times, options)
+    extents, needed = tall_stretches(track, times, options)
     for start, end in extents:
         if end - start < options.longest_rows:
             yield _candidate("stall", times, (start, end), needed, options.warn_share)
@@ -110,7 +111,7 @@ def find_slowdowns(
     times = step_costs(track, options.stall)
     if times is None or len(times.cost) < options.min_points:
         return
-    extents, needed = _tall(track, times, options.stall)
+    extents, needed = tall_stretches(track, times, options.stall)
     tall = [e for e in extents if e[1] - e[0] >= options.stall.longest_rows]
     slow = _slow(times, extents, options)
     for start, end in slow:
@@ -148,7 +149,9 @@ def _step_costs(track: Track, options: StallOptions) -> StepCosts | None:
     )
 
 
-def _tall(track: Track, times: StepCosts, options: StallOptions) -> tuple[list[Extent], float]:
+def tall_stretches(
+    track: Track, times: StepCosts, options: StallOptions
+) -> tuple[list[Extent], float]:
     return track.once(("tall", options), lambda: _stretches(times, options))
 
 

@@ -84,6 +84,13 @@ def _as_logged(percent: float, values: Floats, used: Floats) -> float:
 
 
 def _idle(track: Track, used: Floats, options: IdleDeviceOptions) -> list[tuple[int, int]]:
+    """(first, last) of the idle stretches, which both detectors need."""
+    return track.once(("idle", options), lambda: _idle_stretches(track, used, options))
+
+
+def _idle_stretches(
+    track: Track, used: Floats, options: IdleDeviceOptions
+) -> list[tuple[int, int]]:
     if len(used) < options.min_points:
         return []
     times = track.times[track.finite]
