@@ -93,7 +93,7 @@ def find_repeated_data(
 
 
 def _steps_down(
-    blocks: Floats, side: int, first: int, options: RepeatedDataOptions
+    blocks: Floats, side: int, settled: int, options: RepeatedDataOptions
 ) -> dict[int, float]:
     """Block -> height in sd, where the mean falls to a new low by more than the trends beside."""
     total = np.concatenate([[0.0], np.cumsum(blocks)])
