@@ -78,6 +78,5 @@ def _steepest(y: Floats, lowest: int, window: int) -> float:
 
 
 def _noise(y: Floats) -> float:
-    """Standard deviation of one evaluation about a smooth curve, from second differences."""
-    bends = np.diff(y, n=2)
-    return 1.4826 / math.sqrt(6) * float(np.median(np.abs(bends)))
+    """Standard deviation of one evaluation about a smooth curve, from third differences."""
+    return 1.4826 / math.sqrt(20) * float(np.median(np.abs(np.diff(y, n=3))))

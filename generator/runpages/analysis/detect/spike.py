@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .track import (
-    LONG,
     Candidate,
     Floats,
     Track,
-    bend_noise,
     excursions,
     level_of,
     noise_of,
@@ -199,9 +197,6 @@ def _prepare(track: Track) -> _Work:
     level = level_of(y)
     z = y - level
     sigma = noise_of(z)
-    if len(y) < LONG:
-        # an excursion bends three rows for its one: half of it is noise in any case
-        sigma = np.maximum(sigma, 0.5 * bend_noise(y))
     # without noise any departure stands out: the effect size alone decides
     quiet = sigma == 0
     z[quiet] = np.where(z[quiet] > 0, math.inf, 0.0)

@@ -183,19 +183,6 @@ def noise_of(residual: Floats) -> Floats:
     return np.maximum(sigma, 0.15 * float(np.median(sigma)))
 
 
-def bend_noise(y: Floats) -> Floats:
-    """Robust standard deviation around each point of a short curve, from its second differences.
-
-    Where a curve falls fast its running median follows it point by point and leaves no residual to
-    tell the noise from; second differences do not see a slope.
-    """
-    size = len(y)
-    if size < 5:
-        return np.zeros(size)
-    bends = np.pad(np.abs(np.diff(y, n=2)), 1, mode="edge")
-    return 1.4826 / np.sqrt(6) * running_median(bends, int(np.clip(size // 3, 7, 257)) | 1)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Departure:
     """How far a curve is above the best level it has had: the slow view of excursions.
