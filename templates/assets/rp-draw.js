@@ -146,15 +146,22 @@ export function plotted(shown, full) {
     from: (/** @type {any} */ v) => Number(v) * unit.seconds };
 }
 
-/** A trace of the file as one or more of Plotly's. @param {Chart} chart @param {Trace} trace @param {Column} x @param {View} view */
-function lines(chart, trace, x, view) {
+/** Which attempt each row of a curve is of, where there were several. @param {Trace} trace @param {[number, number][]} attempts */
+function attemptsOf(trace, attempts) {
+  if (attempts.length < 2 || trace.key[0] !== "c") return null;
+  return trace.x.map((x) => `, attempt ${(attempts.findLast(([first]) => first <= x) ?? attempts[0])[1]}`);
+}
+
+/** A trace of the file as one or more of Plotly's. @param {Chart} chart @param {Trace} trace @param {Column} x @param {View} view
+ * @param {[number, number][]} attempts */
+function lines(chart, trace, x, view, attempts) {
   const { svg } = chart;
-  const { meta, y, lo, hi, fill, name, yaxis, text } = trace;
+  const { meta, y, lo, hi, fill, name, yaxis } = trace;
   const base = { type: "scatter", x, y, name };
   if (meta === "bad") {
     const { stroke, width } = look(svg, "line", "bad");
     const marker = { symbol: "line-ns", size: 14, color: stroke, line: { color: stroke, width } };
-    return [{ ...base, mode: "markers", yaxis, text, marker, hovertemplate: "%{text}<extra></extra>" }];
+    return [{ ...base, mode: "markers", yaxis, text: trace.text, marker, hovertemplate: "%{text}<extra></extra>" }];
   }
   const area = (/** @type {any} */ of, /** @type {string} */ classes) => {
     const { fill: fillcolor, opacity } = look(svg, "path", classes);
@@ -170,9 +177,10 @@ function lines(chart, trace, x, view) {
     out.push({ ...line, opacity: RAW * opacity, hoverinfo: "skip", showlegend: false });
     return [...out, { ...line, y: smoothed(y, view.sm), hovertemplate: "%{y} smoothed" }];
   }
-  const ends = lo && hi ? { customdata: lo.map((v, i) => [v, hi[i]]),
-    hovertemplate: "%{y} (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" } : { hoverinfo: "all" };
-  return [...out, { ...line, ...ends }];
+  const text = attemptsOf(trace, attempts);
+  const ends = lo && hi ? { customdata: lo.map((v, i) => [v, hi[i]]) } : {};
+  const template = `%{y}${lo ? " (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" : ""}${text ? "%{text}" : ""}`;
+  return [...out, { ...line, ...ends, ...(text ? { text } : {}), ...(lo || text ? { hovertemplate: template } : { hoverinfo: "all" }) }];
 }
 
 /** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to
@@ -221,7 +229,7 @@ export function drawing(chart, view, axes, full, shown) {
   const log = isLog(chart, view);
   const traces = chart.traces.filter((t) => view.base || t.meta !== "base");
   const drawn = traces.map((trace) => ({ trace, x: trace.x.map((v, i) => to(place(v, trace, i))).map((v) => (Number.isFinite(v) ? v : null)) }));
-  const data = drawn.flatMap(({ trace, x }) => lines(chart, trace, x, view));
+  const data = drawn.flatMap(({ trace, x }) => lines(chart, trace, x, view, entry.axis === "step" ? axes.axes.attempts : []));
   const whole = shown[0] === full[0] && shown[1] === full[1];
   const stands = entry.layout.yaxis;
   const window = /** @type {Range} */ (shown.map(to));

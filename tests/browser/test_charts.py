@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -145,7 +146,7 @@ class Tab:
         self.page.locator(f'[data-rp-chart="{chart}"] figcaption').hover()
         self.live(chart).locator(".nsewdrag").wait_for(state="attached")
 
-    def hover(self, chart: str, across: float, down: float, words: str) -> None:
+    def hover(self, chart: str, across: float, down: float, words: str | re.Pattern[str]) -> None:
         """Points into a live chart, at shares of its width and height, until it says `words`."""
         box = self.live(chart).locator(".nsewdrag").bounding_box()
         x, y = box["x"] + box["width"] * across, box["y"] + box["height"] * down
@@ -234,6 +235,12 @@ def test_a_non_finite_value_is_named_under_the_pointer(tab: Tab) -> None:
     tab.touch("loss")
     tab.hover("loss", 2500 / 2999, 0.96, "NaN at step 2,50")
     assert tab.problems == []
+
+
+def test_the_attempt_is_named_under_the_pointer(tab: Tab) -> None:
+    tab.touch("loss")
+    tab.hover("loss", 1000 / 2999, 0.5, re.compile(r"train/loss : 2\.\d+ .* to .*, attempt 1"))
+    tab.hover("loss", 2000 / 2999, 0.5, re.compile(r", attempt 2"))
 
 
 def test_hostile_names_stay_text(tab: Tab) -> None:
