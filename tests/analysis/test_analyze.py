@@ -154,9 +154,21 @@ def test_step_time_and_throughput_by_hand():
     )
     timing = analyze(run).timing
     assert timing.step_seconds_p50.value == pytest.approx(0.5)
+    assert timing.step_seconds_p50.note == "time between rows of loss, each a mean over 10 steps"
     assert timing.steps_per_second.value == pytest.approx(2.0)
     assert timing.tokens.value == 990 * 512
     assert timing.tokens_per_second.value == pytest.approx(1024)
+
+
+@pytest.mark.parametrize(
+    "tokens", [np.full(100, 524288.0), np.r_[np.arange(50.0), np.arange(50.0)]]
+)
+def test_tokens_of_a_batch_are_no_running_count(tokens):
+    steps = np.arange(100)
+    run = make_run({1: {"loss": (steps, falling(steps)), "tokens": (steps, tokens)}})
+    report = analyze(run)
+    assert report.timing.tokens.why == "tokens is no running count: it does not rise"
+    assert report.figures.chinchilla_multiple.value is None
 
 
 def test_a_step_time_whose_unit_the_clock_denies_is_not_used():

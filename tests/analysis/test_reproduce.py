@@ -122,3 +122,8 @@ def test_the_address_is_one_word_to_the_shell():
     remote = "https://h/a;touch${IFS}owned"
     line = redo(code=Code(commit=COMMIT, remote=remote), command="x").commands.splitlines()[0]
     assert shlex.split(line) == ["git", "clone", "--", remote, "run"]
+
+
+def test_a_key_or_name_in_the_address_is_left_out():
+    code = Code(commit=COMMIT, remote="https://[redacted]@git.example/lm.git")
+    assert redo(code=code).commands.splitlines()[0] == "git clone -- https://git.example/lm.git run"

@@ -96,6 +96,12 @@ def test_what_is_no_proportion_has_no_such_error(value):
     )
 
 
+def test_a_loss_is_no_proportion_though_it_lies_below_one():
+    options = AnalysisOptions(examples={"val/loss": 1000})
+    found = summary({"val/loss": (np.arange(5), np.full(5, 0.3))}, "val/loss", options)
+    assert found.standard_error is None
+
+
 def test_without_the_number_of_examples_no_error_is_known():
     steps = np.arange(5)
     assert summary({"eval/acc": (steps, np.full(5, 0.3))}, "eval/acc").standard_error is None

@@ -93,3 +93,10 @@ def test_downtime_counts_as_time_and_not_as_device_hours():
     assert found.step.value == 203  # blocks of 4 rows: that of 200 to 203 is the first
     assert found.seconds.value == pytest.approx(100 * 36 + 100 + (203 - 80 + 1) * 36)
     assert found.device_hours.value == pytest.approx((100 + 124) * 36 / 3600 * 2)
+
+
+def test_a_target_reached_in_the_last_block_is_reached_at_the_end():
+    steps = np.arange(655)  # blocks of 10 rows; the last holds the five that are left over
+    values = np.where(steps < 641, 4.0, 2.0)
+    (found,) = reached(make_run({1: {"loss": (steps, values)}}), ("loss", 3.0))
+    assert found.step.value == 654

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["area_under", "block_ends", "final_rows", "slope_of", "smoothed_end", "value_at"]
+__all__ = ["area_under", "block_medians", "final_rows", "slope_of", "smoothed_end", "value_at"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -17,6 +17,10 @@ _LEAST_FOR_SLOPE = 8
 _SLOPE_BLOCKS = 64
 _HALF_LIVES = 0.01
 """Half-life of the smoothing as part of the curve's steps."""
+
+
+_REACH = 24.0
+"""Half-lives after which a weight no longer counts (6e-8)."""
 
 
 def final_rows(count: int, *, evaluation: bool = False) -> int:
@@ -37,8 +41,9 @@ def smoothed_end(step: Ints, value: Floats) -> tuple[float, float]:
     their sum, so a short curve is not drawn to its first value (debiased).
     """
     half_life = max(1.0, _HALF_LIVES * float(step[-1] - step[0]))
-    weight = np.exp2((step - step[-1]) / half_life)
-    return float(np.average(value, weights=weight)), half_life
+    begin = int(np.searchsorted(step, step[-1] - _REACH * half_life))
+    weight = np.exp2((step[begin:] - step[-1]) / half_life)
+    return float(np.average(value[begin:], weights=weight)), half_life
 
 
 def area_under(at: Floats, value: Floats) -> float | None:
@@ -84,9 +89,11 @@ def value_at(step: Ints, value: Floats, at: int) -> tuple[float, int, int] | Non
     return float(np.median(value[begin : begin + rows])), int(step[last]), rows
 
 
-def block_ends(count: int, size: int) -> Ints:
-    """Ends of blocks of `size` rows; what is left over belongs to the last one."""
-    ends = np.arange(size, count + 1, size)
-    if len(ends):
-        ends[-1] = count
-    return ends
+def block_medians(value: Floats, size: int) -> Floats:
+    """Medians of blocks of `size` rows; what is left over belongs to the last one."""
+    whole = len(value) // size
+    if whole == 0:
+        return np.empty(0)
+    medians: Floats = np.median(value[: whole * size].reshape(whole, size), axis=1)
+    medians[-1] = np.median(value[(whole - 1) * size :])
+    return medians

@@ -11,6 +11,8 @@ import numpy as np
 
 from runpages.model import MetricSummary, Run
 
+from .roles import LOSSES
+
 __all__ = ["with_standard_error"]
 
 _PERCENT = 100.0
@@ -29,7 +31,7 @@ def with_standard_error(
     if logged is not None:
         return logged
     count = examples.get(summary.name)
-    if count is None or not math.isfinite(summary.final):
+    if count is None or not math.isfinite(summary.final) or summary.role in LOSSES:
         return summary
     scale = _PERCENT if summary.high > 1 else 1.0
     share = summary.final / scale

@@ -102,7 +102,8 @@ def _machine(run: Run) -> str:
 
 def _commands(run: Run, items: dict[str, Needed]) -> str:
     """Nothing in it but the command itself is taken from the log without a check of its form."""
-    remote = run.code.remote.strip()
+    # what stands before the @ of a web address is somebody's name, or a redacted key
+    remote = re.sub(r"^(https?://)[^/@\s]*@", r"\1", run.code.remote.strip())
     commit = run.code.commit.strip()
     known = _COMMIT.fullmatch(commit) is not None
     if not run.command and not known:

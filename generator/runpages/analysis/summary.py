@@ -80,9 +80,10 @@ def _area(step: Ints, value: Floats, tokens: Series | None) -> tuple[float | Non
     if tokens is not None and len(step) > 1:
         known = np.isfinite(tokens.value)
         count, rows = tokens.value[known], tokens.step[known]
-        rising = len(count) > 1 and bool(np.all(np.diff(count) >= 0))
+        rising = len(count) > 1 and bool(np.all(count[1:] >= count[:-1]))
         if rising and rows[0] <= step[0] and rows[-1] >= step[-1]:
-            at, over = np.interp(at, rows, count), "tokens"
+            together = len(rows) == len(step) and bool(np.all(rows == step))
+            at, over = count if together else np.interp(at, rows, count), "tokens"
     area = area_under(at, value)
     return area, over if area is not None else "", float(at[-1] - at[0])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runpages.model import (
     Cost,
@@ -18,7 +17,7 @@ from runpages.model import (
     main_metric,
 )
 
-from .curve import block_ends
+from .curve import block_medians
 
 __all__ = ["reach_targets", "tokens_at"]
 
@@ -84,18 +83,14 @@ def _first_sustained(series: Series, goal: float, direction: str) -> tuple[int |
     finite = np.flatnonzero(np.isfinite(series.value))
     values = series.value[finite]
     rows = min(max(1, len(values) // _BLOCKS), _MOST_ROWS)
-    ends = block_ends(len(values), rows)
-    medians = _medians(values, ends)
+    medians = block_medians(values, rows)
     good = medians <= goal if direction == "lower" else medians >= goal
     lasts = good & np.append(good[1:], True) if len(good) else good
     if not lasts.any():
         return None, rows
-    return int(finite[ends[int(np.argmax(lasts))] - 1]), rows
-
-
-def _medians(values: NDArray[np.float64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    starts = np.append(0, ends[:-1])
-    return np.array([np.median(values[a:b]) for a, b in zip(starts, ends, strict=True)])
+    block = int(np.argmax(lasts))
+    last = len(values) if block == len(medians) - 1 else (block + 1) * rows
+    return int(finite[last - 1]), rows
 
 
 def _seconds(run: Run, time: float) -> Quantity:

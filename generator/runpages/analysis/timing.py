@@ -74,13 +74,19 @@ def _clock_seconds(run: Run) -> tuple[Floats, str]:
         return np.empty(0), "no metric has two rows"
     parts = []
     series = run.series[dense]
+    apart = 1.0
     for number in np.unique(series.recorded.attempt):
         rows = series.attempt(int(number))
         seconds, steps = np.diff(rows.time), np.diff(rows.step)
         good = np.isfinite(seconds) & (steps > 0) & (seconds >= 0)
         parts.append(seconds[good] / steps[good])
+        apart = max(apart, float(np.median(steps[good])) if good.any() else 1.0)
     found = np.concatenate(parts) if parts else np.empty(0)
-    return found, f"time between rows of {dense}" if len(found) else "no clock in the log"
+    if not len(found):
+        return found, "no clock in the log"
+    how = f"time between rows of {dense}"
+    # a slow step is lost in the mean of many: the reader of a percentile must know
+    return found, how + (f", each a mean over {apart:g} steps" if apart > 1 else "")
 
 
 def _percentile(values: Floats, q: float, how: str) -> Quantity:
@@ -93,8 +99,12 @@ def _tokens(run: Run) -> Quantity:
     for name in run.series.with_role("tokens"):
         values = run.series[name].value
         values = values[np.isfinite(values)]
-        if len(values):
-            return Quantity(value=float(values.max()), unit="tokens", note=f"largest {name}")
+        if not len(values):
+            continue
+        if len(values) > 1 and (np.any(values[1:] < values[:-1]) or values[-1] == values[0]):
+            # tokens of a batch, or a count that began anew with each attempt
+            return Quantity.unknown(f"{name} is no running count: it does not rise", "tokens")
+        return Quantity(value=float(values[-1]), unit="tokens", note=f"largest {name}")
     return Quantity.unknown("no metric counts tokens", "tokens")
 
 
@@ -144,7 +154,8 @@ def _counted_rate(run: Run) -> Quantity:
             return Quantity(
                 value=done / seconds, unit="tok/s", note=f"{name} over wall time, all attempts"
             )
-        return Quantity.unknown(f"{name} has no two rows with a time", "tok/s")
+        why = f"{name} does not rise" if seconds > 0 else f"{name} has no two rows with a time"
+        return Quantity.unknown(why, "tok/s")
     return Quantity.unknown("no metric counts tokens", "tok/s")
 
 

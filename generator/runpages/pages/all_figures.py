@@ -33,7 +33,7 @@ FIGURES: tuple[Figure, ...] = (
     _figure("training_flop", "Training compute, 6 N D", "figures.training_flop"),
     _figure("perplexity", "Perplexity", "figures.perplexity"),
     _figure("bits_per_byte", "Bits per byte", "figures.bits_per_byte"),
-    _figure("tokens_per_second", "Tokens/s, end to end", "timing.tokens_per_second"),
+    _figure("tokens_per_second", "Tokens/s", "timing.tokens_per_second"),
     _figure(
         "tokens_per_second_per_device",
         "Tokens/s of one device",
@@ -59,7 +59,7 @@ FIGURES: tuple[Figure, ...] = (
     _figure("usd", "Cost", "cost.usd"),
     _figure("energy_kwh", "Energy of the devices", "cost.energy.devices_kwh"),
     _figure("host_kwh", "Energy of the hosts", "cost.energy.host_kwh"),
-    _figure("total_kwh", "Energy with host and PUE", "cost.energy.total_kwh"),
+    _figure("total_kwh", "Energy with overheads", "cost.energy.total_kwh"),
     _figure("carbon_kg", "Carbon", "cost.energy.carbon_kg"),
 )
 

@@ -12,9 +12,8 @@ __all__ = ["evaluations_section"]
 
 def evaluations_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
-    return {
-        "evaluations": _evaluations(report),
-    }
+    rows = _evaluations(report)
+    return {"evaluations": rows, "errors_known": any(row["error"] for row in rows)}
 
 
 def _evaluations(report: Report) -> list[dict[str, str]]:

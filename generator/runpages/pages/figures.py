@@ -57,7 +57,10 @@ def _metric(report: Report, role: str, label: str, why: str) -> Fact:
     summary = report.metrics[name]
     if summary.points == summary.nonfinite + summary.superseded or summary.final != summary.final:
         return Fact(label=label, value="", why=f"{name} holds no finite value")
-    tail = "last value" if summary.final_points == 1 else f"median of last {summary.final_points}"
+    tail = "last value"
+    if summary.final_points > 1:
+        spread = units.number(summary.final_mad, 2)
+        tail = f"median of last {units.count(summary.final_points)}, spread {spread}"
     parts = [delta(summary, report), tail]
     if summary.best is not None and summary.best_step != summary.last_step:
         parts.append(f"best {units.number(summary.best)} at {units.count(summary.best_step or 0)}")

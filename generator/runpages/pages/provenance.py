@@ -76,9 +76,7 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
                 _number(summary.smoothed),
                 _number(summary.best),
                 f"{units.number(summary.low)} to {units.number(summary.high)}",
-                f"{_number(summary.mean)} over {summary.area_over}"
-                if summary.mean is not None
-                else "n/a",
+                _number(summary.mean),
                 _number(None if summary.slope is None else 1000 * summary.slope, 3),
             )
         )

@@ -13,8 +13,6 @@ from .words import Fact
 
 __all__ = ["Redo", "reproduction", "settings"]
 
-_MONO = frozenset({"commit", "command"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redo:
@@ -50,5 +48,7 @@ def _fact(item: Needed) -> Fact:
     label = item.name.capitalize()
     if not item.value:
         return Fact(label=label, value="", why=f"missing: {item.why}")
+    if item.name == "command":
+        return Fact(label=label, value="the last of the lines above")
     note = f"incomplete: {item.why}" if item.why else ""
-    return Fact(label=label, value=item.value, note=note, mono=item.name in _MONO)
+    return Fact(label=label, value=item.value, note=note, mono=item.name == "commit")

@@ -144,7 +144,7 @@ def _cost(report: Report) -> list[Fact]:
         quantity("Device-hours on redone steps", cost.lost_device_hours),
         quantity("Cost", cost.usd, value=usd),
         quantity("Energy, estimated" if energy.estimated else "Energy", energy.devices_kwh),
-        quantity("Energy with host and PUE", energy.total_kwh),
+        quantity("Energy with overheads", energy.total_kwh),
         quantity("Carbon", energy.carbon_kg, value=_short(energy.carbon_kg)),
     ]
 
