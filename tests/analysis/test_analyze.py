@@ -104,7 +104,7 @@ def test_every_kind_is_judged_or_says_why_not():
     assert tuple(judged) == KINDS
     assert judged["spike"].judged == ("train/loss", "val/loss")
     assert judged["nonfinite"].judged == ("train/loss", "val/loss", "lr")
-    assert judged["plateau"].why_not == "not judged by this version"
+    assert judged["seed_outlier"].why_not == "judged among siblings, on the group's page"
     assert all(bool(j.judged) != bool(j.why_not) for j in judged.values())
 
 

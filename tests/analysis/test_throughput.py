@@ -32,14 +32,16 @@ def find(values, steps=None, metric="step_time"):
 @pytest.mark.parametrize("noise", [0.002, 0.02, 0.2])
 def test_a_healthy_step_time_gives_nothing(size, noise):
     for seed in SEEDS:
-        assert find(step_time(size, seed=seed, noise=noise)) == ()
+        found = find(step_time(size, seed=seed, noise=noise))
+        # the widest noise is jitter, and no stall
+        assert {e.kind for e in found} <= ({"jitter"} if noise == 0.2 else set())
 
 
 def test_a_step_time_of_two_kinds_is_the_runs_way():
     for seed in SEEDS:
         values = step_time(3000, seed=seed)
         values[np.random.default_rng(seed).random(3000) < 0.05] *= 2.5  # longer batches
-        assert find(values) == ()
+        assert not any(e.kind in {"stall", "slowdown"} for e in find(values))
 
 
 @pytest.mark.parametrize("size", [40, 500, 8000])
@@ -88,6 +90,23 @@ def test_a_seldom_checkpoint_is_periodic_from_three_on():
     values = step_time(3500)
     values[(steps % 1000 == 0) & (steps > 0)] += 60
     assert find(values) == ()
+
+
+def test_a_checkpoint_near_the_limit_of_its_evaluations_is_periodic():
+    # five times what an evaluation costs: some of the checkpoints are just over, some just under
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        values = step_time(20_000, seed=seed)
+        values[25::25] *= 4.5
+        values[500::500] *= 5.2 * np.exp(0.1 * rng.standard_normal(len(values[500::500])))
+        assert find(values) == ()
+
+
+def test_three_evaluations_are_periodic_though_none_came_before_the_first_step():
+    for seed in SEEDS:
+        values = step_time(43, seed=seed)[3:]
+        values[10::10] *= 16
+        assert find(values) == ()
 
 
 def test_overhead_by_the_clock_is_periodic():

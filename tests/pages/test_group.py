@@ -10,6 +10,7 @@ import pytest
 from pages.test_run import ATTACK, Seen, html_of
 from runpages.analysis import analyze_group
 from runpages.markup import json_bytes
+from runpages.model import GroupReport, HardBatch, SeedOutlier
 from runpages.pages import list_row, render_group
 from siblings import judged, write_sibling
 
@@ -53,3 +54,31 @@ def test_its_json_is_strict(page):
     assert document["found_by"] == "configuration"
     (difference,) = [d for d in document["differences"] if d["key"] == "config.lr"]
     assert sorted(map(tuple, difference["values"].values())) == [(0.1,)] * 4 + [(0.3,)]
+
+
+def test_it_shows_hard_batches_and_outliers_as_text():
+    group = GroupReport(
+        name="g",
+        slugs=("a", "b"),
+        seeds={},
+        seed_set=("a", "b"),
+        metrics=(),
+        hard_batches=(
+            HardBatch(
+                metric=ATTACK, first_step=919, last_step=920, slugs=("a", "b"), recorded=3, height=1.4
+            ),
+        ),
+        outliers=(
+            SeedOutlier(
+                slug="a", metric=ATTACK, value=2.6, n=5, rule="modified z score", score=4.0,
+                limit=3.5, low=1.5, high=2.5,
+            ),
+        ),
+    )  # fmt: skip
+    rendered = render_group(group, [], site=SITE)
+    seen = Seen(html_of(rendered.markdown))
+    assert "919–920" in seen.text
+    assert "2 of 3 a, b" in seen.text
+    assert "ends at 2.6000, outside 1.5000 to 2.5000 (modified z score, n = 5)" in seen.text
+    assert "script" not in seen.tags
+    assert not [a for a in seen.attributes if a[1].startswith("on")]

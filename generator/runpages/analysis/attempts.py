@@ -22,6 +22,12 @@ __all__ = [
 ]
 
 
+_UNDONE = frozenset(
+    {"nonfinite", "spike", "divergence", "level_shift", "grad_explosion", "grad_vanishing"}
+)
+"""What a rollback can undo: the state of the model, not the time that steps took."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """From one attempt to the next."""
@@ -157,7 +163,7 @@ def rolled_back(
     change = next(
         (t for t in transitions if t.before >= event.attempt and t.resumed <= event.end_step), None
     )
-    if change is None or event.kind == "restart":
+    if change is None or event.kind not in _UNDONE:
         return event
     again = any(e.kind == event.kind and e.metric == event.metric for e in later)
     passed = not again and reached is not None and reached >= event.start_step

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from runpages.model import GroupReport, Report
 
 from .differences import differences, without_seed
+from .hard_batches import hard_batches
+from .outliers import seed_outliers
+from .roles import EVALUATIONS, LOSSES
 from .seeds import group_metric, left_out, seed_sets, set_warnings, shared_metrics
 
 __all__ = ["analyze_group"]
@@ -21,6 +24,7 @@ def analyze_group(reports: Sequence[Report]) -> GroupReport:
     sets = seed_sets(ordered)
     seed_set = sets[0] if sets and len(sets[0]) > 1 else ()
     metrics = [group_metric(seed_set, name) for name in shared_metrics(seed_set)]
+    known = tuple(metric for metric in metrics if metric)
     apart = differences({r.run.slug: (r,) for r in ordered}, but_seeds=True)
     return GroupReport(
         name=ordered[0].run.group if ordered else "",
@@ -29,10 +33,17 @@ def analyze_group(reports: Sequence[Report]) -> GroupReport:
         seed_set=tuple(r.run.slug for r in seed_set),
         found_by=_found_by(seed_set),
         left_out=left_out(ordered, seed_set),
-        metrics=tuple(metric for metric in metrics if metric),
+        metrics=known,
         differences=apart if len(ordered) > 1 else (),
         warnings=set_warnings(seed_set),
+        hard_batches=hard_batches(ordered),
+        outliers=seed_outliers([m for m in known if _is_result(seed_set[0], m.name)]),
     )
+
+
+def _is_result(report: Report, name: str) -> bool:
+    """What the seed decides; the speed of a run is its machine's."""
+    return report.metrics[name].role in LOSSES | EVALUATIONS
 
 
 def _found_by(seed_set: Sequence[Report]) -> str:

@@ -13,7 +13,14 @@ from runpages.model import Quantity, Run, Series
 
 from .intervals import AttemptRows, Intervals, dense_series
 
-__all__ = ["DataWait", "Durations", "Waiting", "data_wait", "logged_durations"]
+__all__ = [
+    "DataWait",
+    "Durations",
+    "Waiting",
+    "data_wait",
+    "logged_durations",
+    "tells_seconds",
+]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -41,12 +48,17 @@ class Durations:
         return out
 
 
+def tells_seconds(name: str) -> bool:
+    """Whether a metric's name proves that it counts seconds."""
+    return _SECONDS.fullmatch(name) is not None
+
+
 def logged_durations(run: Run, role: str) -> tuple[Durations, ...]:
     """The metrics of a role whose names prove that they count seconds.
 
     One whose values are longer than the time since its row before is a running total: left out.
     """
-    names = [name for name in run.series.with_role(role) if _SECONDS.fullmatch(name)]
+    names = [name for name in run.series.with_role(role) if tells_seconds(name)]
     series = [run.series[name] for name in names]
     return tuple(Durations(one) for one in series if _fits_between_rows(one))
 
@@ -104,7 +116,7 @@ def data_wait(run: Run, attempts: Sequence[AttemptRows], usual: float) -> DataWa
     if not names:
         return DataWait(per_step=none, why="waiting for data was not logged")
     name = names[0]
-    if not _SECONDS.fullmatch(name) and not _family_in_seconds(run, name, usual):
+    if not tells_seconds(name) and not _family_in_seconds(run, name, usual):
         return DataWait(per_step=none, why=f"{name} does not say its unit")
     series = run.series[name]
     per_step = np.concatenate([_means(series, attempt) for attempt in attempts])

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runpages.model import (
-    KINDS,
-    SEVERITIES,
-    Event,
-    Judgement,
     MetricSummary,
     Quantity,
     Report,
@@ -21,17 +14,12 @@ from runpages.model import (
 )
 
 from .attempts import (
-    Transition,
     find_transitions,
-    restart_events,
-    rolled_back,
-    rows_of_attempt,
-    with_checkpoints,
 )
 from .cost import analyze_cost
-from .detect import DETECTORS, find_events
 from .differences import same
 from .evaluations import with_standard_error
+from .events import find_run_events
 from .goodput import analyze_goodput
 from .language import analyze_model
 from .mfu import analyze_utilization
@@ -44,8 +32,6 @@ from .timing import analyze_timing
 
 __all__ = ["analyze"]
 
-_START_UP_ROWS = 8
-"""As many rows of a resumed attempt may be slow: it compiles, fills caches, restores."""
 _MOST_CHECKPOINTS = 60
 """The newest; values at them are told."""
 _PARAMETER_KEYS = ("n_params", "num_params", "parameters", "n_parameters", "model.n_params")
@@ -63,7 +49,7 @@ def analyze(
     transitions = find_transitions(run)
     metrics = _summaries(run, options)
     primary = _primary(metrics)
-    events = _events(run, transitions, options, primary or "")
+    events, judgements = find_run_events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
     goodput = analyze_goodput(run)
     cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
@@ -75,7 +61,7 @@ def analyze(
         goodput=goodput,
         utilization=analyze_utilization(run, timing, parameters, options.accelerators),
         cost=cost,
-        judgements=_judgements(run),
+        judgements=judgements,
         steps=_steps(run),
         redone_steps=sum(t.lost_steps for t in transitions),
         parameters=parameters,
@@ -121,83 +107,6 @@ def _roled(run: Run, options: AnalysisOptions) -> Run:
 
 def _primary(metrics: Mapping[str, MetricSummary]) -> str | None:
     return main_metric(metrics, "val_loss") or main_metric(metrics, "loss")
-
-
-def _events(
-    run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
-) -> tuple[Event, ...]:
-    found: list[Event] = []
-    for info in run.series.whole:
-        if info.axis == "step":
-            found += _events_of(run, info.name, options)
-    told = [_with_rollback(run, event, found, transitions) for event in found]
-    losses = run.series.with_role("loss")
-    told += restart_events(transitions, losses[0] if losses else primary)
-    told = [with_checkpoints(event, run.checkpoints) for event in told]
-    order = {severity: -number for number, severity in enumerate(SEVERITIES)}
-    told.sort(key=lambda e: (order[e.severity], e.start_step, e.attempt, e.kind, e.metric))
-    return tuple(told)
-
-
-def _with_rollback(
-    run: Run, event: Event, found: Sequence[Event], transitions: Sequence[Transition]
-) -> Event:
-    ends = [last for number, (_, last) in run.series.spans.items() if number > event.attempt]
-    return rolled_back(
-        event,
-        transitions,
-        later=[e for e in found if e.attempt > event.attempt],
-        reached=max(ends, default=None),
-    )
-
-
-def _events_of(run: Run, name: str, options: AnalysisOptions) -> list[Event]:
-    series = run.series[name]
-    numbers = sorted({int(number) for number in series.recorded.attempt})
-    out: list[Event] = []
-    for number in numbers:
-        rows, first = rows_of_attempt(series, number)
-        events = find_events(
-            rows.step,
-            rows.value,
-            times=rows.time,
-            metric=name,
-            role=series.role,
-            attempt=number,
-            options=options.detectors,
-        )
-        # what lies before this attempt's own rows was told of the attempt that recorded it
-        own = rows.step[rows.step >= first][:_START_UP_ROWS]
-        out += [
-            e
-            for e in events
-            if number == numbers[0]
-            or ((e.peak_step or e.start_step) >= first and not _starting_up(e, own))
-        ]
-    return out
-
-
-def _starting_up(event: Event, first_rows: NDArray[np.int64]) -> bool:
-    """Whether it is the slow start of a resumed attempt."""
-    return event.kind == "stall" and event.start_step <= int(first_rows[-1])
-
-
-def _judgements(run: Run) -> tuple[Judgement, ...]:
-    roles = {i.name: i.role for i in run.series.whole if i.axis == "step"}
-    table = {d.kind: d for d in DETECTORS}
-    out = []
-    for kind in KINDS:
-        if kind == "restart":
-            why = "" if run.attempts else "attempts are not known"
-            out.append(Judgement(kind=kind, judged=tuple(roles) if not why else (), why_not=why))
-        elif kind not in table:
-            out.append(Judgement(kind=kind, judged=(), why_not="not judged by this version"))
-        else:
-            wanted = table[kind].roles
-            judged = tuple(n for n, r in roles.items() if wanted is None or r in wanted)
-            why = "" if judged else f"no metric plays {' or '.join(sorted(wanted or {'any role'}))}"
-            out.append(Judgement(kind=kind, judged=judged, why_not=why))
-    return tuple(out)
 
 
 def _steps(run: Run) -> Quantity:

@@ -51,7 +51,7 @@ from .comparison import (
     SideValue,
 )
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import Difference, GroupMetric, GroupReport
+from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier
 from .note import NOTE_KINDS, OUTCOMES, Note
 from .quantity import Quantity
 from .report import Report
@@ -134,6 +134,7 @@ __all__ = [
     "GridIntensity",
     "GroupMetric",
     "GroupReport",
+    "HardBatch",
     "Hardware",
     "Judgement",
     "Link",
@@ -153,6 +154,7 @@ __all__ = [
     "Run",
     "RunRef",
     "Sample",
+    "SeedOutlier",
     "Series",
     "SeriesInfo",
     "SeriesSet",

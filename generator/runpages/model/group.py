@@ -9,6 +9,8 @@ __all__ = [
     "Difference",
     "GroupMetric",
     "GroupReport",
+    "HardBatch",
+    "SeedOutlier",
 ]
 
 
@@ -42,6 +44,41 @@ class GroupMetric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HardBatch:
+    """Steps at which siblings stick out together: the data there, not the runs."""
+
+    metric: str
+    first_step: int
+    last_step: int
+    slugs: tuple[str, ...]
+    """Members that stick out there."""
+    recorded: int
+    """Members that recorded the metric there."""
+    height: float
+    """Median over these members of the value there over the level around it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedOutlier:
+    """A run whose final value is not that of its siblings."""
+
+    slug: str
+    metric: str
+    value: float
+    n: int
+    """Runs it was judged among, itself included."""
+    rule: str
+    """`modified z score` (n >= 5) or `99 % prediction interval of the others` (n = 3, 4)."""
+    score: float
+    """The modified z score, or the distance from the others' mean over half their interval."""
+    limit: float
+    """What the score had to exceed."""
+    low: float
+    """A value between these would be none."""
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupReport:
     """Facts about siblings: shown on the group's page, never on a run's."""
 
@@ -59,3 +96,5 @@ class GroupReport:
     """What differs between all members, the seed and names of outputs aside."""
     warnings: tuple[str, ...] = ()
     """What to keep in mind when reading the mean, one sentence each."""
+    hard_batches: tuple[HardBatch, ...] = ()
+    outliers: tuple[SeedOutlier, ...] = ()

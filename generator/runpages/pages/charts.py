@@ -363,7 +363,9 @@ def event_chart(report: Report, event: Event) -> Safe:
 
 def _around(report: Report, event: Event) -> Columns:
     """Rows of the event's attempt, `_AROUND` to each side; else the rows kept as evidence."""
-    if event.metric in report.run.series:
+    series = report.run.series
+    # samples by the clock stand on other numbers than the finding's steps
+    if event.metric in series and series.info(event.metric).axis == "step":
         rows = report.run.series[event.metric].attempt(event.attempt)
         begin = int(np.searchsorted(rows.step, event.start_step, side="left"))
         end = int(np.searchsorted(rows.step, event.end_step, side="right"))

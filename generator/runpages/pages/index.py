@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runpages import markup, units
-from runpages.model import GroupMetric, GroupReport
+from runpages.model import GroupMetric, GroupReport, HardBatch, SeedOutlier
 
 from .document import plain
 from .run import Page
@@ -121,6 +121,8 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
         seeds=", ".join(sorted(seeds, key=lambda s: (len(s), s))) or "not logged",
         unknown=f", {unknown} not logged" if unknown and seeds else "",
         warnings=group.warnings,
+        outliers=[_outlier(found, names) for found in group.outliers],
+        hard_batches=[_hard_batch(batch, names) for batch in group.hard_batches],
         left_out=[(names.get(slug, slug), why) for slug, why in group.left_out.items()],
         columns=[names.get(slug, slug) for slug in group.slugs[:_MOST_COLUMNS]],
         differences=_differences(group),
@@ -156,6 +158,29 @@ def _metric(metric: GroupMetric, names: Mapping[str, str]) -> dict[str, Any]:
         "missing": "; ".join(
             f"{names.get(slug, slug)}: {why}" for slug, why in metric.missing.items()
         ),
+    }
+
+
+def _outlier(found: SeedOutlier, names: Mapping[str, str]) -> str:
+    value, low, high = (units.number(v, 5) for v in (found.value, found.low, found.high))
+    return (
+        f"{names.get(found.slug, found.slug)}: {found.metric} ends at {value}, outside {low} to "
+        f"{high} ({found.rule}, n = {found.n})"
+    )
+
+
+def _hard_batch(batch: HardBatch, names: Mapping[str, str]) -> dict[str, str]:
+    steps = units.count(batch.first_step)
+    if batch.last_step != batch.first_step:
+        steps += f"–{units.count(batch.last_step)}"
+    shown = [names.get(slug, slug) for slug in batch.slugs[:_MOST_COLUMNS]]
+    more = len(batch.slugs) - len(shown)
+    return {
+        "steps": steps,
+        "metric": batch.metric,
+        "height": units.number(batch.height, 3),
+        "runs": f"{len(batch.slugs)} of {batch.recorded}",
+        "names": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
     }
 
 

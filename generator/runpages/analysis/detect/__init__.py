@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from .find import DETECTORS, DetectorOptions, event_id, find_events
+from .find import (
+    DETECTORS,
+    SAMPLED,
+    DetectorOptions,
+    event_id,
+    event_of,
+    find_events,
+)
+from .memory import capacity_of
+from .track import Candidate, Floats, Track, level_of, noise_of, running_median, segments, stretches
 from .words import describe
 
-__all__ = ["DETECTORS", "DetectorOptions", "describe", "event_id", "find_events"]
+__all__ = [
+    "DETECTORS",
+    "SAMPLED",
+    "Candidate",
+    "DetectorOptions",
+    "Floats",
+    "Track",
+    "capacity_of",
+    "describe",
+    "event_id",
+    "event_of",
+    "find_events",
+    "level_of",
+    "noise_of",
+    "running_median",
+    "segments",
+    "stretches",
+]

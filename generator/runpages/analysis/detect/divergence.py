@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .track import Candidate, Departure, Floats, Track, stretches, thinned
+from .track import Candidate, Departure, Floats, Track, stretches
 
 __all__ = ["DivergenceOptions", "find_divergence"]
 
@@ -48,8 +48,7 @@ def find_divergence(
     full = track.y
     if len(full) < options.min_points:
         return
-    y, width = thinned(full)
-    gone = Departure.of(y)
+    (y, width), gone = track.thin, track.departure
     allowed = max(
         options.close_relative * abs(float(gone.reference[-1])), 3 * float(gone.noise[-1])
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +13,24 @@ from numpy.typing import ArrayLike
 from runpages.analysis.roles import LOSSES, direction_of, role_of
 from runpages.model import Event
 
+from .anew import begins_anew, split
 from .divergence import DivergenceOptions, find_divergence
+from .drop import SCORES, DropOptions, find_drops
+from .gradients import (
+    GradExplosionOptions,
+    GradVanishingOptions,
+    find_grad_explosions,
+    find_grad_vanishing,
+)
+from .jitter import JitterOptions, find_jitter
+from .level_shift import LevelShiftOptions, find_level_shifts
+from .memory import MemoryGrowthOptions, NearOomOptions, find_memory_growth, find_near_oom
+from .missing import MissingDataOptions, find_missing_data
 from .nonfinite import NonfiniteOptions, find_nonfinite
+from .overfit import OverfitOptions, find_overfit
+from .plateau import PlateauOptions, find_plateau
+from .repeated import RepeatedDataOptions, find_repeated_data
+from .settle import settled
 from .spike import SpikeOptions, find_spikes
 from .throughput import (
     THROUGHPUT,
@@ -24,11 +40,29 @@ from .throughput import (
     find_stalls,
 )
 from .track import Candidate, Floats, Track
+from .utilization import (
+    GpuUnderuseOptions,
+    IdleDeviceOptions,
+    find_idle_devices,
+    find_underuse,
+)
 from .words import describe
 
-__all__ = ["DETECTORS", "DetectorOptions", "event_id", "find_events"]
+__all__ = [
+    "DETECTORS",
+    "SAMPLED",
+    "Detector",
+    "DetectorOptions",
+    "event_id",
+    "event_of",
+    "find_events",
+]
 
 EVIDENCE_ROWS = 21
+GRADIENTS = frozenset({"grad_norm"})
+UTILIZATION = frozenset({"gpu_util"})
+SAMPLED = frozenset({"gpu_util", "gpu_memory", "alloc_retries"})
+"""Roles that are judged where the metric was sampled by the clock, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +71,22 @@ class DetectorOptions:
 
     nonfinite: NonfiniteOptions = field(default_factory=NonfiniteOptions)
     divergence: DivergenceOptions = field(default_factory=DivergenceOptions)
+    level_shift: LevelShiftOptions = field(default_factory=LevelShiftOptions)
+    plateau: PlateauOptions = field(default_factory=PlateauOptions)
+    drop: DropOptions = field(default_factory=DropOptions)
+    overfit: OverfitOptions = field(default_factory=OverfitOptions)
     spike: SpikeOptions = field(default_factory=SpikeOptions)
     stall: StallOptions = field(default_factory=StallOptions)
     slowdown: SlowdownOptions = field(default_factory=SlowdownOptions)
+    grad_explosion: GradExplosionOptions = field(default_factory=GradExplosionOptions)
+    grad_vanishing: GradVanishingOptions = field(default_factory=GradVanishingOptions)
+    jitter: JitterOptions = field(default_factory=JitterOptions)
+    idle_device: IdleDeviceOptions = field(default_factory=IdleDeviceOptions)
+    gpu_underuse: GpuUnderuseOptions = field(default_factory=GpuUnderuseOptions)
+    memory_growth: MemoryGrowthOptions = field(default_factory=MemoryGrowthOptions)
+    near_oom: NearOomOptions = field(default_factory=NearOomOptions)
+    repeated_data: RepeatedDataOptions = field(default_factory=RepeatedDataOptions)
+    missing_data: MissingDataOptions = field(default_factory=MissingDataOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +101,22 @@ class Detector:
 DETECTORS = (
     Detector(kind="nonfinite", roles=None, find=find_nonfinite),
     Detector(kind="divergence", roles=LOSSES, find=find_divergence),
-    Detector(kind="spike", roles=LOSSES | {"grad_norm"}, find=find_spikes),
+    Detector(kind="level_shift", roles=LOSSES, find=find_level_shifts),
+    Detector(kind="plateau", roles=LOSSES, find=find_plateau),
+    Detector(kind="drop", roles=SCORES, find=find_drops),
+    Detector(kind="overfit", roles=frozenset({"val_loss"}), find=find_overfit),
+    Detector(kind="spike", roles=LOSSES, find=find_spikes),
     Detector(kind="stall", roles=THROUGHPUT, find=find_stalls),
     Detector(kind="slowdown", roles=THROUGHPUT, find=find_slowdowns),
+    Detector(kind="grad_explosion", roles=GRADIENTS, find=find_grad_explosions),
+    Detector(kind="grad_vanishing", roles=GRADIENTS, find=find_grad_vanishing),
+    Detector(kind="jitter", roles=THROUGHPUT, find=find_jitter),
+    Detector(kind="idle_device", roles=UTILIZATION, find=find_idle_devices),
+    Detector(kind="gpu_underuse", roles=UTILIZATION, find=find_underuse),
+    Detector(kind="memory_growth", roles=frozenset({"gpu_memory"}), find=find_memory_growth),
+    Detector(kind="near_oom", roles=frozenset({"gpu_memory", "alloc_retries"}), find=find_near_oom),
+    Detector(kind="repeated_data", roles=frozenset({"loss"}), find=find_repeated_data),
+    Detector(kind="missing_data", roles=None, find=find_missing_data),
 )
 
 
@@ -90,7 +150,8 @@ def find_events(
     """
     step = np.asarray(steps)
     value = np.asarray(values, dtype=np.float64)
-    time = np.full(len(value), np.nan) if times is None else np.asarray(times, dtype=np.float64)
+    unknown = np.broadcast_to(np.nan, value.shape)
+    time = unknown if times is None else np.asarray(times, dtype=np.float64)
     if step.shape != value.shape or time.shape != value.shape or value.ndim != 1:
         raise ValueError("steps, values and times must be one-dimensional and of one length")
     if np.any(np.diff(step) < 0):
@@ -104,11 +165,31 @@ def find_events(
         steps=step.astype(np.int64),
         values=value,
         finite=np.flatnonzero(np.isfinite(value)),
+        times=time,
     )
     if not len(value):
         return ()
-    found = _settled(_candidates(track, options))
-    return tuple(_event(track, c, time, attempt=attempt, rank=rank) for c in found)
+    found = _found(track, options)
+    return tuple(event_of(track, c, time, attempt=attempt, rank=rank) for c in found)
+
+
+def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
+    """Of each training in the series by itself: one that begins anew has another level."""
+    with np.errstate(all="ignore"):
+        trainings = split(track) if track.role in LOSSES else [track]
+    out: list[Candidate] = []
+    offset = 0
+    for training in trainings:
+        if offset:
+            out.append(begins_anew(track, offset))
+        out += [_moved(c, offset) for c in settled(_candidates(training, options))]
+        offset += len(training.values)
+    return out
+
+
+def _moved(found: Candidate, rows: int) -> Candidate:
+    start, end, peak = found.start + rows, found.end + rows, found.peak + rows
+    return replace(found, start=start, end=end, peak=peak) if rows else found
 
 
 def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
@@ -118,16 +199,10 @@ def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
                 yield from detector.find(track, getattr(options, detector.kind))
 
 
-def _settled(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Drop a spike that lies in a divergence; order by start."""
-    found = sorted(candidates, key=lambda c: (c.start, c.kind))
-    runs_away = [c.start for c in found if c.kind == "divergence"]
-    return [c for c in found if not (c.kind == "spike" and any(c.end >= s for s in runs_away))]
-
-
-def _event(
+def event_of(
     track: Track, found: Candidate, time: Floats, *, attempt: int, rank: int | None
 ) -> Event:
+    """A candidate as an event, with the rows around its peak and its sentence."""
     step = track.steps
     start = int(step[found.start])
     first = max(0, min(found.peak - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))

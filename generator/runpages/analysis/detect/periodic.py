@@ -53,12 +53,15 @@ def periodic_rows(
     on every fourth evaluation.
     """
     height = cost - level
+    interval = _interval(steps)
     found = np.zeros(len(steps), dtype=bool)
     allowed = np.full(len(steps), -np.inf)
+    # half of the way up: rows around the limit would be a period with every other slot missing
+    near = math.log(options.most_on_slot) / 2
     for cut in options.cuts:
         for _ in range(3):
-            tall = (height > math.log(cut)) & ~(found & (height <= allowed))
-            slots = list(_slots(steps, tall, options))
+            tall = (height > math.log(cut)) & ~(found & (height <= allowed - near))
+            slots = list(_slots(steps, tall, interval, options))
             if not slots:
                 break
             for rows, hits in slots:
@@ -69,14 +72,21 @@ def periodic_rows(
     return found | _clocked(steps, height, found, options)
 
 
-def _slots(steps: Ints, tall: Bools, options: PeriodicOptions) -> Iterator[tuple[Ints, Ints]]:
+def _interval(steps: Ints) -> float:
+    """The median distance of rows, in steps."""
+    gaps = np.diff(steps)
+    gaps = gaps[gaps > 0]
+    return float(np.median(gaps)) if len(gaps) else 1.0
+
+
+def _slots(
+    steps: Ints, tall: Bools, interval: float, options: PeriodicOptions
+) -> Iterator[tuple[Ints, Ints]]:
     """(rows on the slots of a period, those of them that are tall), the commonest spacing first."""
     size, at = len(steps), np.flatnonzero(tall)
     share = len(at) / max(size, 1)
     if len(at) < options.least_hits or share > options.most_tall:
         return
-    gaps = np.diff(steps)
-    interval = float(np.median(gaps[gaps > 0])) if np.any(gaps > 0) else 1.0
     left = tall.copy()
     for period in _candidates(steps[at]):
         apart = period / interval
@@ -87,9 +97,12 @@ def _slots(steps: Ints, tall: Bools, options: PeriodicOptions) -> Iterator[tuple
         few = np.argsort(-counts)[:64]
         for offset in offsets[few][counts[few] >= options.least_hits]:
             own = hits[steps[hits] % period == offset]
-            rows = np.flatnonzero(steps % period == offset)
+            if _sparse(steps, own, period, interval) < options.least_filled:
+                continue
+            rows = _rows_at(steps, period, int(offset))
             within = rows[(rows >= own[0]) & (rows <= own[-1])]
-            whole = len(rows) == len(within)
+            # nothing is evaluated or saved before the first step
+            whole = len(rows[rows > 0]) <= len(within)
             filled = len(own) / len(within)
             missed = len(within) - len(own)
             surprise = len(own) * math.log(1 / share) - missed * math.log(1 + len(within))
@@ -97,6 +110,31 @@ def _slots(steps: Ints, tall: Bools, options: PeriodicOptions) -> Iterator[tuple
             if filled >= options.least_filled and surprise > places - math.log(options.chance):
                 left[own] = False
                 yield within, own
+
+
+def _sparse(steps: Ints, own: Ints, period: int, interval: float) -> float:
+    """Share of the slots between the first and the last of `own` that they fill; 1 if not known.
+
+    Known without looking where every step at the logging interval was logged.
+    """
+    span = int(steps[own[-1]] - steps[own[0]])
+    even = span == (own[-1] - own[0]) * interval and period % interval == 0
+    return len(own) / (span // period + 1) if even else 1.0
+
+
+def _rows_at(steps: Ints, period: int, offset: int) -> Ints:
+    """Rows whose step has the remainder `offset`."""
+    first = int(steps[0]) + (offset - int(steps[0])) % period
+    if (steps[-1] - first) // period > len(steps):
+        return np.flatnonzero(steps % period == offset)
+    # looking the slots up is far less work than taking every row's remainder
+    slots = np.arange(first, steps[-1] + 1, period)
+    rows: Ints = np.searchsorted(steps, slots)
+    rows = rows[steps[rows] == slots]
+    again = np.minimum(rows + 1, len(steps) - 1)
+    if np.any((steps[again] == steps[rows]) & (again > rows)):
+        return np.flatnonzero(steps % period == offset)  # steps that were logged twice
+    return rows
 
 
 def _candidates(at: Ints) -> list[int]:

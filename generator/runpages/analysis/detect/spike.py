@@ -9,11 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, excursions, level_of, noise_of, segments
+from .track import (
+    LONG,
+    Candidate,
+    Floats,
+    Track,
+    bend_noise,
+    excursions,
+    level_of,
+    noise_of,
+    segments,
+)
 
 __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
+
+MANY = 8000
+"""From this many points on the upper 4 % tell the tail, below it the upper 16 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +47,8 @@ class SpikeOptions:
     """Cap on what the tail can ask for."""
     expected_false: float = 0.02
     """Noise points of a run that may cross k, by extrapolation of its tail."""
+    most_shape: float = 0.4
+    """Heaviest tail that noise is taken to have, as the shape of a generalised Pareto."""
     min_relative: float = 0.02
     """Least height over the level, as a share of it."""
     clear_relative: float = 1.0
@@ -42,12 +57,17 @@ class SpikeOptions:
     """For gradient norms, judged on their logarithm: least height as a factor."""
     clear_factor: float = 5.0
     """Factor from which on a gradient norm is a spike in any tail."""
+    clear_k: float = 0.0
+    """sd that it must reach for that, too."""
     warn_relative: float = 0.1
     """From this share of the level on a spike is a warning, below it an info."""
     warn_lone_relative: float = 0.25
     """The same for one row that is back in the next: it cost nothing yet."""
     warn_factor: float = 10.0
     """The same for gradient norms (Megatron-LM's SPIKY_LOSS_FACTOR)."""
+    short_points: int = 48
+    """Under so many the level's window has its least width, five rows, and a loss is also judged
+    against the rows before it."""
     transient_points: int = 32
     """Longest initial transient: what falls from the start is no excursion."""
 
@@ -58,42 +78,78 @@ class _Work:
 
     y: Floats
     level: Floats
-    residual: Floats
-    sigma: Floats
     z: Floats
     logarithmic: bool
 
-    def relative(self, share: float, factor: float) -> Floats:
-        """The height that `share` of the level (or `factor`) amounts to at each point."""
-        if self.logarithmic:
-            return np.full(len(self.y), math.log(factor))
-        return share * np.abs(self.level)
+    def size(self) -> Floats:
+        """Height over the level: as a share of it, or on the logarithm."""
+        out = np.subtract(self.y, self.level)
+        return out if self.logarithmic else np.divide(out, np.abs(self.level), out=out)
+
+    def sigma(self, at: int) -> float:
+        """The noise's sd at a point above the level."""
+        return float((self.y[at] - self.level[at]) / self.z[at]) if self.z[at] > 0 else 0.0
 
 
-def tail_threshold(z: Floats, *, least: float, options: SpikeOptions = SpikeOptions()) -> float:
+def tail_threshold(
+    z: Floats,
+    *,
+    least: float,
+    size: int = 0,
+    found: int = 0,
+    options: SpikeOptions = SpikeOptions(),
+) -> float:
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
+    `z` may be the upper part of `size` points, if these are many; `found` excursions are not in it.
     Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
-    exceedances. Runs under 1,500 points have too thin a tail and get 1.3 times the least k, more
-    where the noise itself is known from few points: twice that at 8.
+    exceedances. Runs under 1,500 points have too thin a tail for that and get at least 1.3 times
+    the least k, more where the noise itself is known from few points: twice that at 8.
     """
-    size = len(z)
+    size = size or len(z)
     if size < 1500:
-        return 1.3 * least * (1 + 8 / max(size, 8))
-    shares = np.array([0.04, 0.01, 0.0025] if size >= 8000 else [0.16, 0.04, 0.01])
-    ranks = size - np.maximum(1, (shares * size).astype(int))
+        least *= 1.3 * (1 + 8 / max(size, 8))
+        return _short_tail(z, least=least, found=found, options=options)
+    shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
+    counts = np.maximum(1, (shares * size).astype(int))
+    ranks = len(z) - counts
     q = np.partition(z, ranks)[ranks]
     first, second = float(q[1] - q[0]), float(q[2] - q[1])
     if not (first > 0 and second > 0):
         return least
     beyond = float(shares[2]) * size
     shape = (math.log(second / first) / math.log(4) * beyond + 0.1 * 30) / (beyond + 30)
-    shape = min(max(shape, 0.0), 0.4)
+    shape = min(max(shape, 0.0), options.most_shape)
     ratio = beyond / options.expected_false
     if shape < 1e-3:
         k = q[2] + second / math.log(4) * math.log(ratio)
     else:
         k = q[2] + second / (1 - 4.0**-shape) * (ratio**shape - 1)
+    return float(min(max(k, least), options.most_k))
+
+
+def _short_tail(z: Floats, *, least: float, found: int, options: SpikeOptions) -> float:
+    """The same from 200 points on: the mean excess of the run's tall peaks, carried on.
+
+    A stretch is one peak and the three tallest are left out, `found` ones among them, else long or
+    few events would hide themselves. The shape is the one that the long runs' estimate is shrunk
+    towards. Peaks that stand apart are none of the tail, however many: in a tail of shape xi the
+    logarithm of the ratio of the r-th peak to the next is exponential with mean xi/r (Hill's
+    estimator rests on that).
+    """
+    last = min(20, len(z) // 25)
+    peaks = np.sort([np.max(z[first : end + 1]) for first, end in segments(z > 1)])[::-1]
+    if last < 8 or len(peaks) <= last:
+        return least
+    above = int(np.sum(peaks > least))
+    if 0 < above < len(peaks):
+        apart = above * math.log(min(peaks[above - 1] / peaks[above], 1e9))
+        if apart > options.most_shape * math.log(1 / options.expected_false):
+            return least
+    left_out = max(0, 3 - found)
+    excess = float(np.mean(peaks[left_out:last] - peaks[last]))
+    ratio = (left_out + 1) / options.expected_false
+    k = float(peaks[left_out]) + excess / 0.1 * (ratio**0.1 - 1)
     return float(min(max(k, least), options.most_k))
 
 
@@ -107,9 +163,33 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     wide: list[tuple[int, int]] = []
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
-        wide = [e for e in excursions(work.y) if not _in_transient(work, e, options)]
+        wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
+        wide += [e for e in _doubled(work.y, options) if _stands(work, e, options)]
     for start, end in _united(found, wide):
         yield _candidate(track, work, (start, end), k=k, options=options)
+
+
+def _doubled(y: Floats, options: SpikeOptions) -> list[tuple[int, int]]:
+    """In a short series: from twice the level of the rows before, until (nearly) back at it.
+
+    Of so few rows an excursion makes up much, so that level and noise around it are its own.
+    """
+    out: list[tuple[int, int]] = []
+    row = 3 if len(y) < options.short_points else len(y)
+    while row < len(y) - 1:
+        before = y[max(0, row - 9) : row]
+        base = float(np.median(before))
+        spread = 1.4826 * float(np.median(np.abs(before - base)))
+        height = float(y[row]) - base
+        if base <= 0 or height < max(options.clear_relative * base, options.least_k * spread):
+            row += 1
+            continue
+        back = np.flatnonzero(y[row:] - base <= 0.1 * (np.maximum.accumulate(y[row:]) - base))
+        if not len(back):
+            break
+        out.append((row, row + int(back[0]) - 1))
+        row = out[-1][1] + 2
+    return out
 
 
 def _prepare(track: Track) -> _Work:
@@ -117,12 +197,17 @@ def _prepare(track: Track) -> _Work:
     logarithmic = track.role == "grad_norm" and bool(np.all(y > 0))
     y = np.log(y) if logarithmic else y
     level = level_of(y)
-    residual = y - level
-    sigma = noise_of(residual)
-    z = np.divide(residual, sigma, out=np.zeros(len(y)), where=sigma > 0)
+    z = y - level
+    sigma = noise_of(z)
+    if len(y) < LONG:
+        # an excursion bends three rows for its one: half of it is noise in any case
+        sigma = np.maximum(sigma, 0.5 * bend_noise(y))
     # without noise any departure stands out: the effect size alone decides
-    z[(sigma == 0) & (residual > 0)] = math.inf
-    return _Work(y=y, level=level, residual=residual, sigma=sigma, z=z, logarithmic=logarithmic)
+    quiet = sigma == 0
+    z[quiet] = np.where(z[quiet] > 0, math.inf, 0.0)
+    sigma[quiet] = 1.0
+    np.divide(z, sigma, out=z)
+    return _Work(y=y, level=level, z=z, logarithmic=logarithmic)
 
 
 def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
@@ -131,16 +216,22 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     Found excursions are left out of the tail and k is taken again: else a run with many spikes
     would hide them from itself (masking). A run without any is never looked at twice.
     """
-    tall = work.residual >= work.relative(options.min_relative, options.min_factor)
-    clear = work.residual >= work.relative(options.clear_relative, options.clear_factor)
+    size = work.size()
+    logarithmic = work.logarithmic
+    tall = size >= (math.log(options.min_factor) if logarithmic else options.min_relative)
+    clear = size >= (math.log(options.clear_factor) if logarithmic else options.clear_relative)
+    clear &= work.z >= options.clear_k
+    del size  # 80 MB in a run of ten million steps
     pairs = np.minimum(work.z[1:], work.z[:-1])
     hits = np.zeros(len(work.z), dtype=bool)
     k = options.most_k
     for _ in range(4):
-        noise = ~_near(hits) & (work.z < 2 * options.most_k)
-        k = tail_threshold(work.z[noise], least=options.least_k, options=options)
+        near = _near(hits)
+        noise = ~near & (work.z < 2 * options.most_k)
+        taken = len(segments(near))
+        k = _threshold(work.z, noise, least=options.least_k, found=taken, options=options)
         both = noise[1:] & noise[:-1]
-        pair_k = tail_threshold(pairs[both], least=options.least_pair_k, options=options)
+        pair_k = _threshold(pairs, both, least=options.least_pair_k, found=taken, options=options)
         found = (work.z > k) | (clear & (work.z > options.least_k))
         double = pairs > pair_k
         found[1:] |= double
@@ -150,6 +241,16 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
             break
         hits = found
     return hits, k
+
+
+def _threshold(
+    z: Floats, noise: Bools, *, least: float, found: int, options: SpikeOptions
+) -> float:
+    """`tail_threshold` of the noise; of long runs only what is above 1 sd is copied."""
+    size = int(np.count_nonzero(noise))
+    upper = z[noise & (z > 1)] if size >= MANY else z[noise]
+    upper = upper if len(upper) >= size // 20 else z[noise]
+    return tail_threshold(upper, least=least, size=size, found=found, options=options)
 
 
 def _near(hits: Bools) -> Bools:
@@ -187,7 +288,8 @@ def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool
     if _in_transient(work, extent, options):
         return False
     after = work.y[end + 1 : end + 1 + max(3, len(work.y) // 20)]
-    height = float(np.max(work.residual[start : end + 1]))
+    own = slice(start, end + 1)
+    height = float(np.max(work.y[own] - work.level[own]))
     return len(after) > 0 and float(np.median(after)) - work.level[start] <= 0.5 * height
 
 
@@ -225,7 +327,7 @@ def _candidate(
     before = work.y[max(0, start - 9) : start]
     level = min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
     height = float(work.y[peak]) - level
-    needed = level + k * float(work.sigma[peak])
+    needed = level + k * work.sigma(peak)
     if work.logarithmic:
         serious = height >= math.log(options.warn_factor)
         level, needed = math.exp(level), math.exp(min(needed, 700.0))

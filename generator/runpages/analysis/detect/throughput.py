@@ -16,8 +16,11 @@ __all__ = [
     "THROUGHPUT",
     "SlowdownOptions",
     "StallOptions",
+    "StepCosts",
     "find_slowdowns",
     "find_stalls",
+    "step_costs",
+    "tall_stretches",
 ]
 
 THROUGHPUT = frozenset({"step_seconds", "step_milliseconds", "tokens_per_second"})
@@ -72,7 +75,7 @@ class SlowdownOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Times:
+class StepCosts:
     """Logarithm of the time a step takes, whatever was logged for it."""
 
     rows: NDArray[np.int64]
@@ -90,10 +93,10 @@ class _Times:
 
 def find_stalls(track: Track, options: StallOptions = StallOptions()) -> Iterator[Candidate]:
     """Rows far slower than their neighbours and than the run's own slow rows; no overhead."""
-    times = _times(track, options)
+    times = step_costs(track, options)
     if times is None:
         return
-    extents, needed = _stretches(times, options)
+    extents, needed = tall_stretches(track, times, options)
     for start, end in extents:
         if end - start < options.longest_rows:
             yield _candidate("stall", times, (start, end), needed, options.warn_share)
@@ -103,10 +106,10 @@ def find_slowdowns(
     track: Track, options: SlowdownOptions = SlowdownOptions()
 ) -> Iterator[Candidate]:
     """Stretches of at least 8 rows that are slower than the run had been before."""
-    times = _times(track, options.stall)
+    times = step_costs(track, options.stall)
     if times is None or len(times.cost) < options.min_points:
         return
-    extents, needed = _stretches(times, options.stall)
+    extents, needed = tall_stretches(track, times, options.stall)
     tall = [e for e in extents if e[1] - e[0] >= options.stall.longest_rows]
     slow = _slow(times, extents, options)
     for start, end in slow:
@@ -116,7 +119,12 @@ def find_slowdowns(
             yield _candidate("slowdown", times, (start, end), needed, options.warn_share)
 
 
-def _times(track: Track, options: StallOptions) -> _Times | None:
+def step_costs(track: Track, options: StallOptions) -> StepCosts | None:
+    """What a step took, by rows; None for a mean since the start and for a few rows."""
+    return track.once(("step_costs", options), lambda: _step_costs(track, options))
+
+
+def _step_costs(track: Track, options: StallOptions) -> StepCosts | None:
     values = track.values[track.finite]
     good = values > 0
     averaged = track.name.rpartition("/")[2].lower() in _SINCE_START
@@ -129,7 +137,7 @@ def _times(track: Track, options: StallOptions) -> _Times | None:
     short = len(cost) < 8 * 65
     width = int(np.clip(len(cost) // 3, 9, 65)) | 1
     level = running_median(cost, width) if short else level_of(cost)
-    return _Times(
+    return StepCosts(
         rows=rows,
         steps=track.steps[rows],
         cost=cost,
@@ -139,7 +147,13 @@ def _times(track: Track, options: StallOptions) -> _Times | None:
     )
 
 
-def _stretches(times: _Times, options: StallOptions) -> tuple[list[Extent], float]:
+def tall_stretches(
+    track: Track, times: StepCosts, options: StallOptions
+) -> tuple[list[Extent], float]:
+    return track.once(("tall", options), lambda: _stretches(times, options))
+
+
+def _stretches(times: StepCosts, options: StallOptions) -> tuple[list[Extent], float]:
     """Stretches of tall rows, and the least height (logarithm) of their tallest."""
     height = np.where(times.periodic, 0.0, times.cost - times.level)
     floor = math.log(options.least_factor)
@@ -173,7 +187,7 @@ def _tail(height: Floats, options: StallOptions) -> float:
     return max(usual, 0.0) * factor
 
 
-def _slow(times: _Times, tall: list[Extent], options: SlowdownOptions) -> list[Extent]:
+def _slow(times: StepCosts, tall: list[Extent], options: SlowdownOptions) -> list[Extent]:
     keep = ~times.periodic
     for start, end in tall:
         if end - start < options.stall.longest_rows:
@@ -213,7 +227,7 @@ def _joined(stretches: list[Extent]) -> list[Extent]:
 
 def _candidate(
     kind: str,
-    times: _Times,
+    times: StepCosts,
     extent: Extent,
     needed: float | None,
     warn_share: float,

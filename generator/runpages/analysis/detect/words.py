@@ -5,9 +5,11 @@ from __future__ import annotations
 from runpages import units
 from runpages.model import Event
 
+from .sentences import NAMES, SENTENCES
+from .trend_words import TRENDS
+
 __all__ = ["describe"]
 
-_NAMES = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}
 _RATES = frozenset({"tokens_per_second"})
 
 
@@ -16,7 +18,11 @@ def describe(event: Event, *, ending: str = "") -> str:
 
     Holds the metric's name as logged where it plays no known role: text of the run, unescaped.
     """
-    what = _NAMES.get(event.role or "", event.metric)
+    if event.kind in SENTENCES:
+        return SENTENCES[event.kind](event, ending)
+    what = NAMES.get(event.role or "", event.metric)
+    if event.kind in TRENDS:
+        return TRENDS[event.kind](event, what, ending)
     start = f"at step {units.count(event.start_step)}"
     value = units.number(event.peak_value) if event.peak_value is not None else "n/a"
     if event.kind == "nonfinite":

@@ -1,0 +1,83 @@
+"""Over-fitting: the validation loss rises from its minimum, evaluation by evaluation, for good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .track import Candidate, Floats, Track, running_median
+
+__all__ = ["OverfitOptions", "find_overfit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverfitOptions:
+    """Thresholds as shares of the minimum, standard errors, evaluations and shares of the rise."""
+
+    min_points: int = 8
+    min_relative: float = 0.01
+    """Least rise at the end over the minimum, as a share of it."""
+    least_errors: float = 2.0
+    """The same in standard errors of the difference between end and minimum."""
+    least_evaluations: int = 3
+    """Evaluations in a row, up to the last, that lie as high."""
+    most_sudden: float = 0.5
+    """Share of the rise that one evaluation may make: beyond it something broke at once, and that
+    is no over-fitting."""
+
+
+def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> Iterator[Candidate]:
+    """At most one: from the evaluation after the minimum to the end.
+
+    Looked at as medians of three, of more where there are many evaluations. The least of several
+    medians lies below their level by chance: sqrt(2 ln m) standard errors for m of them (normal
+    extreme value). Whether the training loss went on falling is not seen here: `analyze` asks it
+    where it was recorded.
+    """
+    if len(track.finite) < options.min_points:
+        return
+    y, block = track.thin
+    window = int(np.clip(len(y) // 32, 3, 65)) | 1
+    smooth = running_median(y, window)
+    lowest = int(np.argmin(smooth))
+    level, rest = float(smooth[lowest]), smooth[lowest + 1 :]
+    chance = math.sqrt(2 * math.log(len(y) / window))
+    error = 1.2533 * _noise(y) / math.sqrt(window)
+    needed = max(options.min_relative * abs(level), (options.least_errors + chance) * error)
+    low = np.flatnonzero(rest <= level + needed)
+    since = int(low[-1]) + 1 if len(low) else 0
+    if len(rest) - since < max(options.least_evaluations, window // 2):
+        return
+    rise = float(np.median(rest[-max(options.least_evaluations, window) :])) - level
+    if _steepest(y, lowest, window) > options.most_sudden * rise:
+        return
+    start = (lowest + 1) * block
+    peak = start + int(np.argmax(track.y[start:]))
+    yield Candidate(
+        kind="overfit",
+        start=int(track.finite[start]),
+        end=int(track.finite[-1]),
+        peak=int(track.finite[peak]),
+        level=track.sign * level,
+        threshold=track.sign * (level + needed),
+        recovered=False,
+        severity="warning",
+    )
+
+
+def _steepest(y: Floats, lowest: int, window: int) -> float:
+    """The greatest rise after the minimum from one evaluation to the next; where there are many,
+    from one window of them to the next."""
+    if window == 3:
+        return float(np.max(np.diff(y[lowest:])))
+    wide = running_median(y, window)[lowest:]
+    return float(np.max(wide[window:] - wide[:-window], initial=0.0))
+
+
+def _noise(y: Floats) -> float:
+    """Standard deviation of one evaluation about a smooth curve, from second differences."""
+    bends = np.diff(y, n=2)
+    return 1.4826 / math.sqrt(6) * float(np.median(np.abs(bends)))
