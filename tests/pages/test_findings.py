@@ -90,12 +90,16 @@ def test_the_size_of_a_move_is_its_way():
         event(1, "level_shift", baseline_value=3.0, peak_value=3.5),
         event(2, "spike", baseline_value=2.0, peak_value=5.0),
         event(3, "nonfinite", peak_value=float("nan")),
-        event(4, "spike", peak_value=None),
+        event(4, "plateau", end_step=104, peak_value=None),
+            event(5, "restart"),
+            event(6, "overfit", peak_value=None),
     ))["findings"]  # fmt: skip
     assert [row.size for row in rows] == [
         "3.000 → 3.500",
         "5.000 = 2.5 × level",
         "NaN or Inf",
+        "100 steps",
+        "from the start",
         "n/a",
     ]
 

@@ -17,7 +17,6 @@ from .attempts import (
     find_transitions,
 )
 from .cost import analyze_cost
-from .differences import same
 from .evaluations import with_standard_error
 from .events import find_run_events
 from .goodput import analyze_goodput
@@ -81,7 +80,6 @@ def analyze(
         ),
         primary=primary,
         baseline=baseline,
-        differences=_differences(run, baseline),
         reproduction=analyze_reproduction(run),
     )
 
@@ -131,15 +129,3 @@ def _parameters(run: Run, options: AnalysisOptions) -> Quantity:
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return Quantity(value=float(value), unit="parameters", note=f"config.{key}")
     return Quantity.unknown("number of parameters not logged", "parameters")
-
-
-def _differences(run: Run, baseline: Report | None) -> tuple[tuple[str, object, object], ...]:
-    if baseline is None:
-        return ()
-    own, other = flatten(dict(run.config)), flatten(dict(baseline.run.config))
-    keys = sorted({*own, *other})
-    return tuple(
-        (key, own.get(key), other.get(key))
-        for key in keys
-        if key not in own or key not in other or not same(own[key], other[key])
-    )

@@ -42,8 +42,6 @@ class Report:
     primary: str | None = None
     """The metric that the run is judged by first: validation loss, else training loss."""
     baseline: Report | None = None
-    differences: tuple[tuple[str, object, object], ...] = ()
-    """(config key, this run, baseline) where they differ; a missing side is None."""
     reproduction: Reproduction
     notes: tuple[Note, ...] = ()
     """Oldest first."""

@@ -20,8 +20,10 @@ _SHOWN = 8
 _ALIKE = 3
 """Of one kind in one metric among those shown, while others wait."""
 _FOLDED = 100
-_MOVES = frozenset({"level_shift", "plateau", "drop", "divergence", "overfit", "memory_growth"})
+_MOVES = frozenset({"level_shift", "drop", "divergence", "overfit", "memory_growth"})
 """Kinds whose size is a way from one value to another, not a multiple."""
+_STRETCHES = frozenset({"plateau", "missing_data"})
+"""Kinds whose size is how long they last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +155,13 @@ def _since_start(report: Report, event: Event) -> str:
 
 
 def _size(event: Event) -> str:
-    if event.kind == "restart" and event.lost_steps is None:
-        return "from the start"
     if event.kind == "restart":
-        return f"{units.count(event.lost_steps or 0)} steps redone"
-    if event.kind in {"plateau", "missing_data"}:
-        return f"{units.count(event.end_step - event.start_step)} steps"
+        lost = event.lost_steps
+        return "from the start" if lost is None else f"{units.count(lost)} steps redone"
     if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.kind in _STRETCHES:
+        return f"{units.count(event.end_step - event.start_step)} steps"
     if event.peak_value is None:
         return "n/a"
     peak = units.number(event.peak_value)
