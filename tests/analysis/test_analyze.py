@@ -209,12 +209,6 @@ def test_parameters_are_logged_or_configured():
     assert analyze(healthy()).parameters.why == "number of parameters not logged"
 
 
-def test_differences_from_the_baseline():
-    base = analyze(healthy())
-    report = analyze(healthy(seed=1), baseline=base)
-    assert report.differences == (("seed", 1, 0),)
-
-
 def test_a_seed_set_differs_in_nothing_but_the_seed():
     runs = [healthy(seed=s) for s in range(3)]
     other = make_run(
