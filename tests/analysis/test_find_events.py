@@ -203,7 +203,7 @@ def test_little_or_nothing_is_legal(values, metric):
     assert all(e.kind == "nonfinite" for e in found)
 
 
-@pytest.mark.parametrize("rows", [1, 50, 400])
+@pytest.mark.parametrize("rows", [1, 50])
 def test_a_constant_tail_changes_nothing_before_it(rows):
     values = falling(np.arange(500))
     values[200:204] += 3
