@@ -15,6 +15,7 @@ from .track import (
     Track,
     excursions,
     level_of,
+    level_reach,
     noise_of,
     segments,
 )
@@ -223,6 +224,8 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     for _ in range(4):
         near = _near(hits)
         noise = ~near & (work.z < 2 * options.most_k)
+        # a falling start has no level yet: what it lies above the trend is no noise
+        noise[: level_reach(len(noise))] = False
         taken = len(segments(near))
         k = _threshold(work.z, noise, least=options.least_k, found=taken, options=options)
         both = noise[1:] & noise[:-1]
