@@ -203,3 +203,9 @@ def test_evaluations_that_fall_with_the_loss_belong_to_it():
     assert {name for name, _ in event.related} == {"val/accuracy", "test/accuracy"}
     alone = analyze(make_run({1: {"train/loss": (STEPS, loss()), **metrics}})).events
     assert [(e.kind, len(e.related)) for e in alone] == [("drop", 1)]
+
+
+def test_the_end_of_a_schedule_explains_nothing():
+    rate = np.where(STEPS < 500, 1e-3 * 0.98**STEPS, 1e-9)
+    found = events({"train/loss": loss(s500=3), "lr": rate})
+    assert [(e.kind, e.explained_by) for e in found] == [("spike", "")]

@@ -104,7 +104,7 @@ def _of_samples(run: Run, info: SeriesInfo, options: DetectorOptions) -> list[Ev
 
 def _of_series(run: Run, name: str, options: DetectorOptions) -> list[Event]:
     series = run.series[name]
-    numbers = sorted({int(number) for number in series.recorded.attempt})
+    numbers = np.flatnonzero(np.bincount(series.recorded.attempt)).tolist()
     out: list[Event] = []
     for number in numbers:
         rows, first = rows_of_attempt(series, number)
