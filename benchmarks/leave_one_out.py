@@ -128,8 +128,8 @@ def choose(
     }
 
 
-def report(folder: Path, series: Mapping[str, Labelled]) -> None:
-    """Print a line a repository and the pooled figures."""
+def report(folder: Path, series: Mapping[str, Labelled]) -> dict[str, Any]:
+    """Print a line a repository and the pooled figures, which are given back."""
     scorer = Scorer(folder)
     shipped = DetectorOptions()
     judged = {
@@ -155,6 +155,7 @@ def report(folder: Path, series: Mapping[str, Labelled]) -> None:
     print(_line("all, as shipped", scorer(predict(series), series), ""))
     for key, value in whole.summary.items():
         print(f"{key}: {value}")
+    return whole.summary
 
 
 def _line(name: str, figures: Figures, other: str) -> str:

@@ -189,3 +189,23 @@ def test_a_plateau_of_an_annealed_schedule_is_no_finding():
     (kept,) = fuse(run, [plateau(250)], ())
     assert kept.kind == "plateau"
     assert Explanations(run, ()).window("train/loss") == 16
+
+
+def test_evaluations_that_fall_with_the_loss_belong_to_it():
+    evals = np.arange(0, 1000, 25)
+    values = loss()
+    values[500:580] += 3
+    accuracy = 0.2 + 0.5 * evals / 1000
+    accuracy[(evals >= 500) & (evals < 580)] = 0.1
+    metrics = {"val/accuracy": (evals, accuracy), "test/accuracy": (evals, accuracy)}
+    (event,) = analyze(make_run({1: {"train/loss": (STEPS, values), **metrics}})).events
+    assert (event.kind, event.metric) == ("spike", "train/loss")
+    assert {name for name, _ in event.related} == {"val/accuracy", "test/accuracy"}
+    alone = analyze(make_run({1: {"train/loss": (STEPS, loss()), **metrics}})).events
+    assert [(e.kind, len(e.related)) for e in alone] == [("drop", 1)]
+
+
+def test_the_end_of_a_schedule_explains_nothing():
+    rate = np.where(STEPS < 500, 1e-3 * 0.98**STEPS, 1e-9)
+    found = events({"train/loss": loss(s500=3), "lr": rate})
+    assert [(e.kind, e.explained_by) for e in found] == [("spike", "")]

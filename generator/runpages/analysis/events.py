@@ -25,6 +25,7 @@ from .fusion import fuse
 from .options import AnalysisOptions
 from .roles import role_of
 from .sampled import samples_by_attempt
+from .training_loss import with_training_loss
 
 __all__ = ["find_run_events"]
 
@@ -43,6 +44,7 @@ def find_run_events(
             found += _of_samples(run, info, detectors)
         elif info.whole:
             found += _of_series(run, info.name, detectors)
+    found = [with_training_loss(run, event) for event in found]
     told = [_with_rollback(run, event, found, transitions) for event in found]
     across = {kind: find(run) for kind, find in RUN_DETECTORS.items()}
     told += [event for one in across.values() for event in one.events]
@@ -102,7 +104,7 @@ def _of_samples(run: Run, info: SeriesInfo, options: DetectorOptions) -> list[Ev
 
 def _of_series(run: Run, name: str, options: DetectorOptions) -> list[Event]:
     series = run.series[name]
-    numbers = sorted({int(number) for number in series.recorded.attempt})
+    numbers = np.flatnonzero(np.bincount(series.recorded.attempt)).tolist()
     out: list[Event] = []
     for number in numbers:
         rows, first = rows_of_attempt(series, number)
