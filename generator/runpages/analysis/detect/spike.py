@@ -250,10 +250,9 @@ def _threshold(
 
 def _near(hits: Bools) -> Bools:
     """The hits and the flanks of each: not noise."""
-    near = hits.copy()
-    for shift in (1, 2, 3, 4):
-        near[shift:] |= hits[:-shift]
-        near[:-shift] |= hits[shift:]
+    near = np.zeros(len(hits), dtype=bool)
+    around = np.flatnonzero(hits)[:, None] + np.arange(-4, 5)
+    near[np.clip(around, 0, len(hits) - 1)] = True
     return near
 
 

@@ -97,8 +97,12 @@ class Candidate:
 
 def segments(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(first, last) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[0::2], edges[1::2], strict=True)]
+    inside = np.flatnonzero(mask)
+    if not len(inside):
+        return []
+    gaps = np.flatnonzero(np.diff(inside) > 1)
+    first, last = np.append(-1, gaps) + 1, np.append(gaps, len(inside) - 1)
+    return [(int(a), int(b)) for a, b in zip(inside[first], inside[last], strict=True)]
 
 
 def running_median(values: Floats, width: int) -> Floats:
