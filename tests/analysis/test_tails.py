@@ -1,4 +1,4 @@
-"""Spikes in short runs whose noise has hard batches, as in losses of one micro-batch."""
+"""What the threshold of a spike is taken from: hard batches, few points, a steep start."""
 
 from __future__ import annotations
 
@@ -46,3 +46,15 @@ def test_what_stands_out_of_hard_batches_is_found(rows):
         values[500 : 500 + rows] += 0.06 * 60
         found = find_events(np.arange(1000), values)
         assert any(e.start_step <= 500 and e.end_step >= 500 + rows - 1 for e in found)
+
+
+@pytest.mark.parametrize("points", [1600, 10_000])
+def test_a_steep_start_does_not_hide_what_comes_later(points):
+    steps = np.arange(points)
+    for seed in range(8):
+        noise = np.random.default_rng(seed).standard_normal(points)
+        values = (2 + 9 * (1 + steps / 40) ** -0.5) * (1 + 0.005 * noise)
+        at = points * 3 // 4
+        values[at] += 12 * 0.005 * values[at]
+        found = [e.start_step for e in find_events(steps, values) if e.kind == "spike"]
+        assert found == [at]
