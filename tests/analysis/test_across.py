@@ -252,3 +252,10 @@ def test_a_jump_above_the_configured_peak_is_told_once():
     value[100:] *= 3
     (event,) = events(rates(value, {"lr": 3e-4}), "lr_mismatch")
     assert "jumped" in event.message
+
+
+def test_a_rate_printed_with_one_digit_does_not_jump():
+    value = np.round(1e-7 * np.minimum((STEPS % 100) / 60, 1), 8)
+    steps = np.arange(0, 4000, 10)
+    run = make_run({1: {"train/loss": (steps, LOSS[1]), "lr": (steps, value)}})
+    assert events(run, "lr_mismatch") == []

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.builders import falling, make_run
 from runpages.analysis import AnalysisOptions, analyze, analyze_group
-from runpages.model import KINDS, Checkpoint, ModelFacts, main_metric
+from runpages.model import KINDS, Checkpoint, ModelFacts, Provenance, main_metric
 
 
 def rolled_back_run(*, again=False, reach=500):
@@ -222,6 +222,14 @@ def test_a_seed_set_differs_in_nothing_but_the_seed():
 def test_a_single_run_is_no_seed_set():
     group = analyze_group([analyze(healthy())])
     assert (group.seed_set, group.metrics) == ((), ())
+
+
+def test_steps_that_count_something_else_say_so():
+    steps = np.arange(100)
+    run = make_run(
+        {1: {"loss": (steps, falling(steps))}}, provenance=Provenance(step_unit="samples")
+    )
+    assert (analyze(run).steps.value, analyze(run).steps.unit) == (99, "samples")
 
 
 def test_the_same_run_gives_the_same_report():

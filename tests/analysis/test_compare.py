@@ -70,6 +70,25 @@ def test_other_seeds_are_tested_by_welch(tmp_path, seeds):
     assert row.ci95 == pytest.approx(test.ci95)
 
 
+def test_seeds_that_are_missing_on_a_side_are_named(tmp_path):
+    write_set(tmp_path / "a", (*BASE, 2.2))
+    write_set(tmp_path / "b", BETTER, seeds=(0, 1, 7), lr=0.2)
+    warnings = compared(tmp_path, "a", "b").warnings
+    assert "b has no run of seed 2, 3: no pairs are made" in warnings
+    assert "a has no run of seed 7: no pairs are made" in warnings
+
+
+@pytest.mark.parametrize("seeds", [(0, 1, 2), (3, 4, 5)])
+def test_the_other_way_round_only_signs_change(tmp_path, seeds):
+    write_set(tmp_path / "a", BASE)
+    write_set(tmp_path / "b", BETTER, seeds=seeds, lr=0.2)
+    row, back = (row_of(compared(tmp_path, *names)) for names in (("a", "b"), ("b", "a")))
+    assert back.delta.value == pytest.approx(-row.delta.value)
+    assert back.ci95 == pytest.approx((-row.ci95[1], -row.ci95[0]))
+    assert back.effect.value == pytest.approx(-row.effect.value)
+    assert back.p.value == pytest.approx(row.p.value)
+
+
 def test_a_clear_difference_is_a_verdict_with_its_interval(tmp_path):
     write_set(tmp_path / "a", BASE)
     write_set(tmp_path / "b", [v - 0.2 - 0.001 * k for k, v in enumerate(BASE)], lr=0.2)
@@ -203,7 +222,7 @@ def test_another_tokenizer_leaves_an_accuracy_comparable(tmp_path):
         ({"block_size": 512}, {"block_size": 1024}, "the context length differs"),
         ({"data": {"dataset": "c4"}}, {"data": {"dataset": "pile"}}, "the data differ: config"),
         ({"n_params": 1000}, {"n_params": 2000}, "the size of the model differs"),
-        ({"batch": 8}, {"other": 1}, "not recorded by both a and b: the batch size"),
+        ({"batch": 8}, {"other": 1}, "recorded by only one of a and b: the batch size"),
     ],
 )  # fmt: skip
 def test_settings_that_hinder_a_comparison_are_a_warning(tmp_path, one, two, told):

@@ -113,7 +113,9 @@ def test_each_shipped_price_has_date_and_source():
     for row in shipped_prices():
         dt.date.fromisoformat(row.valid_from)
         assert row.source_url.startswith("https://")
-        assert row.usd_per_device_hour > 0
+        assert 0.1 < row.usd_per_device_hour < 20
+        assert row.note
+        assert row.kind == "list price estimate"
 
 
 @pytest.mark.parametrize(
@@ -142,3 +144,20 @@ def test_a_price_that_was_seen_again_is_not_stale():
 def test_a_shipped_price_is_called_an_estimate_with_its_date():
     cost = analyze(plain(device="NVIDIA H100 80GB HBM3", devices=1)).cost
     assert cost.usd.note == "list price estimate, valid from 2026-05-20"
+
+
+@pytest.mark.parametrize(
+    ("device", "day", "usd"),
+    [
+        ("NVIDIA H100 80GB HBM3", "2025-09-01", None),
+        ("NVIDIA H100 80GB HBM3", "2026-01-01", 2.78),
+        ("NVIDIA H100 80GB HBM3", "2026-06-01", 2.95),
+        ("NVIDIA H100 80GB HBM3", "2026-09-01", 3.29),
+        ("NVIDIA H100 PCIe", "2026-09-01", 2.89),
+        ("NVIDIA GB200", "2026-11-01", None),
+        ("NVIDIA GeForce RTX 4090", "2026-11-01", None),
+    ],
+)
+def test_the_shipped_price_of_a_device_and_a_day(device, day, usd):
+    found = choose_price(device, seconds(day), ())
+    assert (found.usd_per_device_hour if found else None) == usd

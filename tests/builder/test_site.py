@@ -279,6 +279,23 @@ def test_a_price_that_begins_later_touches_no_page(tmp_path, logs):
     assert len(builder.build(load_settings(config)).written) == 4
 
 
+def test_each_setting_that_pages_read_rebuilds_them(tmp_path, logs):
+    (tmp_path / "logs").mkdir()
+    shutil.copytree(logs / "spiked", tmp_path / "logs/spiked")
+    builder.pull(project(tmp_path))
+    config = tmp_path / "runpages.toml"
+    for setting in (
+        "",
+        '[[target]]\nmetric="train/loss"\nvalue=2\n',
+        "[energy]\npue=1.5\n",
+        '[model]\nloss_unit="nats"\n',
+        "[summary]\nat_steps=[10]\n",
+        '[[evaluation]]\nmetric="val/loss"\nn=100\n',
+    ):
+        config.write_text(setting)
+        assert len(builder.build(load_settings(config)).written) == 1, setting
+
+
 def test_a_damaged_archived_run_is_reported_and_the_others_are_built(tmp_path, logs):
     put_logs(logs, tmp_path)
     slugs = builder.pull(project(tmp_path)).slugs("written")

@@ -69,6 +69,23 @@ def test_settings_are_read(tmp_path):
         ("[metrics]\nlos = ['a']\n", r":2: unknown key 'los' in \[metrics\]; there are: .*loss"),
         ("[site]\nsection = '../x'\n", r":2: section = '../x' must be a folder below docs_dir"),
         ("[site\n", "not valid TOML"),
+        (
+            "[model]\nloss_unit='nat'\n",
+            r":2: \[model\] loss_unit = 'nat' is not known; there are: nats",
+        ),
+        (
+            "[model]\nbytes_per_token=[4]\n",
+            r":2: \[model\] bytes_per_token = \[4\]: a number or a text",
+        ),
+        (
+            "[energy]\nregion='GER'\n",
+            r":2: \[energy\] region = 'GER' is not known; there are: .*DEU",
+        ),
+        (
+            "[summary]\nat_steps=[1.5]\n",
+            r":2: \[summary\] at_steps = \[1.5\]: a list of whole numbers",
+        ),
+        ("[[evaluation]]\nmetric='a'\nn=true\n", r":3: \[evaluation\] n = True: a whole number"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_line(tmp_path, text, sentence):
@@ -77,6 +94,37 @@ def test_a_mistake_is_one_sentence_with_its_line(tmp_path, text, sentence):
     assert re.search(sentence, str(caught.value)), str(caught.value)
     assert "\n" not in str(caught.value).strip() or "TOML" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_the_settings_of_figures_reach_the_analysis(tmp_path):
+    text = """
+[model]
+loss_unit = "bits"
+bytes_per_token = 4
+[summary]
+at_steps = [10, 20]
+[[target]]
+metric = "val_loss"
+value = 3
+[[evaluation]]
+metric = "acc"
+n = 500
+[energy]
+pue = 1.1
+region = "FRA"
+[[price]]
+accelerator = "A100"
+usd_per_device_hour = 1
+valid_from = 2025-01-01
+as_of = 2026-01-01
+"""
+    options = load_settings(write(tmp_path, text)).analysis_options()
+    assert (options.loss_unit, options.bytes_per_token) == ("bits", 4.0)
+    assert options.at_steps == (10, 20)
+    assert [(t.metric, t.value) for t in options.targets] == [("val_loss", 3.0)]
+    assert options.examples == {"acc": 500}
+    assert (options.energy.pue, options.energy.region) == (1.1, "FRA")
+    assert options.prices[0].as_of == "2026-01-01"
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):

@@ -12,6 +12,7 @@ from runpages.analysis import compare, group_contender, run_contender
 from runpages.markup import json_bytes
 from runpages.model import Attempt
 from runpages.pages import comparison_json, render
+from runpages.pages.comparison import spread_text
 from siblings import judged, write_sibling
 
 
@@ -30,8 +31,8 @@ def worse():
 def test_cost_and_speed_stand_beside_the_baselines_with_their_direction(worse):
     text = page_of(worse).text
     assert "Against the baseline This run Baseline Difference" in text
-    assert "steps 299 199 ▲ 100" in text
-    assert "elapsed 4.98 min 3.32 min ▲ 1.67 min worse" in text
+    assert "Steps 299 199 ▲ 100" in text
+    assert "Elapsed 4.98 min 3.32 min ▲ 1.67 min worse" in text
 
 
 def test_what_hinders_the_comparison_is_told_before_it(worse):
@@ -62,6 +63,19 @@ def test_foreign_text_of_the_baseline_is_not_active():
     assert not [a for a in page.attributes if a[1].startswith("on")]
 
 
+def test_a_run_that_ends_in_nan_is_not_better_than_its_baseline():
+    def diverging(step: int) -> float:
+        return 0.5 if step < 195 else float("nan")
+
+    base = factory.healthy(name="base")
+    other = factory.report(
+        {"train/loss": factory.rows(0, 200, diverging)}, run_id="two", baseline=base
+    )
+    text = page_of(other).text
+    assert "not compared: the last value is NaN" in text
+    assert "better" not in text
+
+
 def test_without_a_baseline_there_is_no_comparison():
     assert "Against the baseline" not in page_of(factory.healthy()).text
 
@@ -83,3 +97,16 @@ def test_the_json_is_strict_and_says_why_a_number_is_absent(tmp_path):
     assert list(lr["values"].values()) == [0.1, "Infinity"]
     usd = next(f for f in document["figures"] if f["name"] == "usd")
     assert usd["delta"] == {report.run.slug: {"value": None, "why": "not known on both sides"}}
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "told"),
+    [
+        (3.2785025, 0.0023633, ("3.2785", "0.0024")),
+        (117.70566, 10.8188, ("118", "11")),
+        (2.0, 0.0, ("2.0000", "0")),
+        (-0.05, 0.3, ("\N{MINUS SIGN}0.050", "0.30")),
+    ],
+)
+def test_a_mean_has_the_decimals_of_its_sd(mean, sd, told):
+    assert spread_text(mean, sd) == told

@@ -69,6 +69,7 @@ def compare(base: Contender, others: Sequence[Contender]) -> Comparison:
             differences=differences(pair, but_seeds=but_seeds),
         )
         warnings += [caution.text for caution in met]
+        warnings += _unpaired(base, other)
         rows += _rows(base, other, met)
         warnings += _uncounted((base, other), rows)
     rows = _adjusted(rows)
@@ -111,6 +112,19 @@ def _own_warnings(side: Contender) -> list[str]:
         return [*side.warnings, *unfinished(side.reports)]
     told = set_warnings(side.reports) if not side.mixed else unfinished(side.reports)
     return [*side.warnings, *(f"{side.name}: {sentence}" for sentence in told)]
+
+
+def _unpaired(base: Contender, other: Contender) -> list[str]:
+    """Which seeds are missing on a side, where that is all that keeps the sides from pairing."""
+    seeds = [{r.run.seed for r in side.reports if r.run.seed is not None} for side in (base, other)]
+    shared = seeds[0] & seeds[1]
+    if not shared or seeds[0] == seeds[1] or min(map(len, seeds)) < 2:
+        return []
+    return [
+        f"{absent.name} has no run of seed {', '.join(map(str, sorted(lone)))}: no pairs are made"
+        for absent, lone in ((other, seeds[0] - shared), (base, seeds[1] - shared))
+        if lone
+    ]
 
 
 def _uncounted(sides: Sequence[Contender], rows: Sequence[MetricRow]) -> list[str]:

@@ -32,6 +32,7 @@ def shipped_prices() -> tuple[Price, ...]:
             valid_from=row["valid_from"],
             source_url=row["source_url"],
             kind="list price estimate",
+            note=row["note"],
         )
         for row in tomllib.loads(text)["price"]
     )

@@ -78,7 +78,9 @@ def facts_of(run: Run) -> dict[str, object]:
     }
     told = [(d.name, d.version, d.digest, d.split) for d in run.datasets]
     read["data"] = "; ".join(sorted(" ".join(part for part in each if part) for each in told))
-    read |= {f"environment.{key}": value for key, value in run.environment.items()}
+    # some trackers write "CPython 3.11.7", others "3.11.7"
+    environment = {k: v.removeprefix("CPython ") for k, v in run.environment.items()}
+    read |= {f"environment.{key}": value for key, value in environment.items()}
     # a setting of None was recorded (no clipping); a fact of None was not
     return facts | {key: value for key, value in read.items() if value is not None and value != ""}
 

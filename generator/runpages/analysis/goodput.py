@@ -64,8 +64,9 @@ def analyze_goodput(run: Run) -> Goodput:
 
     A step is productive in its last execution, for as long as it usually takes. Usual = the mean of
     the step times up to median + 3 median absolute deviations; slower steps count as much as the
-    usual one and their excess goes to a cause (AI-Hypercomputer/ml-goodput-measurement,
-    goodput_utils.py, there with step times under 1 s left out). The causes and the productive time
+    usual one and their excess goes to a cause. Usual is the ideal step time of AI-Hypercomputer/
+    ml-goodput-measurement (goodput_utils.py, there without step times under 1 s), which leaves the
+    excess in the productive time (goodput.py). The causes and the productive time
     add up to the elapsed time.
     """
     why = _no_clock(run)

@@ -51,7 +51,7 @@ from .comparison import (
     SideValue,
 )
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier
+from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier, SeedSet
 from .quantity import Quantity
 from .report import Note, Report
 from .reproduction import Needed, Reproduction
@@ -152,6 +152,7 @@ __all__ = [
     "RunRef",
     "Sample",
     "SeedOutlier",
+    "SeedSet",
     "Series",
     "SeriesInfo",
     "SeriesSet",

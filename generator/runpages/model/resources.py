@@ -132,6 +132,8 @@ class Price:
     """`team price` (from runpages.toml) or `list price estimate`."""
     as_of: str = ""
     """ISO date on which the price was last seen to hold; empty = `valid_from`."""
+    note: str = ""
+    """Whose price it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from runpages import units
 from runpages.model import MetricSummary, Report, main_metric
 
@@ -15,6 +17,10 @@ def delta(summary: MetricSummary, report: Report) -> str:
     other = report.baseline.metrics.get(summary.name) if report.baseline else None
     if other is None:
         return ""
+    for last, whose in ((summary.last, "the"), (other.last, "the baseline's")):
+        if not math.isfinite(last):
+            # the final value is one from before: a run that diverged would look better
+            return f"not compared: {whose} last value is {units.number(last)}"
     change = summary.final - other.final
     if change == 0:
         return "equal to baseline"

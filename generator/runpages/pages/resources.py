@@ -153,10 +153,12 @@ def _price(report: Report) -> str:
     price = report.cost.price
     if price is None or report.cost.usd.value is None:
         return ""
+    named = f" ({price.note})" if price.note else ""
     source = f", {price.source_url}" if price.source_url else ""
     return (
         f"{price.kind.capitalize()}: {price.usd_per_device_hour:g} USD a device-hour for "
-        f"{price.accelerator}, valid from {price.valid_from}{source}{_AGES[report.cost.price_age]}"
+        f"{price.accelerator}{named}, valid from {price.valid_from}{source}"
+        f"{_AGES[report.cost.price_age]}"
     )
 
 

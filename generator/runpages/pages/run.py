@@ -34,6 +34,15 @@ from .words import (
 
 __all__ = ["Page", "render"]
 
+_TITLES = {
+    "nonfinite": "Non-finite values",
+    "grad_explosion": "Gradient explosion",
+    "grad_vanishing": "Vanishing gradient",
+    "gpu_underuse": "GPU under-used",
+    "near_oom": "Nearly out of memory",
+    "lr_mismatch": "Learning rate mismatch",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
@@ -149,9 +158,7 @@ def _facts(report: Report) -> list[Fact]:
 
 
 def _finding(report: Report, event: Event) -> _Finding:
-    what = {"restart": "Restart", "nonfinite": "Non-finite values"}.get(
-        event.kind, event.kind.replace("_", " ").capitalize()
-    )
+    what = _TITLES.get(event.kind, event.kind.replace("_", " ").capitalize())
     metric = event.metric if event.kind != "restart" else ""
     if len(report.run.attempts) > 1:
         tail = f"{metric}, attempt {event.attempt}" if metric else f"attempt {event.attempt}"

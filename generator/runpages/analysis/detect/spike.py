@@ -15,6 +15,7 @@ from .track import (
     Track,
     excursions,
     level_of,
+    level_reach,
     noise_of,
     segments,
 )
@@ -45,6 +46,8 @@ class SpikeOptions:
     """Cap on what the tail can ask for."""
     expected_false: float = 0.02
     """Noise points of a run that may cross k, by extrapolation of its tail."""
+    usual_shape: float = 0.2
+    """Shape of a tail of which little is seen: that of Student's t with 5 degrees of freedom."""
     most_shape: float = 0.4
     """Heaviest tail that noise is taken to have, as the shape of a generalised Pareto."""
     min_relative: float = 0.02
@@ -100,10 +103,10 @@ def tail_threshold(
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
     `z` may be the upper part of `size` points, if these are many; `found` excursions are not in it.
-    Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
-    exceedances; peaks that stand apart are left out. Runs under 1,500 points have too thin a tail
-    for that and get at least 1.3 times the least k, more where the noise itself is known from few
-    points: twice that at 8.
+    Pickands' estimator on three upper quantiles, its shape shrunk towards the usual one with a
+    weight of 30 exceedances; peaks that stand apart are left out. Runs under 1,500 points have too
+    thin a tail for that and get at least 1.3 times the least k, more where the noise itself is
+    known from few points: twice that at 8.
     """
     size = size or len(z)
     if size < LONG_TAIL:
@@ -117,7 +120,9 @@ def tail_threshold(
     if not (first > 0 and second > 0):
         return least
     beyond = float(shares[2]) * size
-    shape = (math.log(second / first) / math.log(4) * beyond + 0.1 * 30) / (beyond + 30)
+    shape = (math.log(second / first) / math.log(4) * beyond + options.usual_shape * 30) / (
+        beyond + 30
+    )
     shape = min(max(shape, 0.0), options.most_shape)
     ratio = beyond / options.expected_false
     if shape < 1e-3:
@@ -168,7 +173,8 @@ def _short_tail(z: Floats, *, least: float, found: int, options: SpikeOptions) -
     left_out = max(0, 3 - found)
     excess = float(np.mean(peaks[left_out:last] - peaks[last]))
     ratio = (left_out + 1) / options.expected_false
-    k = float(peaks[left_out]) + excess / 0.1 * (ratio**0.1 - 1)
+    k = float(peaks[left_out])
+    k += excess / options.usual_shape * (ratio**options.usual_shape - 1)
     return float(min(max(k, least), options.most_k))
 
 
@@ -244,6 +250,8 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     for _ in range(4):
         near = _near(hits)
         noise = ~near & (work.z < 2 * options.most_k)
+        # a falling start has no level yet: what it lies above the trend is no noise
+        noise[: level_reach(len(noise))] = False
         taken = len(segments(near))
         k = _threshold(work.z, noise, least=options.least_k, found=taken, options=options)
         both = noise[1:] & noise[:-1]
