@@ -203,3 +203,18 @@ def test_evaluations_that_fall_with_the_loss_belong_to_it():
     assert {name for name, _ in event.related} == {"val/accuracy", "test/accuracy"}
     alone = analyze(make_run({1: {"train/loss": (STEPS, loss()), **metrics}})).events
     assert [(e.kind, len(e.related)) for e in alone] == [("drop", 1)]
+
+
+def test_the_end_of_a_schedule_explains_nothing():
+    rate = np.where(STEPS < 500, 1e-3 * 0.98**STEPS, 1e-9)
+    found = events({"train/loss": loss(s500=3), "lr": rate})
+    assert [(e.kind, e.explained_by) for e in found] == [("spike", "")]
+
+
+def test_what_the_model_did_is_told_before_what_the_machine_did():
+    times = START + np.arange(0, 2000, 10.0)
+    busy = np.where(np.arange(200) < 50, 0.0, 95.0)
+    run = make_run(
+        {1: {"train/loss": (STEPS, loss(s700=3))}}, power={"system/gpu.0.gpu": (times, busy)}
+    )
+    assert [e.kind for e in analyze(run).events] == ["spike", "idle_device"]

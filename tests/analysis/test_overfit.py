@@ -58,5 +58,11 @@ def test_a_loss_that_broke_at_once_is_none():
     assert [e.kind for e in find(values)] == ["divergence"]
 
 
+def test_noise_at_its_height_is_no_break():
+    values = validation(30, 5, rise=1.0)
+    values[18] -= 0.6
+    assert [e.kind for e in find(values)] == ["overfit"]
+
+
 def test_a_training_loss_does_not_over_fit():
     assert "overfit" not in {e.kind for e in find(validation(40, 20), metric="train/loss")}

@@ -28,6 +28,8 @@ _LEAST_STEPS = 16
 _INTERVALS = 4
 _LR_FACTOR = 1.5
 """From one row to the next: a schedule that moves slowly explains nothing."""
+_LEAST_OF_PEAK = 0.1
+"""What the rate does far below its peak, as at the end of a schedule, explains nothing either."""
 _ANNEALED = 0.1
 """Share of the peak rate under which a loss may stop falling."""
 _LEAST_HIGH = 0.25
@@ -134,10 +136,13 @@ def _restarts(transitions: Sequence[Transition]) -> Iterator[_Change]:
 def _rates(curves: Sequence[Series]) -> Iterator[_Change]:
     for curve in curves:
         value = curve.value
+        if not np.isfinite(value).any():
+            continue
         with np.errstate(all="ignore"):
             moved = np.abs(np.log(value[1:] / value[:-1]))
+            tall = np.maximum(value[1:], value[:-1]) >= _LEAST_OF_PEAK * np.nanmax(value)
         moved[: _START_ROWS - 1] = 0.0
-        for row in np.flatnonzero(np.isfinite(moved) & (moved > np.log(_LR_FACTOR))):
+        for row in np.flatnonzero(np.isfinite(moved) & (moved > np.log(_LR_FACTOR)) & tall):
             before, after = units.number(float(value[row])), units.number(float(value[row + 1]))
             yield _change(curve, int(row), f"{curve.name} went from {before} to {after}")
 

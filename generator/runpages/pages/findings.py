@@ -22,6 +22,16 @@ _ALIKE = 3
 _FOLDED = 100
 _MOVES = frozenset({"level_shift", "drop", "divergence", "overfit", "memory_growth"})
 """Kinds whose size is a way from one value to another, not a multiple."""
+_TITLES = {
+    "grad_explosion": "Gradient explosion",
+    "grad_vanishing": "Vanishing gradient",
+    "gpu_underuse": "GPU under-used",
+    "idle_device": "Idle device",
+    "near_oom": "Nearly out of memory",
+    "lr_mismatch": "Learning rate mismatch",
+    "memory_growth": "Growing memory",
+}
+"""Kinds whose name says what they are of."""
 _STRETCHES = frozenset({"plateau", "missing_data"})
 """Kinds whose size is how long they last."""
 
@@ -97,7 +107,7 @@ def _row(report: Report, event: Event) -> _Finding:
     """What a line of the list says."""
     role = ROLE_WORDS.get(event.role or "", "")
     kind = {"nonfinite": "not finite"}.get(event.kind, event.kind.replace("_", " "))
-    title = f"{role} {kind}" if role else kind.capitalize()
+    title = _TITLES.get(event.kind) or (f"{role} {kind}" if role else kind.capitalize())
     metric = event.metric if event.kind != "restart" else ""
     attempt = f"attempt {event.attempt}" if len(report.run.attempts) > 1 else ""
     tail = [metric, attempt, event.explained_by, _beside(report, event)]

@@ -27,7 +27,7 @@ MOST_STARTS = 64
 
 def split(track: Track) -> list[Track]:
     """The series cut where it starts over; usually itself alone."""
-    cuts = [int(track.finite[c]) for c in _starts(track.y, track.steps[track.finite])]
+    cuts = [int(track.finite[c]) for c in _starts(track)]
     if not cuts:
         return [track]
     bounds = [0, *cuts, len(track.values)]
@@ -41,19 +41,24 @@ def split(track: Track) -> list[Track]:
     return parts
 
 
-def _starts(y: Floats, steps: Steps) -> list[int]:
+def _starts(track: Track) -> list[int]:
     """Positions of rows that repeat the first descent, as planned restarts do (AlgoPerf's
     sequential submissions train several settings one after another in one log)."""
+    y = track.y
     if len(y) < 3 * LEAST_ROWS or not y[0] > 0:
         return []
-    low = np.flatnonzero(y < y[0] / LEAST_FALL)
-    if not len(low) or 2 * low[0] > len(y):
+    fallen = int(np.argmax(y < y[0] / LEAST_FALL))
+    if fallen == 0 or 2 * fallen > len(y):
         return []
-    course = np.unique(np.linspace(0, max(low[0], LEAST_ROWS - 1), MOST_ROWS).astype(int))
     # random weights have a loss of their own: a blow-up seldom ends at just that
-    jumps = (np.abs(y[1:] - y[0]) < CLOSE * y[0]) & (y[1:] > LEAST_FALL * y[:-1])
-    places = (np.flatnonzero(jumps) + 1)[:MOST_STARTS]
-    return [int(p) for p in places if p >= LEAST_ROWS and _repeats(y, steps, course, int(p))]
+    high = np.flatnonzero(y > (1 - CLOSE) * y[0])
+    high = high[(high >= LEAST_ROWS) & (y[high] < (1 + CLOSE) * y[0])]
+    places = high[y[high] > LEAST_FALL * y[high - 1]][:MOST_STARTS]
+    if not len(places):
+        return []
+    course = np.unique(np.linspace(0, max(fallen, LEAST_ROWS - 1), MOST_ROWS).astype(int))
+    steps = track.steps[track.finite]
+    return [int(p) for p in places if _repeats(y, steps, course, int(p))]
 
 
 def _repeats(y: Floats, steps: Steps, course: Steps, at: int) -> bool:
