@@ -23,10 +23,10 @@ def test_the_noise_is_that_of_real_per_step_losses():
     assert np.quantile(sample, [0.001, 0.999]) / sigma == pytest.approx([-4.1, 9.4], abs=0.4)
 
 
-@pytest.mark.parametrize("points", [1000, 1400])
+@pytest.mark.parametrize("points", [1000, 1400, 3000])
 def test_hard_batches_are_no_spikes(points):
     alarms = [len(find_events(np.arange(points), noisy(points, seed))) for seed in SEEDS]
-    assert sum(alarms) <= 0.5 * len(alarms)
+    assert sum(alarms) <= 0.4 * len(alarms)
 
 
 @pytest.mark.parametrize("points", [40, 60, 100])

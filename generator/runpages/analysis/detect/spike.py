@@ -103,9 +103,11 @@ def tail_threshold(
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
     `z` may be the upper part of `size` points, if these are many; `found` excursions are not in it.
-    Pickands' estimator on three upper quantiles, its shape shrunk towards the usual one with a weight of 30
-    exceedances. Runs under 1,500 points have too thin a tail for that and get at least 1.3 times
-    the least k, more where the noise itself is known from few points: twice that at 8.
+    Pickands' estimator on three upper quantiles, its shape shrunk towards the usual one with a
+    weight of 30 exceedances; under 8,000 points, where that ends at the 99 % quantile, not less
+    than what the tallest peaks say. Runs under 1,500 points have too thin a tail for it and get at
+    least 1.3 times the least k, more where the noise itself is known from few points: twice that
+    at 8.
     """
     size = size or len(z)
     if size < 1500:
@@ -128,6 +130,8 @@ def tail_threshold(
         k = q[2] + second / math.log(4) * math.log(ratio)
     else:
         k = q[2] + second / (1 - 4.0**-shape) * (ratio**shape - 1)
+    if size < MANY:
+        k = max(k, _short_tail(z, least=least, found=found, options=options))
     return float(min(max(k, least), options.most_k))
 
 
