@@ -3,7 +3,7 @@
 // @ts-check
 import { Axes } from "./rp-axes.js";
 import { axisOf, drawing, fullOf, plotted } from "./rp-draw.js";
-import { CHARTS, DETAIL, decoded, finer, refined, stored } from "./rp-files.js";
+import { CHARTS, DETAIL, decoded, finer, refined, stored, thinned } from "./rp-files.js";
 import { CONFIG, plotly } from "./rp-library.js";
 import { start as showTools } from "./rp-tools.js";
 import { plain, range, read, write } from "./rp-view.js";
@@ -141,22 +141,31 @@ export class Charts {
     this.frame = requestAnimationFrame(() => this.live().forEach((chart) => this.paint(chart)));
   }
 
+  /** The chart's window in steps, where finer levels can show more of it. @param {Chart} chart */
+  steps(chart) {
+    const shown = axisOf(chart, this.view.ax);
+    const finerThere = chart.entry.axis === "step" && shown && this.view.x;
+    return finerThere ? this.axes?.window(this.window(chart), shown, "step") ?? null : null;
+  }
+
   /** Exchanges what is in the window for a finer level, where there is one. @param {Chart} chart */
   async refine(chart) {
-    const shown = axisOf(chart, this.view.ax);
-    const axes = /** @type {Axes} */ (this.axes);
-    const wanted = chart.shown;
-    const steps = chart.entry.axis === "step" && shown && this.view.x ? axes.window(wanted, shown, "step") : null;
+    const steps = this.steps(chart);
     const files = steps ? finer(this.file.detail, ...steps) : [];
     const answers = await Promise.allSettled(files.map(([name]) => stored(new URL(name, this.source).href, DETAIL)));
-    if (this.signal.aborted || chart.shown !== wanted || !chart.gd.isConnected) return;
+    if (this.signal.aborted || !chart.gd.isConnected || String(this.steps(chart)) !== String(steps)) return;
     let traces = chart.coarse;
     answers.forEach((answer, i) => {
-          const parts = answer.status === "fulfilled" ? answer.value.charts[chart.entry.id] : null;
+      const parts = answer.status === "fulfilled" ? answer.value.charts[chart.entry.id] : null;
       if (!parts) return; // the coarse level stands
       const [, from, to] = files[i];
       traces = traces.map((t) => (parts[t.key] ? refined(t, decoded(parts[t.key]), from, to) : t));
     });
+    if (steps && traces !== chart.coarse) {
+      const limit = Math.max(60, Math.round(chart.plot.clientWidth / 4));
+      const alone = (chart.entry.layout.shapes ?? []).map((/** @type {any} */ s) => [s.x0 - 2, Math.min(s.x1, s.x0 + 40) + 2]);
+      traces = traces.map((t) => (t.key[0] === "c" ? thinned(t, ...steps, limit, alone) : t));
+    }
     if (traces === chart.traces) return;
     chart.traces = traces;
     await this.paint(chart);
@@ -334,6 +343,7 @@ export function start(signal) {
   }, { signal, capture: true });
   addEventListener("resize", () => page.live().forEach(place), { signal }); // before Plotly's own, which waits
   addEventListener("beforeprint", () => page.restoreAll(), { signal });
+  addEventListener("afterprint", () => page.follow(), { signal });
   const palette = new MutationObserver(() => page.paintAll());
   palette.observe(document.body, { attributes: true, attributeFilter: ["data-md-color-scheme"] });
   signal.addEventListener("abort", () => {

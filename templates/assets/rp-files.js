@@ -59,6 +59,32 @@ export function refined(trace, finer, from, to) {
   return out;
 }
 
+/** The trace with at most about `limit` points between a and b where they are more than twice as many: means
+ * with their least and largest value, as the first level has them. Rows in `alone` stand by themselves.
+ * @param {Trace} trace @param {number} a @param {number} b @param {number} limit @param {[number, number][]} alone @returns {Trace} */
+export function thinned(trace, a, b, limit, alone) {
+  const { x, y, lo, hi } = trace;
+  const first = x.findIndex((v) => v >= a);
+  const end = x.findLastIndex((v) => v <= b) + 1;
+  if (first < 0 || end - first <= 2 * limit) return trace;
+  const most = Math.ceil((end - first) / limit);
+  const single = (/** @type {number} */ v) => alone.some(([from, to]) => v >= from && v <= to);
+  /** @type {number[][]} */ const groups = [];
+  let open = false; // whether the next row may join the last group
+  for (let i = first; i < end; i++) {
+    const joins = y[i] != null && !single(x[i]);
+    if (joins && open && groups[groups.length - 1].length < most) groups[groups.length - 1].push(i);
+    else groups.push([i]);
+    open = joins;
+  }
+  /** @param {Column} column @param {(values: any[]) => number} reduce @returns {Column} */
+  const column = (column, reduce) => [...column.slice(0, first),
+    ...groups.map((rows) => (rows.length > 1 ? reduce(rows.map((i) => column[i])) : column[rows[0]])), ...column.slice(end)];
+  const mean = (/** @type {number[]} */ values) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  return { ...trace, t: undefined, x: /** @type {number[]} */ (column(x, (v) => Math.round(mean(v)))), y: column(y, mean),
+    lo: column(lo ?? y, (v) => Math.min(...v)), hi: column(hi ?? y, (v) => Math.max(...v)) };
+}
+
 /** The files of finer levels for a window of steps: one that holds all its rows, else the tiles under it.
  * @param {any} detail @param {number} a @param {number} b @returns {[string, number, number][]} */
 export function finer(detail, a, b) {

@@ -255,11 +255,31 @@ def test_charts_by_time_follow_to_the_same_moments(tab: Tab) -> None:
 
 
 def test_a_zoom_fetches_the_tiles_under_it_and_draws_every_row(opened) -> None:
-    tab = opened("?x=800..1600", run="two")
-    tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 1500")
-    assert tab.fetched("detail-") == [f"detail-0{n}.json" for n in (1, 2, 3)]
+    tab = opened("?x=900..1300", run="two")
+    tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 1000")
+    assert tab.fetched("detail-") == [f"detail-0{n}.json" for n in (1, 2)]
     line = tab.line("loss", "train/loss")
-    assert [x for x in line["x"] if 800 <= x <= 1600] == list(range(800, 1601))
+    assert [x for x in line["x"] if 900 <= x <= 1300] == list(range(900, 1301))
+
+
+def test_more_rows_than_there_is_room_for_are_means_with_their_extremes(opened) -> None:
+    tab = opened("?x=800..2400", run="two")
+    tab.wait("loss", "e.data[1].x.filter(x => x >= 800 && x <= 2400).length > 150")
+    x, y, ends = tab.live("loss").evaluate("e => [e.data[1].x, e.data[1].y, e.data[1].customdata]")
+    inside = [n for n, step in enumerate(x) if 800 <= step <= 2400]
+    assert len(inside) <= 300  # one for 4 of about 950 pixels, and the ends of files
+    values = 3 + np.random.default_rng(5).normal(0, 0.05, 4000)[800:2401]
+    drawn = (min(ends[n][0] for n in inside), max(ends[n][1] for n in inside))
+    assert drawn == pytest.approx((values.min(), values.max()), rel=1e-4)
+    assert np.mean([y[n] for n in inside]) == pytest.approx(values.mean(), abs=0.002)
+
+
+def test_printing_loses_no_window(opened) -> None:
+    tab = opened("?x=900..1300", run="two")
+    tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 1000")
+    tab.page.pdf()
+    tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 1000")
+    assert tab.shown("loss") == [900, 1300]
 
 
 def test_around_a_finding_a_window_has_every_row(tab: Tab) -> None:
