@@ -3,7 +3,8 @@
 
 /** @typedef {(number|null)[]} Column */
 /** @typedef {{key: string, mode: string, meta: string, name: string, fill?: string, yaxis?: string,
- *   text?: string[], x: number[], y: Column, lo?: Column, hi?: Column, t?: number[]}} Trace */
+ *   text?: string[], x: number[], y: Column, lo?: Column, hi?: Column, t?: number[], exact?: boolean}} Trace
+ * `exact`: no noise, never smoothed */
 
 export const CHARTS = "runpages.charts/2";
 export const DETAIL = "runpages.detail/1";

@@ -365,6 +365,16 @@ def test_smoothing_is_an_average_without_the_bias_of_its_start(opened) -> None:
     assert (smooth[0], faint, full) == (pytest.approx(raw[0]), 0.25, 1)
 
 
+def test_evaluations_and_learning_rates_are_never_smoothed(opened) -> None:
+    tab = opened("?sm=0.9")
+    tab.wait("lr", "true")
+    tab.wait("loss", "true")
+    count = "(e, name) => e.data.filter(t => t.name === name).length"
+    assert tab.live("lr").evaluate(count, "lr") == 1
+    assert tab.live("loss").evaluate(count, "val/loss") == 1
+    assert tab.live("loss").evaluate(count, "train/loss") == 2
+
+
 def test_log_is_for_charts_of_positive_values_only(opened) -> None:
     tab = opened("?y=log")
     tab.wait("loss", "e.layout.yaxis.type === 'log'")

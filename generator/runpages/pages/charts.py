@@ -39,6 +39,8 @@ _PACK_LIMIT = 120
 """Buckets of a further metric."""
 _EACH_LIMIT = 60
 """Buckets of each of many devices; what they hide, the band shows."""
+_EXACT = frozenset({"val_loss", "eval", "eval_lower", "lr", "tokens"})
+"""Roles whose curves are no noise: smoothing would only make them late."""
 _AROUND = 60
 """Rows that an event's chart shows before and after it."""
 _INSIDE = 300
@@ -240,6 +242,10 @@ def _stored(made: _Made, figure: Any) -> dict[str, Any]:
     """The figure as data; on a time axis with its unit and its start, in seconds of the run."""
     drawing = made.drawing
     entry = stored(figure, made.plan.id, times=drawing.times)
+    exact = {str(n) for n, one in enumerate(made.series) if one.role in _EXACT}
+    for trace in entry["data"]:
+        if trace.get("key", "")[1:] in exact:
+            trace["exact"] = True
     if drawing.axis.kind == "time":
         begin = drawing.begin if drawing.begin is not None else drawing.start
         offset = (drawing.start - begin) if drawing.start is not None and begin is not None else 0.0
