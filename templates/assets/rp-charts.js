@@ -3,7 +3,7 @@
 // @ts-check
 import { Axes } from "./rp-axes.js";
 import { axisOf, drawing, fullOf, plotted } from "./rp-draw.js";
-import { CHARTS, DETAIL, decoded, finer, refined, stored, thinned } from "./rp-files.js";
+import { CHARTS, DETAIL, decoded, finer, forget, refined, stored, thinned } from "./rp-files.js";
 import { CONFIG, plotly } from "./rp-library.js";
 import { start as showTools } from "./rp-tools.js";
 import { plain, range, read, write } from "./rp-view.js";
@@ -350,6 +350,7 @@ export function start(signal) {
     palette.disconnect();
     page.seen?.disconnect();
     page.restoreAll();
+    forget();
   });
   const figures = document.querySelectorAll(FIGURES);
   // The keyboard reaches a chart, and focus makes it live.

@@ -22,6 +22,11 @@ export function once(url, load) {
   return promise;
 }
 
+/** Data of a page that was left; whatever is asked for again comes from the browser's own cache. */
+export function forget() {
+  [...loaded.keys()].filter((url) => url.endsWith(".json")).forEach((url) => loaded.delete(url));
+}
+
 /** @param {string} url @param {string} schema */
 export function stored(url, schema) {
   return once(url, async () => {

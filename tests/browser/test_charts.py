@@ -75,7 +75,7 @@ def page_of(name: str, report: Report) -> dict[str, bytes]:
     """Files of a page with the charts of a run."""
     charts = build_charts(report)
     curves = render_template(
-        "curves.md.jinja", charts=charts.charts, more=charts.more, no_tokens=charts.no_tokens,
+        "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent, no_tokens=charts.no_tokens,
         no_time=charts.no_time, baseline=report.baseline, data=f"../../assets/runs/{name}",
     )  # fmt: skip
     page = PAGE.format(up="../../", curves=curves)

@@ -83,6 +83,12 @@ def test_further_charts_are_packed_in_numbered_files_with_an_index():
     assert (entry["title"], traces(entry)["run"]["name"]) == (title, "../metric &#60;104&#62;")
 
 
+def test_what_a_reader_would_look_for_and_is_not_logged_is_said():
+    columns = {name: rows(0, 30, line) for name in ("train/loss", "grad_norm", "gpu_util")}
+    absent = ("validation loss", "learning rate", "throughput or step time")
+    assert built(columns).absent == absent
+
+
 def test_no_series_no_chart_and_no_file():
     assert built({}) == ChartSet(charts=(), files={}, more=0)
 
