@@ -3,7 +3,7 @@
 // @ts-check
 import { Axes } from "./rp-axes.js";
 import { axisOf, drawing, fullOf, plotted } from "./rp-draw.js";
-import { CHARTS, DETAIL, decoded, finer, refined, stored } from "./rp-files.js";
+import { CHARTS, DETAIL, decoded, finer, forget, refined, stored, thinned } from "./rp-files.js";
 import { CONFIG, plotly } from "./rp-library.js";
 import { start as showTools } from "./rp-tools.js";
 import { plain, range, read, write } from "./rp-view.js";
@@ -13,8 +13,14 @@ import { plain, range, read, write } from "./rp-view.js";
 /** @typedef {import("./rp-view.js").View} View */
 
 const FIGURES = "figure.rp-chart[data-rp-src]";
-const KEYS = /** @type {Record<string, [number, number]>} */ ({
-  ArrowLeft: [-0.25, -0.25], ArrowRight: [0.25, 0.25], "+": [0.25, -0.25], "-": [-0.5, 0.5] });
+/** Words of the button, its title, its key, and by which part of the window each end moves.
+ * @type {[string, string, string, [number, number]][]} */
+const MOVES = [
+  ["\u2190", "Earlier", "ArrowLeft", [-0.25, -0.25]],
+  ["\u2212", "Zoom out", "-", [-0.5, 0.5]],
+  ["+", "Zoom in", "+", [0.25, -0.25]],
+  ["\u2192", "Later", "ArrowRight", [0.25, 0.25]],
+];
 
 /** The charts of one page, from its coming to its going. */
 export class Charts {
@@ -41,7 +47,7 @@ export class Charts {
     return stored(this.source, CHARTS).then((file) => {
       this.file = file;
       this.axes ??= new Axes(file.axes);
-      if (!this.axes.has(this.view.ax)) this.view.ax = "step";
+      if (!this.axes.has(this.view.ax)) Object.assign(this.view, { ax: "step", x: null });
       return file;
     });
   }
@@ -135,22 +141,31 @@ export class Charts {
     this.frame = requestAnimationFrame(() => this.live().forEach((chart) => this.paint(chart)));
   }
 
+  /** The chart's window in steps, where finer levels can show more of it. @param {Chart} chart */
+  steps(chart) {
+    const shown = axisOf(chart, this.view.ax);
+    const finerThere = chart.entry.axis === "step" && shown && this.view.x;
+    return finerThere ? this.axes?.window(this.window(chart), shown, "step") ?? null : null;
+  }
+
   /** Exchanges what is in the window for a finer level, where there is one. @param {Chart} chart */
   async refine(chart) {
-    const shown = axisOf(chart, this.view.ax);
-    const axes = /** @type {Axes} */ (this.axes);
-    const wanted = chart.shown;
-    const steps = chart.entry.axis === "step" && shown && this.view.x ? axes.window(wanted, shown, "step") : null;
+    const steps = this.steps(chart);
     const files = steps ? finer(this.file.detail, ...steps) : [];
     const answers = await Promise.allSettled(files.map(([name]) => stored(new URL(name, this.source).href, DETAIL)));
-    if (this.signal.aborted || chart.shown !== wanted || !chart.gd.isConnected) return;
+    if (this.signal.aborted || !chart.gd.isConnected || String(this.steps(chart)) !== String(steps)) return;
     let traces = chart.coarse;
     answers.forEach((answer, i) => {
-          const parts = answer.status === "fulfilled" ? answer.value.charts[chart.entry.id] : null;
+      const parts = answer.status === "fulfilled" ? answer.value.charts[chart.entry.id] : null;
       if (!parts) return; // the coarse level stands
       const [, from, to] = files[i];
       traces = traces.map((t) => (parts[t.key] ? refined(t, decoded(parts[t.key]), from, to) : t));
     });
+    if (steps && traces !== chart.coarse) {
+      const limit = Math.max(60, Math.round(chart.plot.clientWidth / 4));
+      const alone = (chart.entry.layout.shapes ?? []).map((/** @type {any} */ s) => [s.x0 - 2, Math.min(s.x1, s.x0 + 40) + 2]);
+      traces = traces.map((t) => (t.key[0] === "c" ? thinned(t, ...steps, limit, alone) : t));
+    }
     if (traces === chart.traces) return;
     chart.traces = traces;
     await this.paint(chart);
@@ -225,11 +240,20 @@ export class Charts {
     document.getElementById("curves")?.scrollIntoView();
   }
 
+  /** @param {Chart} chart @param {[number, number]} by parts of the window */
+  move(chart, by) {
+    const [a, b] = chart.shown;
+    const full = this.full(chart);
+    const next = /** @type {Range} */ ([Math.max(full[0], a + by[0] * (b - a)), Math.min(full[1], b + by[1] * (b - a))]);
+    if (next[1] > next[0]) this.zoom(chart, same(next, full, full) ? null : next);
+  }
+
   /** Buttons for a live chart. @param {Chart} chart */
   bar(chart) {
     const bar = document.createElement("div");
     bar.className = "rp-save";
     const does = /** @type {[string, string, () => void][]} */ ([
+      ...MOVES.map(([words, title, , by]) => [words, title, () => this.move(chart, by)]),
       ["Reset", "Show everything", () => this.reset(chart)],
       ...["CSV", "PNG", "SVG"].map((kind) => [kind, `Download as ${kind}`, () => this.save(chart, kind)]),
     ]);
@@ -269,14 +293,10 @@ export class Charts {
     const figure = event.target instanceof HTMLElement && event.target.matches(FIGURES) ? event.target : null;
     const chart = figure ? this.charts.get(figure) : null;
     if (!chart || chart === "loading" || event.ctrlKey || event.metaKey || event.altKey) return;
-    const move = KEYS[event.key === "=" ? "+" : event.key];
+    const move = MOVES.find(([, , key]) => key === (event.key === "=" ? "+" : event.key));
     if (event.key === "Escape" || event.key === "0") this.reset(chart);
-    else if (move) {
-      const [a, b] = chart.shown;
-      const full = this.full(chart);
-      const next = /** @type {Range} */ ([Math.max(full[0], a + move[0] * (b - a)), Math.min(full[1], b + move[1] * (b - a))]);
-      if (next[1] > next[0]) this.zoom(chart, same(next, full, full) ? null : next);
-    } else return;
+    else if (move) this.move(chart, move[3]);
+    else return;
     event.preventDefault();
   }
 }
@@ -323,12 +343,14 @@ export function start(signal) {
   }, { signal, capture: true });
   addEventListener("resize", () => page.live().forEach(place), { signal }); // before Plotly's own, which waits
   addEventListener("beforeprint", () => page.restoreAll(), { signal });
+  addEventListener("afterprint", () => page.follow(), { signal });
   const palette = new MutationObserver(() => page.paintAll());
   palette.observe(document.body, { attributes: true, attributeFilter: ["data-md-color-scheme"] });
   signal.addEventListener("abort", () => {
     palette.disconnect();
     page.seen?.disconnect();
     page.restoreAll();
+    forget();
   });
   const figures = document.querySelectorAll(FIGURES);
   // The keyboard reaches a chart, and focus makes it live.
@@ -340,6 +362,6 @@ export function start(signal) {
   if (index && page.view.m.length) openIndex();
   else index?.addEventListener("toggle", openIndex, { once: true, signal });
   page.follow();
-  const under = document.querySelector(`${FIGURES}:hover`);
-  if (under) page.upgrade(/** @type {HTMLElement} */ (under));
+  document.querySelectorAll(`${FIGURES}:is(:hover, :focus-within)`).forEach((figure) =>
+    page.upgrade(/** @type {HTMLElement} */ (figure))); // touched before this came
 }

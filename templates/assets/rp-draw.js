@@ -172,8 +172,9 @@ function lines(chart, trace, x, view, attempts) {
   const { stroke: color, width, dash, opacity } = look(svg, "path", meta);
   const line = { ...base, mode: trace.mode, line: { color, width, dash, simplify: false }, marker: { color, size: 5 }, opacity };
   const out = [];
-  if (lo && hi && !view.sm) out.push(area(outline(x, lo, hi), meta === "run" ? "band" : `band ${meta}`));
-  if (view.sm && trace.mode === "lines") {
+  const smooth = view.sm && trace.mode === "lines" && !trace.exact;
+  if (lo && hi && !smooth) out.push(area(outline(x, lo, hi), meta === "run" ? "band" : `band ${meta}`));
+  if (smooth) {
     out.push({ ...line, opacity: RAW * opacity, hoverinfo: "skip", showlegend: false });
     return [...out, { ...line, y: smoothed(y, view.sm), hovertemplate: "%{y} smoothed" }];
   }
@@ -233,8 +234,8 @@ export function drawing(chart, view, axes, full, shown) {
   const whole = shown[0] === full[0] && shown[1] === full[1];
   const stands = entry.layout.yaxis;
   const window = /** @type {Range} */ (shown.map(to));
-  const seen = drawn.filter(({ trace }) => trace.meta !== "bad").map(({ trace: { y, lo, hi }, x }) =>
-    ({ x, columns: lo && hi && !view.sm ? [lo, hi] : [y] }));
+  const seen = drawn.filter(({ trace }) => trace.meta !== "bad").map(({ trace: { y, lo, hi, exact }, x }) =>
+    ({ x, columns: lo && hi && !(view.sm && !exact) ? [lo, hi] : [y] }));
   const y = whole && log === (stands.type === "log") ? stands.range : yRange(stands, reach(seen, window, log), log);
   const words = look(svg, "text", "");
   const grid = look(svg, "line", "grid").stroke;

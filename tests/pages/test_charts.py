@@ -37,7 +37,8 @@ def stored(charts: ChartSet, name: str = "charts.json") -> dict[str, dict]:
 
 
 def undone(trace: dict) -> dict:
-    trace["x"] = np.cumsum([trace["x0"], *trace["dx"]])
+    counts, steps = trace["dx"][::2], trace["dx"][1::2]
+    trace["x"] = np.cumsum([trace["x0"], *np.repeat(steps, counts)])
     assert len(trace["x"]) == len(trace["y"])
     return trace
 
@@ -80,6 +81,12 @@ def test_further_charts_are_packed_in_numbered_files_with_an_index():
     assert (title, points, pack) == (names[104], 9, 1)
     (entry,) = (c for c in stored(charts, "metrics-01.json").values() if c["id"] == chart)
     assert (entry["title"], traces(entry)["run"]["name"]) == (title, "../metric &#60;104&#62;")
+
+
+def test_what_a_reader_would_look_for_and_is_not_logged_is_said():
+    columns = {name: rows(0, 30, line) for name in ("train/loss", "grad_norm", "gpu_util")}
+    absent = ("validation loss", "learning rate", "throughput or step time")
+    assert built(columns).absent == absent
 
 
 def test_no_series_no_chart_and_no_file():

@@ -63,6 +63,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "timeline": timeline(report),
         "charts": charts.charts,
         "more": charts.more,
+        "absent": charts.absent,
         "no_tokens": charts.no_tokens,
         "no_time": charts.no_time,
         **samples,
