@@ -32,7 +32,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Iterator[str]:
     """Serves an empty folder, which `root` fills: a site must know its address."""
     folder = tmp_path_factory.mktemp("served")
@@ -61,7 +61,7 @@ def _build(folder: Path, site: Path, address: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def paths(base, browser) -> dict[str, str]:
     """Name in the table of runs -> path of its page."""
     page = browser.new_page()
@@ -72,13 +72,13 @@ def paths(base, browser) -> dict[str, str]:
     return {name: href.removeprefix(base) for name, href in found.items()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spiked(paths) -> str:
     """Path of the run page with a finding."""
     return paths["spiked"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
