@@ -1,11 +1,13 @@
 """What a run page weighs, in bytes and in the browser, for a run of 200,000 steps and 40 series.
 
     python benchmarks/page_weight.py [SITE RUN]
+    python benchmarks/page_weight.py --plain
 
 Without arguments the run is generated and its site built in a temporary folder; with them an
 existing site's run page is measured (SITE/runs/RUN/). Pages are served with gzip, as hosts do.
 Bytes are what is transferred; CPU is the main thread's time by Chromium's own account
-(Performance.getMetrics).
+(Performance.getMetrics). With --plain the same charts as Plotly's own `to_html` writes them, with
+all their points, are measured for comparison.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from runpages.builder.assets import shared_assets
 from runpages.config import load_settings
 from runpages.model import Attempt, Columns, Report, Run, RunRef, SeriesSet
 from runpages.pages import list_row, render, render_index
+from runpages.pages.charts import build_charts
 
 STEPS = 200_000
 START = 1_767_225_600.0
@@ -209,8 +212,44 @@ def weights(site: Path, slug: str) -> dict[str, object]:
     }
 
 
+def plain_page(report: Report) -> bytes:
+    """The charts of the page as `plotly.io.to_html` makes them, every point in the page."""
+    import plotly.graph_objects as go
+    import plotly.io as pio
+
+    parts = []
+    for chart in build_charts(report).charts:
+        traces = []
+        for name in chart.metrics:
+            rows = report.run.series[name].effective
+            x = rows.step if report.run.series.info(name).axis == "step" else rows.time - START
+            traces.append(go.Scatter(x=x, y=rows.value, name=name, mode="lines"))
+        first = not parts
+        figure = go.Figure(data=traces, layout={"title": chart.title})
+        parts.append(pio.to_html(figure, full_html=False, include_plotlyjs=first))
+    return ("<!doctype html><meta charset=utf-8><body>" + "".join(parts)).encode()
+
+
+def measured_plain(folder: Path, chromium: str = "/usr/bin/chromium") -> dict[str, object]:
+    (folder / "index.html").write_bytes(plain_page(generated()))
+    with served(folder) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(300_000)
+        meter = Meter(page, page.context.new_cdp_session(page))
+        page.goto(address, wait_until="load")
+        page.wait_for_function("document.querySelectorAll('.main-svg').length >= 24")
+        page.wait_for_timeout(2000)
+        found: dict[str, object] = {"all charts live": meter.now()}
+        browser.close()
+    return found
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
+        if sys.argv[1:] == ["--plain"]:
+            print(json.dumps(measured_plain(Path(folder)), indent=1))
+            return
         if len(sys.argv) == 3:
             site, slug = Path(sys.argv[1]), sys.argv[2]
         else:

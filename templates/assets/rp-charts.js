@@ -29,6 +29,10 @@ export class Charts {
     /** @type {IntersectionObserver | undefined} */
     this.seen = undefined;
     this.source = new URL(/** @type {HTMLElement} */ (document.querySelector("[data-rp-src]")).dataset.rpSrc ?? "", document.baseURI).href;
+    /** @type {any} charts.json, once it is here */
+    this.file = undefined;
+    /** @type {Axes | undefined} */
+    this.axes = undefined;
     this.frame = 0;
   }
 
@@ -208,13 +212,14 @@ export class Charts {
   /** A finding, given in steps, in the reader's axis. @param {Range} steps */
   async find(steps) {
     const pad = 0.05 * (steps[1] - steps[0]);
-    let x = /** @type {Range | null} */ ([steps[0] - pad, steps[1] + pad]);
+    /** @type {Range} */ const around = [steps[0] - pad, steps[1] + pad];
+    /** @type {Range | null} */ let x = around;
     const { ax } = this.view;
     if (ax !== "step") {
       const { charts } = await this.main();
       const times = ax === "tokens" ? null : timesOf(charts, steps);
       const start = ax === "wall" ? this.axes?.axes.start : 0;
-      x = times ? [times[0] + start, times[1] + start] : this.axes?.window(x, "step", ax) ?? null;
+      x = times ? [times[0] + start, times[1] + start] : this.axes?.window(around, "step", ax) ?? null;
     }
     this.change({ x }, "#curves");
     document.getElementById("curves")?.scrollIntoView();
@@ -331,7 +336,7 @@ export function start(signal) {
   const tools = document.querySelector(".rp-tools");
   if (tools) showTools(/** @type {HTMLElement} */ (tools), page);
   const index = /** @type {HTMLDetailsElement | null} */ (document.querySelector("details.rp-metrics"));
-  const openIndex = () => import("./rp-metrics.js").then((part) => signal.aborted || index && part.start(index, page));
+  const openIndex = () => import("./rp-metrics.js").then((part) => { if (index && !signal.aborted) part.start(index, page); });
   if (index && page.view.m.length) openIndex();
   else index?.addEventListener("toggle", openIndex, { once: true, signal });
   page.follow();

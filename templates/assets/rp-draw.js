@@ -146,15 +146,22 @@ export function plotted(shown, full) {
     from: (/** @type {any} */ v) => Number(v) * unit.seconds };
 }
 
-/** A trace of the file as one or more of Plotly's. @param {Chart} chart @param {Trace} trace @param {Column} x @param {View} view */
-function lines(chart, trace, x, view) {
+/** Which attempt each row of a curve is of, where there were several. @param {Trace} trace @param {[number, number][]} attempts */
+function attemptsOf(trace, attempts) {
+  if (attempts.length < 2 || trace.key[0] !== "c") return null;
+  return trace.x.map((x) => `, attempt ${(attempts.findLast(([first]) => first <= x) ?? attempts[0])[1]}`);
+}
+
+/** A trace of the file as one or more of Plotly's. @param {Chart} chart @param {Trace} trace @param {Column} x @param {View} view
+ * @param {[number, number][]} attempts */
+function lines(chart, trace, x, view, attempts) {
   const { svg } = chart;
-  const { meta, y, lo, hi, fill, name, yaxis, text } = trace;
+  const { meta, y, lo, hi, fill, name, yaxis } = trace;
   const base = { type: "scatter", x, y, name };
   if (meta === "bad") {
     const { stroke, width } = look(svg, "line", "bad");
     const marker = { symbol: "line-ns", size: 14, color: stroke, line: { color: stroke, width } };
-    return [{ ...base, mode: "markers", yaxis, text, marker, hovertemplate: "%{text}<extra></extra>" }];
+    return [{ ...base, mode: "markers", yaxis, text: trace.text, marker, hovertemplate: "%{text}<extra></extra>" }];
   }
   const area = (/** @type {any} */ of, /** @type {string} */ classes) => {
     const { fill: fillcolor, opacity } = look(svg, "path", classes);
@@ -170,16 +177,18 @@ function lines(chart, trace, x, view) {
     out.push({ ...line, opacity: RAW * opacity, hoverinfo: "skip", showlegend: false });
     return [...out, { ...line, y: smoothed(y, view.sm), hovertemplate: "%{y} smoothed" }];
   }
-  const ends = lo && hi ? { customdata: lo.map((v, i) => [v, hi[i]]),
-    hovertemplate: "%{y} (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" } : { hoverinfo: "all" };
-  return [...out, { ...line, ...ends }];
+  const text = attemptsOf(trace, attempts);
+  const ends = lo && hi ? { customdata: lo.map((v, i) => [v, hi[i]]) } : {};
+  const template = `%{y}${lo ? " (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" : ""}${text ? "%{text}" : ""}`;
+  return [...out, { ...line, ...ends, ...(text ? { text } : {}), ...(lo || text ? { hovertemplate: template } : { hoverinfo: "all" }) }];
 }
 
-/** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to @param {boolean} timed */
-function marks({ entry, svg }, place, to, timed, /** @type {Range} */ shown) {
+/** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to
+ * @param {number | null} start where the seconds of the run begin, on an axis of time @param {Range} shown */
+function marks({ entry, svg }, place, to, start, shown) {
   const at = (/** @type {number} */ x, /** @type {number} */ i, /** @type {number} */ end) => {
-    const seconds = timed ? entry.times[i]?.[end] : undefined;
-    return to(seconds ?? place(x));
+    const seconds = start === null ? undefined : entry.times[i]?.[end];
+    return to(seconds === undefined || start === null ? place(x) : seconds + start);
   };
   const shapes = entry.layout.shapes ?? [];
   const width = to(shown[1]) - to(shown[0]);
@@ -199,6 +208,13 @@ function marks({ entry, svg }, place, to, timed, /** @type {Range} */ shown) {
   return { bands, notes };
 }
 
+/** As much of a date as tells the ticks of a window apart: one line has to do. @param {Range} range in milliseconds */
+function dateFormat([a, b]) {
+  const hours = (b - a) / 3.6e6;
+  if (hours > 24 * 20) return "%Y-%m-%d";
+  return hours > 20 ? "%b %d %H:%M" : hours > 0.1 ? "%H:%M" : "%H:%M:%S";
+}
+
 /** @param {number[]} range */
 const large = (range) => Math.max(...range.map(Math.abs)) >= 10000;
 
@@ -207,12 +223,13 @@ const large = (range) => Math.max(...range.map(Math.abs)) >= 10000;
 export function drawing(chart, view, axes, full, shown) {
   const { svg, entry, plot } = chart;
   const kind = axisOf(chart, view.ax);
+  const wall = kind === "wall";
   const place = placed(chart, axes, kind);
   const { name, to } = plotted(kind, full);
   const log = isLog(chart, view);
   const traces = chart.traces.filter((t) => view.base || t.meta !== "base");
   const drawn = traces.map((trace) => ({ trace, x: trace.x.map((v, i) => to(place(v, trace, i))).map((v) => (Number.isFinite(v) ? v : null)) }));
-  const data = drawn.flatMap(({ trace, x }) => lines(chart, trace, x, view));
+  const data = drawn.flatMap(({ trace, x }) => lines(chart, trace, x, view, entry.axis === "step" ? axes.axes.attempts : []));
   const whole = shown[0] === full[0] && shown[1] === full[1];
   const stands = entry.layout.yaxis;
   const window = /** @type {Range} */ (shown.map(to));
@@ -223,17 +240,16 @@ export function drawing(chart, view, axes, full, shown) {
   const grid = look(svg, "line", "grid").stroke;
   const axisLine = look(svg, "line", "axis").stroke;
   const base = getComputedStyle(plot);
-  const { bands, notes } = marks(chart, (x) => place(x), to, kind === "elapsed" || kind === "wall", shown);
+  const { bands, notes } = marks(chart, (x) => place(x), to, kind === "elapsed" ? 0 : wall ? axes.axes.start : null, shown);
   const font = { size: words.size, color: words.fill, family: base.fontFamily };
   const axis = { gridcolor: grid, linecolor: axisLine, zeroline: false, title: { text: "" }, ticks: "", exponentformat: "e", separatethousands: true };
-  const wall = kind === "wall";
   const layout = {
     margin: { l: parseFloat(base.paddingLeft), r: parseFloat(base.paddingRight), t: parseFloat(base.paddingTop), b: parseFloat(base.paddingBottom), pad: 0 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font, showlegend: false, hovermode: "x unified",
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
     hoverlabel: { namelength: -1, bgcolor: base.getPropertyValue("--rp-bg").trim(), bordercolor: grid, font: { ...font, color: base.color } },
-    xaxis: { ...axis, type: wall ? "date" : "linear", showgrid: false, showline: true, nticks: 7, range: window,
-      hoverformat: wall ? "%Y-%m-%d %H:%M:%S" : ",.7~r", tickformat: wall ? undefined : large(window) ? (window[1] - window[0] < 1e-3 * window[1] ? ",d" : "~s") : "",
+    xaxis: { ...axis, type: wall ? "date" : "linear", showgrid: false, showline: true, nticks: wall ? 5 : 7, range: window,
+      hoverformat: wall ? "%Y-%m-%d %H:%M:%S" : ",.7~r", tickformat: wall ? dateFormat(window) : large(window) ? (window[1] - window[0] < 1e-3 * window[1] ? ",d" : "~s") : "",
       showspikes: true, spikemode: "across", spikedash: "solid", spikethickness: -2, spikecolor: axisLine,
       unifiedhovertitle: { text: `${name || entry.axis.replace("counter ", "")} %{x${wall ? "" : ":,.7~r"}}` } },
     yaxis: { ...axis, showline: false, nticks: 6, dtick: decades(log, y), type: log ? "log" : "linear", range: [...y], fixedrange: true,
@@ -241,5 +257,6 @@ export function drawing(chart, view, axes, full, shown) {
     ...(entry.layout.yaxis2 ? { yaxis2: entry.layout.yaxis2 } : {}),
     shapes: bands, annotations: notes,
   };
-  return { data, layout, over: kind === "step" ? "" : `over ${name || entry.axis.replace("counter ", "")}` };
+  const since = wall ? `, from ${new Date(window[0]).toISOString().slice(0, 16).replace("T", " ")}` : "";
+  return { data, layout, over: kind === "step" ? "" : `over ${name || entry.axis.replace("counter ", "")}${since}` };
 }

@@ -50,7 +50,7 @@ export async function start(place, page) {
 
   const { more } = /** @type {{more: Entry[]}} */ (await page.main());
   if (page.signal.aborted) return;
-  const filter = /** @type {HTMLInputElement} */ (element("input", { type: "search", placeholder: "filter by name", oninput: () => list() }));
+  const filter = element("input", { type: "search", placeholder: "filter by name", oninput: () => list() });
   filter.setAttribute("aria-label", "Filter the further metrics by name");
   const names = element("ul", { className: "rp-names" });
   const rest = element("p", { className: "rp-quiet" });

@@ -5,7 +5,8 @@
 /** @typedef {import("./rp-charts.js").Charts} Charts */
 /** @typedef {import("./rp-view.js").View} View */
 
-/** @param {string} name @param {Record<string, unknown>} [facts] @param {(Node | string)[]} [inside] */
+/** @template {keyof HTMLElementTagNameMap} Name @param {Name} name @param {Record<string, unknown>} [facts]
+ * @param {(Node | string)[]} [inside] @returns {HTMLElementTagNameMap[Name]} */
 export function element(name, facts = {}, inside = []) {
   const made = Object.assign(document.createElement(name), facts);
   made.append(...inside);
@@ -26,17 +27,17 @@ function choice(legend, name, choices, chosen) {
 /** @param {HTMLElement} place @param {Charts} page */
 export function start(place, page) {
   const { noTokens, noTime, baseline } = place.dataset;
-  const smooth = /** @type {HTMLInputElement} */ (element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0",
-    oninput: () => page.change({ sm: Number(smooth.value) }) }));
+  const smooth = element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0",
+    oninput: () => page.change({ sm: Number(smooth.value) }) });
   const weight = element("output");
   const said = element("output", { className: "rp-quiet" });
-  const base = /** @type {HTMLInputElement} */ (element("input", { type: "checkbox", onchange: () => page.change({ base: base.checked }) }));
+  const base = element("input", { type: "checkbox", onchange: () => page.change({ base: base.checked }) });
   const copy = element("button", { type: "button", textContent: "Copy link", onclick: async () => {
     const done = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
     said.textContent = done ? "copied" : "the address bar has it";
     setTimeout(() => { said.textContent = ""; }, 3000);
   } });
-  const reset = /** @type {HTMLButtonElement} */ (element("button", { type: "button", textContent: "Show everything", onclick: () => page.change({ x: null }) }));
+  const reset = element("button", { type: "button", textContent: "Show everything", onclick: () => page.change({ x: null }) });
   const controls = [
     choice("x", "rp-ax", [["step", "step"], ["tokens", "tokens", noTokens], ["elapsed", "elapsed", noTime], ["wall", "wall time", noTime]],
       async (ax) => { await page.main(); page.change({ ax }); }),

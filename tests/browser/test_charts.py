@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -145,7 +146,7 @@ class Tab:
         self.page.locator(f'[data-rp-chart="{chart}"] figcaption').hover()
         self.live(chart).locator(".nsewdrag").wait_for(state="attached")
 
-    def hover(self, chart: str, across: float, down: float, words: str) -> None:
+    def hover(self, chart: str, across: float, down: float, words: str | re.Pattern[str]) -> None:
         """Points into a live chart, at shares of its width and height, until it says `words`."""
         box = self.live(chart).locator(".nsewdrag").bounding_box()
         x, y = box["x"] + box["width"] * across, box["y"] + box["height"] * down
@@ -236,6 +237,12 @@ def test_a_non_finite_value_is_named_under_the_pointer(tab: Tab) -> None:
     assert tab.problems == []
 
 
+def test_the_attempt_is_named_under_the_pointer(tab: Tab) -> None:
+    tab.touch("loss")
+    tab.hover("loss", 1000 / 2999, 0.5, re.compile(r"train/loss : 2\.\d+ .* to .*, attempt 1"))
+    tab.hover("loss", 2000 / 2999, 0.5, re.compile(r", attempt 2"))
+
+
 def test_hostile_names_stay_text(tab: Tab) -> None:
     tab.touch("m-1")
     tab.hover("m-1", 0.5, 0.5, "odd <b>name</b> $x$")
@@ -299,6 +306,15 @@ def test_redone_rows_stand_at_their_own_time(opened) -> None:
     assert (old["x"][0], old["x"][-1]) == pytest.approx((1500 / 60, 1699 / 60), abs=0.2)
     new = [v for v in tab.line("loss", "train/loss")["x"] if v is not None]
     assert not [v for v in new if 25.1 < v < 29.9]  # nothing ran between 1500 s and 1800 s
+
+
+def test_findings_stand_at_their_own_time(opened) -> None:
+    tab = opened("?ax=wall")
+    tab.wait("loss", "true")
+    marks = "e => e.layout.shapes.map(s => (s.x0 - 1767225600000) / 1000)"
+    places = tab.live("loss").evaluate(marks)
+    assert 1200 in places
+    assert all(0 <= place <= 3300 for place in places)
 
 
 def test_the_baseline_has_no_place_in_wall_time_and_can_be_hidden(opened) -> None:

@@ -254,6 +254,18 @@ def test_the_steep_start_leaves_the_frame_and_that_is_said():
     assert "first steps up to 11.00, above the frame" in charts.charts[0].caption
 
 
+def test_a_first_value_that_stands_for_none_leaves_the_frame():
+    charts = built({"mfu": rows(0, 40, lambda s: 30 + s % 3 if s else -100.0)})
+    assert stored(charts)["m-1"]["layout"]["yaxis"]["range"][0] > 28
+    assert "first steps down to \N{MINUS SIGN}100.0, below the frame" in charts.charts[0].caption
+
+
+def test_devices_are_named_by_their_number():
+    names = tuple(f"system/gpu.{n}.powerWatts" for n in range(3))
+    charts = built({n: rows(0, 9, line) for n in names}, time_axis=names)
+    assert [label for _, label in charts.charts[0].legend] == ["GPU 0", "GPU 1", "GPU 2"]
+
+
 def test_a_hostile_name_is_text_everywhere():
     name = "<img src=x onerror=alert(1)> $x$ {{ y }}"
     charts = built({name: rows(0, 9, line)})

@@ -38,7 +38,7 @@ def test_extremes_and_mass_are_kept(y, limit):
 def test_there_are_never_more_buckets_than_asked_for(size, limit):
     y = np.arange(size, dtype=float)
     found = bucketed(y, y, limit=limit)
-    assert len(found.x) <= limit
+    assert len(found.x) <= limit + 2  # the first and the last stand by themselves
     assert (found.width == 1) == (size <= limit)
 
 
@@ -71,3 +71,9 @@ def test_thousands_of_gaps_do_not_make_thousands_of_buckets():
     assert len(found.x) < 800
     assert len(broken) == 1
     assert 9100 < broken[0] < 9140
+
+
+def test_the_ends_are_the_datas_own():
+    found = bucketed(np.arange(1000.0), np.arange(1000.0) ** 2, limit=10)
+    assert (found.x[0], found.mean[0]) == (0, 0)
+    assert (found.x[-1], found.mean[-1]) == (999, 999**2)

@@ -21,7 +21,7 @@ from runpages.model import Columns, Event, Report, Series, statistic_key
 from .charts_axes import axes, clock_start
 from .charts_data import SCHEMA, stored
 from .charts_detail import detail_files
-from .charts_plan import Plan, plans
+from .charts_plan import Plan, device_labels, plans
 from .plots import Axis, Drawing, axis_of, elapsed, kept
 from .svg import draw
 from .words import SEVERITY_CLASS
@@ -205,8 +205,9 @@ def _made(report: Report, plan: Plan, *, limit: int | None = None) -> _Made | No
     elif len(series) > len(LINE_CLASSES):
         legend += _devices(drawing, series)
     else:
-        for number, one in enumerate(series):
-            legend += _add(drawing, report, one, number, events, alone=len(series) == 1)
+        labels = device_labels(plan.names) if len(series) > 1 else ("",)
+        for number, (one, label) in enumerate(zip(series, labels, strict=True)):
+            legend += _add(drawing, report, one, number, events, label)
     few = max(len(one) for one in series) < 2 and not drawing.marked
     if not drawing.xs or (plan.id != "loss" and few):
         return None  # a single evaluation stands in the table
@@ -286,25 +287,27 @@ def _add(
     series: Series,
     number: int,
     events: Sequence[Event],
-    *,
-    alone: bool,
+    label: str,
 ) -> Iterator[tuple[str, str]]:
-    """Draw a metric with its redone rows and its baseline; yields lines of the legend."""
+    """Draw a metric with its redone rows and its baseline; yields lines of the legend.
+
+    `label` is its name there; empty where it is the chart's only one.
+    """
     style = LINE_CLASSES[number]
     rows = series.effective
     keep = kept(rows.step, [e for e in events if e.metric == series.name])
     ranks = _over_ranks(report, series.name)
     if ranks is not None:
         drawing.band(*ranks, style)
-        yield style, "mean of the ranks" if alone else series.name
+        yield style, label or "mean of the ranks"
         drawing.curve(rows, style, series.name, keep=keep, number=number, banded=False)
-        if alone:
+        if not label:
             yield "band", "min–max of the ranks"
     elif drawing.curve(rows, style, series.name, keep=keep, number=number):
-        yield style, "mean" if alone else series.name
+        yield style, label or "mean"
         yield "band", "min–max"
     elif len(rows.step):
-        yield style, "this run" if alone else series.name
+        yield style, label or "this run"
     old, name = series.superseded, series.name
     if len(old.step) and drawing.line(old, "old", f"{name}, redone later", uid=f"o{number}"):
         yield "old", "redone later"

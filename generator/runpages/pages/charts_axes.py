@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runpages.model import Columns, Run
+from runpages.model import Columns, Run, SeriesInfo
 
 __all__ = ["NO_CLOCK", "NO_TOKENS", "axes", "clock_start"]
 
@@ -29,7 +29,8 @@ Line = list[list[float]]
 
 def axes(run: Run, baseline: Run | None = None) -> dict[str, Any]:
     """`start` (UTC seconds), `clock` and `tokens` as [steps, values], the same of the baseline, and
-    `why` an axis is absent. The clock counts seconds since `start`."""
+    `why` an axis is absent. The clock counts seconds since `start`. `attempts` are [first step,
+    number] of those whose rows stand, where there are several."""
     clock, tokens = _clock(run), _tokens(run)
     why = {}
     if clock is None:
@@ -40,6 +41,7 @@ def axes(run: Run, baseline: Run | None = None) -> dict[str, Any]:
         "start": clock_start(run) if clock is not None else None,
         "clock": clock,
         "tokens": tokens,
+        "attempts": _attempts(run),
         "why": why,
     }
     if baseline is not None:
@@ -55,10 +57,24 @@ def clock_start(run: Run) -> float | None:
     return float(rows.time[0]) if rows is not None else None
 
 
+def _own(run: Run) -> list[SeriesInfo]:
+    """The run's own metrics over its own step, those with most rows first."""
+    own = (i for i in run.series.whole if i.axis == "step" and not i.counter)
+    return sorted(own, key=lambda i: -i.points)
+
+
+def _attempts(run: Run) -> list[list[int]]:
+    infos = _own(run)
+    if len(run.series.spans) < 2 or not infos:
+        return []
+    rows = run.series[infos[0].name].effective
+    changes = np.flatnonzero(np.diff(rows.attempt, prepend=-1) != 0)
+    return [[int(rows.step[at]), int(rows.attempt[at])] for at in changes[:_MOST]]
+
+
 def _clocked(run: Run) -> Columns | None:
     """Rows with a time of the metric that has most."""
-    own = (i for i in run.series.whole if i.axis == "step" and not i.counter)
-    for info in sorted(own, key=lambda i: -i.points)[:_TRIED]:
+    for info in _own(run)[:_TRIED]:
         rows = run.series[info.name].effective
         rows = rows.take(np.isfinite(rows.time))
         if len(rows.step) > 1 and rows.step[-1] > rows.step[0] and rows.time[-1] > rows.time[0]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runpages.model import Report, Series, SeriesInfo
 
-__all__ = ["Plan", "plans"]
+__all__ = ["Plan", "device_labels", "plans"]
 
 _LOG_NORM = 30.0
 _LOG = 50.0
@@ -93,6 +93,14 @@ def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
         sorted(names, key=lambda n: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", n)])
     )
+
+
+def device_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """What tells the devices apart: `GPU 3`; the names themselves where that does not."""
+    found = [re.search(r"gpu[._/]?(\d+)", name, re.IGNORECASE) for name in names]
+    numbers = [match.group(1) for match in found if match]
+    apart = len(names) > 1 and len(set(numbers)) == len(names)
+    return tuple(f"GPU {number}" for number in numbers) if apart else tuple(names)
 
 
 def _plain(report: Report) -> Iterator[Plan]:

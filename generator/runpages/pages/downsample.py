@@ -36,7 +36,8 @@ def bucketed(
     breaks: Flags | None = None,
     limit: int,
 ) -> Buckets:
-    """At most `limit` buckets of equally many points, plus each point of `keep` by itself.
+    """At most `limit` buckets of equally many points, plus each point of `keep`, the first and the
+    last by itself.
 
     Only finite values count; the lowest and highest of a bucket are the data's own. The line
     breaks before each row that `breaks` marks and at non-finite values; no bucket spans a break.
@@ -52,7 +53,8 @@ def bucketed(
     edges = np.arange(0, size, width)
     if width > 1:
         marked = np.flatnonzero(keep[rows]) if keep is not None else edges[:0]
-        edges = np.unique(np.concatenate([edges, marked, marked + 1, cuts]))
+        ends = np.array([1, size - 1])
+        edges = np.unique(np.concatenate([edges, marked, marked + 1, cuts, ends]))
         edges = edges[edges < size]
     counts = np.diff(np.append(edges, size))
     middle = np.add.reduceat(x, edges) / counts

@@ -357,7 +357,8 @@ def _band(buckets: Buckets, style: str) -> dict[str, Any]:
 def _y_range(
     values: Sequence[Floats], log_from: float | None
 ) -> tuple[list[float], str, list[str]]:
-    """(range, axis type, remarks). The steep start of a curve may leave the frame."""
+    """(range, axis type, remarks). The steep start of a curve, or a first value that stands for
+    none, may leave the frame."""
     every = np.concatenate([*values, np.empty(0)])
     if not len(every):
         return [0.0, 1.0], "linear", []
@@ -369,9 +370,13 @@ def _y_range(
     settled = [v[max(1, len(v) // 50) :] for v in values if len(v) > 20]
     if settled:
         late = np.concatenate(settled)
-        top, bottom = float(late.max()), min(low, float(late.min()))
-        if top > bottom and high > top + 0.6 * (top - bottom):
+        top, bottom = float(late.max()), float(late.min())
+        room = top - bottom
+        if room > 0 and high > top + 0.6 * room:
             remarks.append(f"first steps up to {units.number(high)}, above the frame")
-            high = top + 0.25 * (top - bottom)
+            high = top + 0.25 * room
+        if room > 0 and low < bottom - 0.6 * room:
+            remarks.append(f"first steps down to {units.number(low)}, below the frame")
+            low = bottom - 0.25 * room
     pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     return [low - pad, high + pad], "linear", remarks
