@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from runpages import analyze, builder
 from runpages.builder.assets import shared_assets
@@ -153,35 +154,33 @@ class Meter:
                 "heap_MB": found["JSHeapUsedSize"] / 2**20}  # fmt: skip
 
 
-def measured(address: str, slug: str, chromium: str = "/usr/bin/chromium") -> dict[str, object]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        away: list[str] = []
-        page.on("request", lambda r: r.url.startswith((address, "data:")) or away.append(r.url))
-        meter = Meter(page, page.context.new_cdp_session(page))
-        page.add_init_script(
-            "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(e => "
-            "{ if (!e.hadRecentInput) window.shift += e.value; }))"
-            ".observe({type: 'layout-shift', buffered: true});"
-        )
-        page.goto(f"{address}/runs/{slug}/", wait_until="networkidle")
-        out: dict[str, object] = {"first view": meter.now()}
-        figures = page.locator("figure.rp-chart[data-rp-src]")
-        for number in range(figures.count()):
-            figures.nth(number).scroll_into_view_if_needed()
-            figures.nth(number).focus()
-            page.locator(".rp-live .main-svg").nth(2 * number).wait_for(state="attached")
-        page.wait_for_load_state("networkidle")
-        out["all charts live"] = {"charts": figures.count(), **meter.now()}
-        before = meter.transferred
-        page.evaluate("scrollTo(0, 0)")
-        page.goto(f"{address}/runs/{slug}/?x=40000..48000#curves", wait_until="networkidle")
-        page.wait_for_timeout(1500)
-        out["zoomed, cold"] = {**meter.now(), "KB": (meter.transferred - before) / 1000}
-        out["layout shift"] = page.evaluate("window.shift")
-        out["requests elsewhere"] = away
-        browser.close()
+def measured(address: str, slug: str, browser: Browser) -> dict[str, object]:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    away: list[str] = []
+    page.on("request", lambda r: r.url.startswith((address, "data:")) or away.append(r.url))
+    meter = Meter(page, page.context.new_cdp_session(page))
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(e => "
+        "{ if (!e.hadRecentInput) window.shift += e.value; }))"
+        ".observe({type: 'layout-shift', buffered: true});"
+    )
+    page.goto(f"{address}/runs/{slug}/", wait_until="networkidle")
+    out: dict[str, object] = {"first view": meter.now()}
+    figures = page.locator("figure.rp-chart[data-rp-src]")
+    for number in range(figures.count()):
+        figures.nth(number).scroll_into_view_if_needed()
+        figures.nth(number).focus()
+        page.locator(".rp-live .main-svg").nth(2 * number).wait_for(state="attached")
+    page.wait_for_load_state("networkidle")
+    out["all charts live"] = {"charts": figures.count(), **meter.now()}
+    before = meter.transferred
+    page.evaluate("scrollTo(0, 0)")
+    page.goto(f"{address}/runs/{slug}/?x=40000..48000#curves", wait_until="networkidle")
+    page.wait_for_timeout(1500)
+    out["zoomed, cold"] = {**meter.now(), "KB": (meter.transferred - before) / 1000}
+    out["layout shift"] = page.evaluate("window.shift")
+    out["requests elsewhere"] = away
+    page.context.close()
     return out
 
 
@@ -230,32 +229,33 @@ def plain_page(report: Report) -> bytes:
     return ("<!doctype html><meta charset=utf-8><body>" + "".join(parts)).encode()
 
 
-def measured_plain(folder: Path, chromium: str = "/usr/bin/chromium") -> dict[str, object]:
+def measured_plain(folder: Path, browser: Browser) -> dict[str, object]:
     (folder / "index.html").write_bytes(plain_page(generated()))
-    with served(folder) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with served(folder) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(300_000)
         meter = Meter(page, page.context.new_cdp_session(page))
         page.goto(address, wait_until="load")
         page.wait_for_function("document.querySelectorAll('.main-svg').length >= 24")
         page.wait_for_timeout(2000)
-        found: dict[str, object] = {"all charts live": meter.now()}
-        browser.close()
-    return found
+        return {"all charts live": meter.now()}
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        chromium = os.environ.get("RUNPAGES_CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         if sys.argv[1:] == ["--plain"]:
-            print(json.dumps(measured_plain(Path(folder)), indent=1))
-            return
-        if len(sys.argv) == 3:
-            site, slug = Path(sys.argv[1]), sys.argv[2]
+            found = measured_plain(Path(name), browser)
         else:
-            site, slug = site_of(generated(), Path(folder))
-        with served(site) as address:
-            found = {**weights(site, slug), **measured(address, slug)}
+            site, slug = (
+                (Path(sys.argv[1]), sys.argv[2])
+                if len(sys.argv) == 3
+                else site_of(generated(), Path(name))
+            )
+            with served(site) as address:
+                found = {**weights(site, slug), **measured(address, slug, browser)}
+        browser.close()
     print(json.dumps(found, indent=1))
 
 

@@ -13,8 +13,14 @@ import { plain, range, read, write } from "./rp-view.js";
 /** @typedef {import("./rp-view.js").View} View */
 
 const FIGURES = "figure.rp-chart[data-rp-src]";
-const KEYS = /** @type {Record<string, [number, number]>} */ ({
-  ArrowLeft: [-0.25, -0.25], ArrowRight: [0.25, 0.25], "+": [0.25, -0.25], "-": [-0.5, 0.5] });
+/** Words of the button, its title, its key, and by which part of the window each end moves.
+ * @type {[string, string, string, [number, number]][]} */
+const MOVES = [
+  ["\u2190", "Earlier", "ArrowLeft", [-0.25, -0.25]],
+  ["\u2212", "Zoom out", "-", [-0.5, 0.5]],
+  ["+", "Zoom in", "+", [0.25, -0.25]],
+  ["\u2192", "Later", "ArrowRight", [0.25, 0.25]],
+];
 
 /** The charts of one page, from its coming to its going. */
 export class Charts {
@@ -41,7 +47,7 @@ export class Charts {
     return stored(this.source, CHARTS).then((file) => {
       this.file = file;
       this.axes ??= new Axes(file.axes);
-      if (!this.axes.has(this.view.ax)) this.view.ax = "step";
+      if (!this.axes.has(this.view.ax)) Object.assign(this.view, { ax: "step", x: null });
       return file;
     });
   }
@@ -225,11 +231,20 @@ export class Charts {
     document.getElementById("curves")?.scrollIntoView();
   }
 
+  /** @param {Chart} chart @param {[number, number]} by parts of the window */
+  move(chart, by) {
+    const [a, b] = chart.shown;
+    const full = this.full(chart);
+    const next = /** @type {Range} */ ([Math.max(full[0], a + by[0] * (b - a)), Math.min(full[1], b + by[1] * (b - a))]);
+    if (next[1] > next[0]) this.zoom(chart, same(next, full, full) ? null : next);
+  }
+
   /** Buttons for a live chart. @param {Chart} chart */
   bar(chart) {
     const bar = document.createElement("div");
     bar.className = "rp-save";
     const does = /** @type {[string, string, () => void][]} */ ([
+      ...MOVES.map(([words, title, , by]) => [words, title, () => this.move(chart, by)]),
       ["Reset", "Show everything", () => this.reset(chart)],
       ...["CSV", "PNG", "SVG"].map((kind) => [kind, `Download as ${kind}`, () => this.save(chart, kind)]),
     ]);
@@ -269,14 +284,10 @@ export class Charts {
     const figure = event.target instanceof HTMLElement && event.target.matches(FIGURES) ? event.target : null;
     const chart = figure ? this.charts.get(figure) : null;
     if (!chart || chart === "loading" || event.ctrlKey || event.metaKey || event.altKey) return;
-    const move = KEYS[event.key === "=" ? "+" : event.key];
+    const move = MOVES.find(([, , key]) => key === (event.key === "=" ? "+" : event.key));
     if (event.key === "Escape" || event.key === "0") this.reset(chart);
-    else if (move) {
-      const [a, b] = chart.shown;
-      const full = this.full(chart);
-      const next = /** @type {Range} */ ([Math.max(full[0], a + move[0] * (b - a)), Math.min(full[1], b + move[1] * (b - a))]);
-      if (next[1] > next[0]) this.zoom(chart, same(next, full, full) ? null : next);
-    } else return;
+    else if (move) this.move(chart, move[3]);
+    else return;
     event.preventDefault();
   }
 }
@@ -340,6 +351,6 @@ export function start(signal) {
   if (index && page.view.m.length) openIndex();
   else index?.addEventListener("toggle", openIndex, { once: true, signal });
   page.follow();
-  const under = document.querySelector(`${FIGURES}:hover`);
-  if (under) page.upgrade(/** @type {HTMLElement} */ (under));
+  document.querySelectorAll(`${FIGURES}:is(:hover, :focus-within)`).forEach((figure) =>
+    page.upgrade(/** @type {HTMLElement} */ (figure))); // touched before this came
 }

@@ -31,10 +31,13 @@ export function stored(url, schema) {
   });
 }
 
-/** x is stored as its start and differences. @param {any} entry @returns {Trace} */
+/** x is stored as its start and runs of equal differences. @param {any} entry @returns {Trace} */
 export function decoded(entry) {
   let at = entry.x0;
-  const x = entry.y.map((/** @type {any} */ _, /** @type {number} */ i) => (i ? (at += entry.dx[i - 1]) : at));
+  const x = [at];
+  for (let run = 0; run < entry.dx.length; run += 2) {
+    for (let count = entry.dx[run]; count; count--) x.push((at += entry.dx[run + 1]));
+  }
   return { key: "", name: "", ...entry, x };
 }
 

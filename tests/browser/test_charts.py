@@ -20,7 +20,6 @@ from runpages.pages.charts import build_charts
 from runpages.pages.templating import render_template
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>charts</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
@@ -89,6 +88,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page with charts, two folders down as a run page is."""
     root = tmp_path_factory.mktemp("site")
     files = dict(shared_assets()) | page_of("one", many()) | page_of("two", calm())
+    columns = rows(0, 100, lambda s: s % 7)
+    unclocked = columns._replace(time=np.full(100, np.nan))
+    files |= page_of("blind", analyze(make_run({"train/loss": unclocked})))
     for name, data in files.items():
         path = root / "deep" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,14 +111,6 @@ class _Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Tab:
@@ -436,6 +430,23 @@ def test_the_keyboard_alone_zooms_and_moves(tab: Tab) -> None:
             tab.page.evaluate("document.activeElement.name || document.activeElement.textContent")
         )
     assert {"rp-ax", "rp-y", "Copy link"} <= reached
+
+
+def test_a_finger_zooms_by_buttons(opened) -> None:
+    tab = opened(has_touch=True, is_mobile=True)
+    tab.page.locator("[data-rp-chart=loss]").tap()
+    tab.live("loss").locator(".nsewdrag").wait_for(state="attached")
+    tab.page.locator("[data-rp-chart=loss]").get_by_title("Zoom in").tap()
+    tab.wait("loss", "e.layout.xaxis.range[0] > 700")
+
+
+@pytest.mark.parametrize("query", ["?ax=elapsed&x=10..20", "?ax=tokens&x=10..20"])
+def test_an_axis_that_the_log_does_not_have_is_not_offered(opened, query: str) -> None:
+    tab = opened(query, run="blind")
+    tab.wait("loss", "e.layout.xaxis.range[1] === 99")
+    assert tab.page.get_by_label("wall time", exact=True).is_disabled()
+    assert tab.page.locator("label[title='no clock in the log']").count() == 2
+    assert tab.page.locator("label[title='no metric counts tokens']").count() == 1
 
 
 def test_without_javascript_the_drawings_stand(browser, site: str) -> None:

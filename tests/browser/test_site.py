@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from runpages import builder
 from runpages.config import load_settings
@@ -32,7 +32,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def base(tmp_path_factory) -> Iterator[str]:
     """Serves an empty folder, which `root` fills: a site must know its address."""
     folder = tmp_path_factory.mktemp("served")
@@ -61,7 +61,7 @@ def _build(folder: Path, site: Path, address: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def paths(base, browser) -> dict[str, str]:
     """Name in the table of runs -> path of its page."""
     page = browser.new_page()
@@ -72,18 +72,10 @@ def paths(base, browser) -> dict[str, str]:
     return {name: href.removeprefix(base) for name, href in found.items()}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def spiked(paths) -> str:
     """Path of the run page with a finding."""
     return paths["spiked"]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visit:
@@ -191,6 +183,7 @@ def test_the_live_chart_lies_exactly_over_the_static_one(visit, spiked):
 
 def test_focus_makes_a_chart_live(visit, spiked):
     one = visit(spiked)
+    one.page.wait_for_selector("figure[data-rp-chart=lr][tabindex]")
     one.page.focus("figure[data-rp-chart=lr]")
     one.page.wait_for_selector("figure[data-rp-chart=lr] .main-svg")
     assert one.live() == 1
@@ -304,7 +297,10 @@ def test_no_button_sends_data_away(visit, spiked):
     titles = one.page.eval_on_selector_all(
         ".rp-save button, .modebar-btn", "all => all.map(b => b.title || b.dataset.title)"
     )
-    assert titles == ["Show everything", *(f"Download as {k}" for k in ("CSV", "PNG", "SVG"))]
+    assert titles == [
+        "Earlier", "Zoom out", "Zoom in", "Later", "Show everything", "Download as CSV",
+        "Download as PNG", "Download as SVG",
+    ]  # fmt: skip
     context = "(g => [g.showSendToCloud, g.plotlyServerURL])"
     found = one.page.evaluate(f"{context}(document.querySelector('.rp-live')._context)")
     assert found == [False, ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -42,11 +43,11 @@ def test_files_stay_within_their_budgets(weight: ModuleType, site: tuple[Path, s
 
 
 def test_the_browser_stays_within_its_budgets(
-    weight: ModuleType, site: tuple[Path, str], chromium: str
+    weight: ModuleType, site: tuple[Path, str], browser: Any
 ) -> None:
     folder, slug = site
     with weight.served(folder) as address:
-        found = weight.measured(address, slug, chromium)
+        found = weight.measured(address, slug, browser)
     assert found["first view"]["KB"] <= 150
     assert found["all charts live"]["charts"] == 12
     assert found["all charts live"]["KB"] <= 650

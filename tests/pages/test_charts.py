@@ -37,7 +37,8 @@ def stored(charts: ChartSet, name: str = "charts.json") -> dict[str, dict]:
 
 
 def undone(trace: dict) -> dict:
-    trace["x"] = np.cumsum([trace["x0"], *trace["dx"]])
+    counts, steps = trace["dx"][::2], trace["dx"][1::2]
+    trace["x"] = np.cumsum([trace["x0"], *np.repeat(steps, counts)])
     assert len(trace["x"]) == len(trace["y"])
     return trace
 

@@ -1,7 +1,7 @@
 """How charts are kept for the browser: the format of charts.json, metrics-<nn>.json and details.
 
-A chart is its Plotly layout and its traces. Of a trace x is kept as its start and differences
-(they compress best), values with five significant digits, and null is a break of the line. `key`
+A chart is its Plotly layout and its traces. Of a trace x is kept as its start and the runs of equal
+differences, values with five significant digits, and null is a break of the line. `key`
 says what a trace is, and finer levels replace it by that: `c0` is the curve of the chart's first
 metric, `o0` its superseded rows, `p0` the baseline, `b0` a band.
 """
@@ -31,14 +31,11 @@ def encoded(
     high: Floats | None = None,
     seconds: Floats | None = None,
 ) -> dict[str, Any]:
-    """Columns of equal length: x0 and dx, y, the ends of the band `lo` and `hi`, and `t`: seconds
-    since the run's start, for rows whose step alone does not tell it."""
+    """Columns of equal length: x0 and dx (count, difference, count, difference...), y, the ends of
+    the band `lo` and `hi`, and `t`: seconds since the run's start, for rows whose step alone does
+    not tell it."""
     x = np.round(x, 4)
-    entry: dict[str, Any] = {
-        "x0": _plain(float(x[0])),
-        "dx": [_plain(float(v)) for v in np.round(np.diff(x), 4)],
-        "y": _column(y),
-    }
+    entry: dict[str, Any] = {"x0": _plain(float(x[0])), "dx": _runs(x), "y": _column(y)}
     if low is not None and high is not None:
         entry["lo"], entry["hi"] = _column(low), _column(high)
     if seconds is not None:
@@ -77,6 +74,14 @@ def _trace(trace: Any) -> dict[str, Any]:
     if trace.text is not None:
         entry["text"] = list(trace.text)
     return entry
+
+
+def _runs(x: Floats) -> list[float | int]:
+    steps = np.round(np.diff(x), 4)
+    starts = np.flatnonzero(np.diff(steps, prepend=np.nan) != 0)
+    counts = np.diff(np.append(starts, len(steps)))
+    pairs = zip(counts.tolist(), steps[starts].tolist(), strict=True)
+    return [value for count, step in pairs for value in (count, _plain(step))]
 
 
 def _column(values: Floats) -> list[float | int | None]:

@@ -126,7 +126,7 @@ def _part(rows: Columns, span: Span, buckets: int, begin: float | None) -> dict[
         clock = mean_times(x, rows.value, rows.time, breaks=breaks, limit=buckets)
         seconds = clock - begin
     return encoded(
-        np.rint(made.x),
+        np.floor(made.x + 0.5),
         made.mean,
         low=made.low if several else None,
         high=made.high if several else None,

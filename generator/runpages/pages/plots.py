@@ -185,7 +185,8 @@ class Drawing:
     def _bucketed(self, x: Floats, rows: Columns, keep: Flags | None) -> Buckets:
         breaks = _restarts(rows)
         buckets = bucketed(x, rows.value, keep=keep, breaks=breaks, limit=self._room(rows))
-        return buckets._replace(x=np.rint(buckets.x)) if self.axis.kind == "step" else buckets
+        whole = self.axis.kind == "step"
+        return buckets._replace(x=np.floor(buckets.x + 0.5)) if whole else buckets
 
     @property
     def marked(self) -> bool:
@@ -304,7 +305,7 @@ class Drawing:
         self.remarks[:0] = remarks
         left, right = self._extent()
         layout: dict[str, Any] = {
-            "template": None,
+            "template": {},  # not the default one, which is large
             "meta": self.axis.kind,
             "xaxis": {
                 "range": [left, right],
