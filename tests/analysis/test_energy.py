@@ -186,6 +186,25 @@ def test_codecarbons_figure_holds_the_host_already():
     assert (found.method, found.total_kwh.value) == ("codecarbon", 2.0)
 
 
+def test_an_estimate_and_its_carbon_as_for_bloom():
+    """Luccioni et al. 2022 (arXiv 2211.02001, table 1): 1,082,990 hours of A100 at their full 400 W
+    are 433,196 kWh, and 24.69 t with 57 g/kWh. The shipped mean of France for 2023 is 56."""
+    hours = 1_082_990 / 384
+    steps = np.arange(1, 101)
+    run = make_run(
+        {1: {"loss": (steps, falling(steps))}},
+        seconds_per_step=hours * 36,
+        power={"gpu.0.gpu": (TIMES, np.full(361, 100.0))},
+        device="NVIDIA A100-SXM4-80GB",
+        devices=384,
+    )
+    found = energy(run, pue=1.0, grams_per_kwh=57.0)
+    assert found.devices_kwh.value == pytest.approx(433_196)
+    assert found.carbon_kg.value == pytest.approx(24_690, rel=1e-3)
+    shipped = energy(run, pue=1.0, region="FRA").carbon_kg.value
+    assert shipped == pytest.approx(24_690, rel=0.02)
+
+
 def wandering_power(seconds):
     """Watts of one busy device each second: a start-up, evaluations every 600 s, noise."""
     at = np.arange(seconds)

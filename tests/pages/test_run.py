@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -236,6 +237,26 @@ def test_an_accuracy_is_shown_with_its_error() -> None:
     assert "eval/acc 0.2909 ± 0.0045 (10,042 examples)" in page_of(report).text
 
 
+def test_device_hours_are_told_by_attempt_where_there_are_several() -> None:
+    run = replace(factory.rolled_back().run, hardware=Hardware(device="H100", devices=8))
+    report = analyze(run)
+    # 149 s and 119 s on 8 devices; 29 s from step 120 on were done again
+    text = page_of(report).text
+    assert "Attempt Wall time Devices Device-hours Of them redone" in text
+    assert "1 2.48 min 8 0.331 0.0667 2 1.98 min 8 0.264 0" in text
+    assert "Of them redone" not in page_of(factory.healthy()).text
+    assert run_json(report)["cost_by_attempt"][1]["devices"] == 8
+
+
+def test_losses_at_the_steps_that_were_asked_for() -> None:
+    run = factory.rolled_back().run
+    report = analyze(run, AnalysisOptions(at_steps=(50, 200, 9999)))
+    values = {at.step: at.value for at in report.metrics["train/loss"].at}
+    assert set(values) == {50, 119, 200}
+    expected = f"Step 50 200 train/loss {values[50]:.3f} {values[200]:.3f}"
+    assert expected in page_of(report).text
+
+
 def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:
     text = page_of(factory.healthy(command="python train.py", seed=3)).text
     assert "2 of 8 things that are needed to redo it were recorded" in text
@@ -244,10 +265,13 @@ def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:
     assert "# commit: not logged" in text
 
 
-def test_all_figures_are_on_the_page_under_a_fold() -> None:
+def test_all_figures_are_on_the_page_and_each_once() -> None:
     text = page_of(factory.healthy()).text
     for figure in FIGURES:
-        assert figure.label in text
+        label = {"tokens_per_second": "Throughput", "energy_kwh": "Energy"}.get(figure.name)
+        label = label or {"productive_seconds": "Productive"}.get(figure.name, figure.label)
+        assert label in text
+    assert text.count("Energy with overheads") == 1
 
 
 def test_a_run_without_a_clock_has_no_table_of_times() -> None:

@@ -1,4 +1,4 @@
-"""Every figure of a run under its name: run.json and the folded table are made of this one list."""
+"""Every figure of a run under its name: run.json is made of this list, and a table of the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from operator import attrgetter
 from runpages import units
 from runpages.model import Quantity, Report
 
-__all__ = ["FIGURES", "Figure", "all_figures"]
+__all__ = ["FIGURES", "Figure", "more_figures"]
+
+_SHOWN = frozenset(
+    {
+        *("tokens_per_second", "step_seconds_p50", "step_seconds_p95", "step_seconds_p99"),
+        *("elapsed_seconds", "active_seconds", "goodput_percent", "productive_seconds"),
+        *("mfu_percent", "hfu_percent", "device_hours", "lost_device_hours", "usd"),
+        *("energy_kwh", "total_kwh", "carbon_kg"),
+    }
+)
+"""What `resources` shows: it is not said twice on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +74,22 @@ FIGURES: tuple[Figure, ...] = (
 )
 
 
-def all_figures(report: Report) -> list[tuple[str, str, str]]:
+def more_figures(report: Report) -> list[tuple[str, str, str]]:
     """Rows of label, value with its unit, and how it is known or why it is not."""
-    rows = []
-    for figure in FIGURES:
-        given = figure.of(report)
-        rows.append((figure.label, _value(figure, given), given.why or given.note))
-    return rows
+    return [
+        (figure.label, _value(figure, given), given.why or given.note)
+        for figure in FIGURES
+        if figure.name not in _SHOWN
+        for given in (figure.of(report),)
+    ]
 
 
 def _value(figure: Figure, given: Quantity) -> str:
     value, unit = given.value, given.unit
     if value is None:
         return "n/a"
-    if unit == "s":
-        return units.duration(value)
     if figure.name == "steps":
         return f"{units.count(value)} {unit}"
-    if unit == "USD":
-        return f"{value:,.2f} USD"
     if unit in {"tokens", "tok/s", "parameters"}:
         number, prefix = units.si(value, 4)
         return f"{number} {f'{prefix} {unit}'.strip()}"

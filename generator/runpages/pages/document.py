@@ -92,6 +92,7 @@ def run_json(report: Report) -> dict[str, Any]:
         "badput": {b.cause: plain(b.seconds) for b in report.goodput.badput},
         "price": plain(cost.price),
         "price_age": cost.price_age,
+        "cost_by_attempt": [plain(attempt) for attempt in cost.attempts],
         "energy": plain(cost.energy),
         "targets": [plain(target) for target in report.targets],
         "metrics": [plain(summary) for summary in report.metrics.values()],

@@ -9,11 +9,18 @@ from .figures import delta
 
 __all__ = ["evaluations_section"]
 
+_MOST_STEPS = 12
+"""Columns that a table of values at steps may have."""
+
 
 def evaluations_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
     rows = _evaluations(report)
-    return {"evaluations": rows, "errors_known": any(row["error"] for row in rows)}
+    return {
+        "evaluations": rows,
+        "errors_known": any(row["error"] for row in rows),
+        "at_steps": _at_steps(report),
+    }
 
 
 def _evaluations(report: Report) -> list[dict[str, str]]:
@@ -46,3 +53,25 @@ def _error(summary: MetricSummary) -> str:
     if summary.standard_error is None:
         return ""
     return f"± {units.number(summary.standard_error, 2)} ({summary.standard_error_from})"
+
+
+def _at_steps(report: Report) -> list[tuple[str, ...]]:
+    """Losses and evaluations at the steps that the team asked for, after a row with the steps."""
+    saved = {checkpoint.step for checkpoint in report.run.checkpoints}
+    told = {
+        name: {at.step: at.value for at in summary.at if at.step not in saved}
+        for name, summary in report.metrics.items()
+    }
+    steps = sorted({step for values in told.values() for step in values})[:_MOST_STEPS]
+    if not steps:
+        return []
+    rows = [
+        (name, *(_shown(values.get(step)) for step in steps))
+        for name, values in told.items()
+        if values
+    ]
+    return [("Step", *(units.count(step) for step in steps)), *rows]
+
+
+def _shown(value: float | None) -> str:
+    return "n/a" if value is None else units.number(value)

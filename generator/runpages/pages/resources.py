@@ -27,6 +27,8 @@ class Resources:
     doubt: str
     sentences: list[str]
     goodput: list[dict[str, str]]
+    attempts: list[tuple[str, ...]]
+    """Device-hours of each attempt; empty where there is one."""
 
 
 def resources(report: Report) -> Resources:
@@ -38,7 +40,28 @@ def resources(report: Report) -> Resources:
         doubt=report.utilization.doubt,
         sentences=[sentence for sentence in sentences if sentence],
         goodput=_goodput(report),
+        attempts=_attempts(report),
     )
+
+
+def _attempts(report: Report) -> list[tuple[str, ...]]:
+    rows = report.cost.attempts
+    if len(rows) < 2:
+        return []
+    return [
+        (
+            str(row.number),
+            "n/a" if row.seconds is None else units.duration(row.seconds),
+            "n/a" if row.devices is None else units.count(row.devices),
+            _hours(row.device_hours),
+            _hours(row.redone_device_hours),
+        )
+        for row in rows
+    ]
+
+
+def _hours(value: float | None) -> str:
+    return "n/a" if value is None else units.number(value, 3)
 
 
 def targets(report: Report) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from runpages import markup
 from runpages.model import Report
 
-from .all_figures import all_figures
+from .all_figures import more_figures
 from .charts import build_charts
 from .checkpoints import checkpoints_section
 from .comparison import against_baseline
@@ -39,6 +39,10 @@ _SECTIONS = (
     provenance_section,
     notes_section,
 )
+
+
+_MOST_STEPS = 12
+"""Columns that a table of values at steps may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
         **samples,
         "targets": targets(report),
         "resources": resources(report),
-        "all_figures": all_figures(report),
+        "more_figures": more_figures(report),
         "against": against_baseline(report),
         "reproduce": reproduction(report),
         "config": settings(report),
