@@ -12,7 +12,6 @@ from pages import factory
 from runpages.model import Checkpoint, Event, Note
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 WIDE = "| " + " | ".join(f"column {n}" for n in range(30)) + " |\n|" + "---|" * 30
 
@@ -34,14 +33,6 @@ def site(tmp_path_factory) -> Iterator[str]:
     )  # fmt: skip
     with served(report, tmp_path_factory.mktemp("site")) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("step", [150, 39])

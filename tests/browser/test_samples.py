@@ -16,7 +16,6 @@ from runpages.model import Media, Sample
 from runpages.pages.worddiff import marked_pair
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 TEXTS = {
     0: "The the the of of <script>window.hit=1</script>",
@@ -44,14 +43,6 @@ def site(tmp_path_factory) -> Iterator[str]:
     report = factory.report(samples=tuple(samples))
     with served(report, tmp_path_factory.mktemp("site")) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

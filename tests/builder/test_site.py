@@ -16,6 +16,7 @@ from runpages import builder, markup
 from runpages.archive import Archive
 from runpages.config import Settings, SourceSettings, load_settings
 from runpages.errors import ConfigError, LockedError
+from runpages.model import Note
 from runs import write_rundir, write_tensorboard
 
 
@@ -294,6 +295,45 @@ def test_each_setting_that_pages_read_rebuilds_them(tmp_path, logs):
     ):
         config.write_text(setting)
         assert len(builder.build(load_settings(config)).written) == 1, setting
+
+
+def test_templates_of_a_team_rebuild_the_pages_when_they_change(tmp_path, logs):
+    (tmp_path / "logs").mkdir()
+    shutil.copytree(logs / "spiked", tmp_path / "logs/spiked")
+    (slug,) = builder.pull(project(tmp_path)).slugs("written")
+    config = tmp_path / "runpages.toml"
+    config.write_text('[site]\ntemplates="own"\n')
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        builder.build(load_settings(config))
+    template = tmp_path / "own/run.md.jinja"
+    template.parent.mkdir()
+    for words in ("first words", "second words, longer"):
+        extends = '{% extends "runpages/run.md.jinja" %}'
+        template.write_text(f"{extends}{{% block notes %}}{words}{{% endblock %}}")
+        assert builder.build(load_settings(config)).written == (slug,)
+        assert words in (tmp_path / f"docs/runs/{slug}.md").read_text()
+        assert builder.build(load_settings(config)).written == ()
+    template.write_text("{% block notes %}")
+    ((failed, reason),) = builder.build(load_settings(config)).failed
+    assert failed == slug
+    assert "own/run.md.jinja:1: Unexpected end of template" in reason
+
+
+def test_notes_rebuild_the_page_they_stand_on_and_a_broken_one_is_a_remark(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    slug, *_ = builder.pull(settings).slugs("written")
+    assert len(builder.build(settings).written) == 4
+    note = Note(author="Ana", time="2026-01-01", kind="verdict", outcome="mixed")
+    Archive(settings.archive_path).add_note(slug, note)
+    assert builder.build(settings).written == (slug,)
+    broken = settings.archive_path / "runs" / slug / "notes/x.json"
+    broken.write_text("{")
+    built = builder.build(settings)
+    assert (built.written, built.failed) == ((slug,), ())
+    ((which, told),) = built.remarks
+    assert which == slug
+    assert told.startswith("notes/x.json: ")
 
 
 def test_a_damaged_archived_run_is_reported_and_the_others_are_built(tmp_path, logs):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pages import factory
-from runpages import analyze
+from runpages import analyze, open_source, sniff
 from runpages.markup import pre
 from runpages.model import Media, Note, Sample
 from runpages.pages.samples import samples_section
@@ -259,3 +259,25 @@ def test_the_media_of_a_light_page_have_a_budget():
     media = {name: data for name, data in files.items() if name.startswith("media-")}
     assert 1 <= len(media) <= 3
     assert sum(map(len, media.values())) <= 150_000
+
+
+# real ones
+
+
+@pytest.mark.acceptance
+def test_samples_of_a_real_run(shared):
+    """build-nanogpt prints four samples a rank; its log is in ../shared/data/logs/textlogs."""
+    folder = shared / "data/logs/textlogs/AGNDM+build-nanogpt/log_no_warmup"
+    (ref, *_) = sniff(folder).runs
+    run = open_source(ref.kind, folder).read(ref)
+    values, files = samples_section(analyze(run))
+    first = values["samples"][0]
+    assert values["sample_count"] == "1,226"
+    assert (first.name, first.steps) == ("rank 1 sample 0", 77)
+    assert [column.when for column in first.columns] == ["step 19,000", "step 19,072"]
+    assert all("a language model" in words for words in words_of(first))
+    assert "<ins>" in words_of(first)[1]
+    assert len(values["samples"] + values["more_samples"]) + int(values["sample_groups_left"]) == 16
+    document = json.loads(files["samples.json"])
+    assert len(files["samples.json"]) <= 100_000
+    assert {s["group"] for s in document["samples"]} == set(range(16))

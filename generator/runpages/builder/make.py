@@ -110,7 +110,7 @@ class _Builder:
         self.progress = progress
         self.archive = Archive(settings.archive_path)
         self.failed: list[tuple[str, str]] = []
-        self.generator = _generator_digest()
+        self.generator = _generator_digest() + _own_templates(settings)
         pinned = settings.baseline.default
         if pinned and pinned not in self.archive:
             problem = f"[baseline] default = {pinned!r}: the archive has no such run"
@@ -264,7 +264,8 @@ class _Builder:
 def _page(task: _Task) -> _Rendered:
     """Runs in a worker: judge one run and write its page's files in memory."""
     report = report_of(task.settings, task.slug)
-    page = render(report, section=task.settings.site.section)
+    settings = task.settings
+    page = render(report, section=settings.site.section, templates=settings.templates_path)
     files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
     card = _Card(
         key=task.key, row=list_row(report), files=_digests(files), facts=listed_facts(report)
@@ -318,6 +319,20 @@ def _sources_of_pages() -> Iterator[tuple[str, bytes]]:
                 and "vendor" not in path.parts
             ):
                 yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def _own_templates(settings: Settings) -> str:
+    """Digest of the team's own templates. Raises ConfigError if their folder is not there."""
+    folder = settings.templates_path
+    if folder is None:
+        return ""
+    if not folder.is_dir():
+        problem = f"[site] templates = {settings.site.templates!r}: there is no such folder"
+        raise ConfigError(settings.folder / "runpages.toml", problem)
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.jinja")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\n" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _generator_digest() -> str:

@@ -42,6 +42,8 @@ class SiteSettings:
     """Folder of the MkDocs site's Markdown, relative to runpages.toml."""
     section: str = "runs"
     """Folder below `docs_dir` that runpages writes; nothing else may live there."""
+    templates: str = ""
+    """Folder of templates that change the run page block by block, relative to runpages.toml."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,10 @@ class Settings:
     @property
     def section_path(self) -> Path:
         return self.docs_path / self.site.section
+
+    @property
+    def templates_path(self) -> Path | None:
+        return self.folder / self.site.templates if self.site.templates else None
 
     @property
     def archive_path(self) -> Path:

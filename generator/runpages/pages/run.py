@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from runpages import markup
 from runpages.model import Report
@@ -49,8 +50,11 @@ class Page:
     """Path relative to docs_dir -> bytes, of everything the page needs beside itself."""
 
 
-def render(report: Report, *, section: str = "runs") -> Page:
-    """The run's Markdown and data files; a pure function of the report."""
+def render(report: Report, *, section: str = "runs", templates: Path | None = None) -> Page:
+    """The run's Markdown and data files; a pure function of the report and the templates.
+
+    `templates` is a folder of a team's own, which come before ours.
+    """
     run = report.run
     folder = f"{section}/assets/runs/{run.slug}"
     charts = build_charts(report)
@@ -70,7 +74,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
     }
     for part in _SECTIONS:
         values |= part(report)
-    return Page(markdown=_tidy(render_template("run.md.jinja", **values)), files=files)
+    return Page(markdown=_tidy(render_template("run.md.jinja", templates, **values)), files=files)
 
 
 def _tidy(text: str) -> str:
