@@ -78,8 +78,10 @@ export class Runs {
     this.regressionLimit = data.regression_limit;
     /** @type {number} */
     this.sparkRows = data.spark_rows;
-    /** @type {Map<number, string[] | "loading">} */
+    /** @type {Map<number, string[]>} */
     this.sparks = new Map();
+    /** Who waits for a file of small curves. @type {Map<number, (() => void)[]>} */
+    this.waiting = new Map();
     /** @type {Promise<Key[]> | undefined} */
     this.keyList = undefined;
     /** @type {Map<string, Promise<Column>>} */
@@ -130,19 +132,22 @@ export class Runs {
     return known;
   }
 
-  /** The small curve of a run as heights 0..63; undefined until its file is there, then `ready` is called.
+  /** The small curve of a run, a character a point; undefined until its file is there, then `ready` is called.
    * @param {number} row @param {() => void} ready @returns {string | undefined} */
   spark(row, ready) {
     const part = Math.floor(row / this.sparkRows);
     const known = this.sparks.get(part);
-    if (known === undefined) {
-      this.sparks.set(part, "loading");
+    if (known) return known[row - part * this.sparkRows];
+    const waiting = this.waiting.get(part);
+    if (waiting) waiting.push(ready);
+    else {
+      const all = [ready];
+      this.waiting.set(part, all);
       fetched(`${this.base}sparks-${part}.json`, "runpages.sparks/1", this.signal)
-        .then((data) => { this.sparks.set(part, data.sparks); ready(); })
+        .then((data) => { this.sparks.set(part, data.sparks); all.forEach((one) => one()); })
         .catch(() => {}); // a table without small curves is a table still
-      return undefined;
     }
-    return known === "loading" ? undefined : known[row - part * this.sparkRows];
+    return undefined;
   }
 
   /** Lower-case text of a run that words are looked for in. @param {number} row */

@@ -8,7 +8,7 @@ import { element, nameCell } from "./rp-browse-columns.js";
 /** @typedef {import("./rp-browse-rows.js").Item} Item */
 
 /** Rows drawn above and below the window. */
-const MARGIN = 8;
+const MARGIN = 5;
 /** Height of a row in rem, set in the style sheet. */
 const ROW = "--rp-row";
 
@@ -160,7 +160,12 @@ export class Table {
     name.setAttribute("scope", "row");
     name.append(...nameCell(this.runs, item, this.root));
     row.append(element("td", "", box), name);
-    for (const column of this.columns) row.append(element("td", this.classOf(column), ...column.cell(item, () => this.redraw())));
+    for (const column of this.columns) {
+      const cell = element("td", this.classOf(column));
+      // small curves come later, each into its own cell
+      cell.append(...column.cell(item, () => { if (cell.isConnected) cell.replaceChildren(...column.cell(item, () => {})); }));
+      row.append(cell);
+    }
     return row;
   }
 

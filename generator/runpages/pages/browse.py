@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from runpages import markup, units
 
-from .by import NEWEST
 from .dashboard import needs_verdict, regressed
 from .listing import Entry
 from .run import Page
@@ -15,10 +14,13 @@ from .templating import render_template
 
 __all__ = ["render_browse"]
 
+_NEWEST = 50
+"""Rows that the page holds itself: each costs every reader layout before the script takes over."""
+
 
 def render_browse(newest: Sequence[Entry]) -> Page:
     """The page without its data; `newest` holds all runs, newest first."""
-    shown = newest[:NEWEST]
+    shown = newest[:_NEWEST]
     lede = f"All {units.count(len(newest))} runs, newest first."
     if len(shown) < len(newest):
         lede = (
