@@ -23,6 +23,7 @@ from runpages.builder.assets import shared_assets
 from runpages.builder.listings import index_pages
 from runpages.builder.project import write_project
 from runpages.config import SiteSettings
+from runpages.pages.columns import index_files
 
 pytestmark = pytest.mark.browser
 
@@ -418,12 +419,31 @@ def test_without_data_the_newest_runs_stand_and_the_page_says_so(browser, site):
     context.close()
 
 
-def test_only_the_rows_in_sight_are_in_the_document(visit):
-    tab = visit("?group=0", viewport={"width": 1280, "height": 400})
-    tab.page.evaluate("document.querySelector('.rp-grid__box').style.cssText = 'max-height: 60px'")
-    tab.page.evaluate("dispatchEvent(new Event('resize'))")
-    tab.page.wait_for_function("document.querySelectorAll('tr[data-at]').length < 7")
-    assert tab.page.locator("table.rp-grid__t").get_attribute("aria-rowcount") == "8"
+def test_only_the_rows_in_sight_are_in_the_document(browser, site):
+    rows = [
+        {**entries()[0], "slug": f"r{i}-0000000000", "name": f"r{i}", "start": 1_767_700_000 - i}
+        for i in range(1000)
+    ]
+    files = {path.rpartition("/")[2]: data for path, data in index_files(rows).items()}
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.route(
+        "**/assets/index/*.json",
+        lambda route: route.fulfill(
+            body=files[route.request.url.rpartition("/")[2]], content_type="application/json"
+        ),
+    )
+    page.goto(f"{site}runs/browse/")
+    page.wait_for_selector("[data-rp-ready]")
+    rows_in_document = "document.querySelectorAll('tr[data-at]').length"
+    assert 10 < page.evaluate(rows_in_document) < 50
+    page.evaluate("(b => b.scrollTop = b.scrollHeight)(document.querySelector('.rp-grid__box'))")
+    page.wait_for_selector("tr[data-at='999'] th >> text=r999")
+    assert page.locator("tr[data-at='0']").count() == 0
+    assert 10 < page.evaluate(rows_in_document) < 50
+    assert page.locator("table.rp-grid__t").get_attribute("aria-rowcount") == "1001"
+    assert page.locator("tr[data-at='999']").get_attribute("aria-rowindex") == "1001"
+    context.close()
 
 
 def test_runs_json_has_one_row_number_for_every_file(site, tmp_path):

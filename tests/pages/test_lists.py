@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import xml.etree.ElementTree as ElementTree
+import re
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -236,7 +240,7 @@ def test_a_long_listing_is_bounded_and_links_the_rest():
 
 
 def test_the_feed_is_atom_newest_first():
-    root = ElementTree.fromstring(render_feed(entries(), site=SITE))
+    root = ET.fromstring(render_feed(entries(), site=SITE))
     found = [e.find(f"{ATOM}title").text for e in root.iter(f"{ATOM}entry")]
     assert found[0] == "wide (finished)"
     assert found[-1] == "hostile <b>x</b> (failed)"
@@ -249,19 +253,19 @@ def test_the_feed_is_atom_newest_first():
 
 def test_the_feed_of_a_site_with_an_address_has_absolute_links():
     site = SimpleNamespace(**{**vars(SITE), "url": "https://example.org/docs/"})
-    root = ElementTree.fromstring(render_feed(entries(), site=site))
+    root = ET.fromstring(render_feed(entries(), site=site))
     link = next(root.iter(f"{ATOM}entry")).find(f"{ATOM}link").get("href")
     assert link == "https://example.org/docs/runs/wide-0000000000/"
 
 
 def test_a_feed_of_no_run_is_a_feed():
-    root = ElementTree.fromstring(render_feed([], site=SITE))
+    root = ET.fromstring(render_feed([], site=SITE))
     assert list(root.iter(f"{ATOM}entry")) == []
 
 
 def test_hostile_text_in_the_feed_stays_text():
     rows = [{**entries()[0], "name": f"{ATTACK}\x00\ud800]]>", "project": ATTACK}]
-    root = ElementTree.fromstring(render_feed(rows, site=SITE))
+    root = ET.fromstring(render_feed(rows, site=SITE))
     (told,) = [e.find(f"{ATOM}title").text for e in root.iter(f"{ATOM}entry")]
     assert told.startswith("</title><script>alert(1)</script>")
 
@@ -275,3 +279,23 @@ def test_llms_txt_quotes_no_text_of_a_run():
     assert "alert" not in text
     assert "[wide-0000000000](wide-0000000000/): finished; final value 3.300" in text
     assert "> 7 training runs" in text
+
+
+def test_the_program_in_the_documentation_reads_the_files(tmp_path):
+    page = (Path(__file__).parents[2] / "docs/reference/runs-json.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    rows = entries()
+    rows[0] = {**rows[0], "config": {"lr": 0.5}}
+    for path, data in index_files(rows).items():
+        target = tmp_path / "docs/runs" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "{'wide-0000000000': 0.5}\n"
+
+
+def test_every_standing_column_is_documented():
+    page = (Path(__file__).parents[2] / "docs/reference/runs-json.md").read_text()
+    for name in files_of(entries())["runs.json"]["columns"]:
+        assert f"`{name}`" in page, name
