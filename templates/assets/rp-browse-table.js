@@ -117,7 +117,8 @@ export class Table {
 
   draw() {
     const height = this.height();
-    const [from, to] = [Math.floor(this.box.scrollTop / height) - MARGIN, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + MARGIN];
+    // the box grows with its rows up to nearly the window's height
+    const [from, to] = [Math.floor(this.box.scrollTop / height) - MARGIN, Math.ceil((this.box.scrollTop + innerHeight) / height)];
     const first = Math.max(0, Math.min(from, this.items.length - 1));
     const last = Math.min(this.items.length, Math.max(to, first + 1));
     const drawn = `${first} ${last} ${height}`;
