@@ -2,13 +2,15 @@
 // @ts-check
 
 /** A column of all runs. `number` gives NaN where there is none (or where the run logged NaN: then
- *  `text` says so), `codes` an index into `texts`, or several.
+ *  `text` says so), `codes` an index into `texts`, or several; `from` says which fetched keys it reads.
  * @typedef {{name: string, unit: string, kind: "number" | "text" | "choice" | "choices",
  *   number: (row: number) => number, text: (row: number) => string, missing: (row: number) => boolean,
- *   why: (row: number) => string, texts?: string[], codes?: any[]}} Column */
+ *   why: (row: number) => string, texts?: string[], codes?: any[], from?: string[]}} Column */
 /** @typedef {{kind: string, name: string, unit: string, runs: number, file: string}} Key */
 /** @typedef {{group: string, metric: string | null, mean: number | string | null, sd: number | string | null, n: number, rows: number[]}} SeedSet */
 
+/** What the kinds of keys are called. @type {Record<string, string>} */
+export const KINDS = { fact: "figure", config: "setting", role: "role", metric: "metric" };
 const NAMED = new Map([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -Infinity]]);
 
 /** @param {unknown} value */
@@ -122,7 +124,7 @@ export class Runs {
           data.rows.forEach((/** @type {number} */ row, /** @type {number} */ i) => { values[row] = data.values[i]; });
         }
         const numbers = data.values.every((/** @type {unknown} */ v) => !Number.isNaN(numeric(v)) || v === "NaN");
-        const column = plain(id, key.unit, values, numbers ? "number" : "text", () => "not logged");
+        const column = { ...plain(id, key.unit, values, numbers ? "number" : "text", () => "not logged"), from: [`${KINDS[key.kind]} ${key.name}`] };
         this.columns.set(id, column);
         return column;
       });

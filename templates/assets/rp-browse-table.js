@@ -64,7 +64,7 @@ export class Table {
       return col;
     };
     this.columnGroup.replaceChildren(of("", 1.4), of("rp-grid__name", 0), ...this.columns.map((c) => of(`${this.classOf(c)} rp-grid__${c.id === "value" || c.id === "findings" ? c.id : "c"}`, c.rem)));
-    this.table.style.setProperty("--rp-min", `${13 + this.columns.reduce((sum, c) => sum + c.rem, 0)}rem`);
+    this.table.style.setProperty("--rp-min", `${12 + this.columns.reduce((sum, c) => sum + c.rem, 0)}rem`);
   }
 
   /** Phones keep value and findings. @param {Shown} column */

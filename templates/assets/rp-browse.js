@@ -171,9 +171,17 @@ class Browse {
     }
     if (this.filtered()) parts.push(link("clear all", () => this.adopt("")));
     parts.push(link("copy link", () => { void this.copy(); }));
+    for (const { source, column } of this.conditions) if (column?.from) parts.push(element("span", "rp-quiet", this.reads(source, column)));
     this.status?.replaceChildren(...parts);
     const number = [...this.state.chosen.values()].reduce((sum, names) => sum + names.size, 0);
     if (this.filters) this.filters.textContent = number ? `Filters ${number}` : "Filters";
+  }
+
+  /** Which settings or metrics a range reads, and how many runs have them. @param {string} source @param {import("./rp-browse-data.js").Column} column */
+  reads(source, column) {
+    let n = 0;
+    for (let row = 0; row < this.runs.count; row++) if (!column.missing(row)) n++;
+    return `${source} reads ${column.from?.join(", ")} (${count(n)} runs have it)`;
   }
 
   filtered() {

@@ -183,6 +183,11 @@ def test_the_filter_line(visit, words, names):
     tab.until(names)
 
 
+def test_a_range_says_what_it_reads(visit):
+    tab = visit("?filter=lr>3e-4")
+    assert "lr>3e-4 reads setting optim.lr (5 runs have it)" in tab.page.inner_text(".rp-active")
+
+
 def test_a_column_is_fetched_when_it_is_first_used_and_only_once(visit):
     tab = visit()
     assert not [u for u in tab.requests if "/columns/" in u or "keys.json" in u]

@@ -205,6 +205,13 @@ def test_sums_say_of_how_many_runs_they_are():
     assert shown["Cost, USD"] == ("n/a", "no run tells it")
 
 
+def test_without_a_baseline_no_run_is_said_to_have_held():
+    rows = [{**row, "regression": None} for row in entries()]
+    (one,) = [o for o in listings(rows) if (o.kind, o.name) == ("project", "llm")]
+    assert "no pinned baseline" in Seen(html_of(render_listing(one).markdown)).text
+    assert "Regressed" not in Seen(html_of(render_browse(rows).markdown)).text
+
+
 def test_a_run_that_is_over_and_unjudged_needs_a_verdict():
     needing = [row["name"] for row in entries() if needs_verdict(row)]
     assert "wide" not in needing

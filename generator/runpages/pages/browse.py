@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runpages import markup, units
 
-from .dashboard import needs_verdict, regressed
+from .dashboard import has_baseline, needs_verdict, regressed
 from .listing import Entry
 from .run import Page
 from .table import table_rows
@@ -33,6 +33,6 @@ def render_browse(newest: Sequence[Entry]) -> Page:
         rows=table_rows(shown, "../"),
         lede=lede,
         needing=units.count(sum(map(needs_verdict, newest))),
-        worse=units.count(sum(map(regressed, newest))),
+        worse=units.count(sum(map(regressed, newest))) if has_baseline(newest) else "",
     )
     return Page(markdown=text.rstrip() + "\n", files={})
