@@ -2,6 +2,7 @@
 // @ts-check
 
 import { element, labelOf } from "./rp-browse-columns.js";
+import { KINDS } from "./rp-browse-data.js";
 import { count } from "./rp-units.js";
 
 /** @typedef {import("./rp-browse-data.js").Runs} Runs */
@@ -9,8 +10,6 @@ import { count } from "./rp-units.js";
 const STANDING = ["verdict", "curve", "value", "findings", "steps", "elapsed_seconds", "start", "project", "group", "model", "datasets", "tags",
   "author", "seed", "device_hours", "usd", "goodput", "regression", "metric", "commit", "source"];
 const LISTED = 40;
-/** @type {Record<string, string>} */
-const KINDS = { fact: "figure", config: "setting", role: "role", metric: "metric" };
 
 /** Fills the dialog. @param {HTMLElement} box @param {Runs} runs @param {string[]} columns shown now @param {(id: string, on: boolean) => void} toggle */
 export function drawChooser(box, runs, columns, toggle) {

@@ -92,6 +92,7 @@ function span(column, rows, format) {
 export function nameCell(runs, { row, set, rows, member, unfolded }, root) {
   const link = /** @type {HTMLAnchorElement} */ (element("a", "", runs.column("name").text(row)));
   link.href = `${root}${runs.column("slug").text(row)}/`;
+  link.title = link.textContent ?? "";
   const states = (/** @type {number[]} */ all) => {
     const tally = new Map();
     for (const one of all) tally.set(runs.column("state").text(one), (tally.get(runs.column("state").text(one)) ?? 0) + 1);
@@ -113,7 +114,7 @@ export function nameCell(runs, { row, set, rows, member, unfolded }, root) {
   const apart = runs.column("apart").text(row);
   line.append(element("span", `rp-st rp-chip--${STATE_CLASS.get(state) ?? "ended"}`, sign, ` ${state}`));
   if (runs.column("incomplete").number(row)) line.append(", incomplete");
-  line.append(` · ${before}${apart && apart !== before ? ` · ${apart}` : ""}`);
+  line.append(` · ${apart && apart !== before ? `${apart} · ` : ""}${before}`);
   return [link, line];
 }
 

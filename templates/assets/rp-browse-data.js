@@ -2,13 +2,15 @@
 // @ts-check
 
 /** A column of all runs. `number` gives NaN where there is none (or where the run logged NaN: then
- *  `text` says so), `codes` an index into `texts`, or several.
+ *  `text` says so), `codes` an index into `texts`, or several; `from` says which fetched keys it reads.
  * @typedef {{name: string, unit: string, kind: "number" | "text" | "choice" | "choices",
  *   number: (row: number) => number, text: (row: number) => string, missing: (row: number) => boolean,
- *   why: (row: number) => string, texts?: string[], codes?: any[]}} Column */
+ *   why: (row: number) => string, texts?: string[], codes?: any[], from?: string[]}} Column */
 /** @typedef {{kind: string, name: string, unit: string, runs: number, file: string}} Key */
 /** @typedef {{group: string, metric: string | null, mean: number | string | null, sd: number | string | null, n: number, rows: number[]}} SeedSet */
 
+/** What the kinds of keys are called. @type {Record<string, string>} */
+export const KINDS = { fact: "figure", config: "setting", role: "role", metric: "metric" };
 const NAMED = new Map([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -Infinity]]);
 
 /** @param {unknown} value */
@@ -78,8 +80,10 @@ export class Runs {
     this.regressionLimit = data.regression_limit;
     /** @type {number} */
     this.sparkRows = data.spark_rows;
-    /** @type {Map<number, string[] | "loading">} */
+    /** @type {Map<number, string[]>} */
     this.sparks = new Map();
+    /** Who waits for a file of small curves. @type {Map<number, (() => void)[]>} */
+    this.waiting = new Map();
     /** @type {Promise<Key[]> | undefined} */
     this.keyList = undefined;
     /** @type {Map<string, Promise<Column>>} */
@@ -120,7 +124,7 @@ export class Runs {
           data.rows.forEach((/** @type {number} */ row, /** @type {number} */ i) => { values[row] = data.values[i]; });
         }
         const numbers = data.values.every((/** @type {unknown} */ v) => !Number.isNaN(numeric(v)) || v === "NaN");
-        const column = plain(id, key.unit, values, numbers ? "number" : "text", () => "not logged");
+        const column = { ...plain(id, key.unit, values, numbers ? "number" : "text", () => "not logged"), from: [`${KINDS[key.kind]} ${key.name}`] };
         this.columns.set(id, column);
         return column;
       });
@@ -130,19 +134,22 @@ export class Runs {
     return known;
   }
 
-  /** The small curve of a run as heights 0..63; undefined until its file is there, then `ready` is called.
+  /** The small curve of a run, a character a point; undefined until its file is there, then `ready` is called.
    * @param {number} row @param {() => void} ready @returns {string | undefined} */
   spark(row, ready) {
     const part = Math.floor(row / this.sparkRows);
     const known = this.sparks.get(part);
-    if (known === undefined) {
-      this.sparks.set(part, "loading");
+    if (known) return known[row - part * this.sparkRows];
+    const waiting = this.waiting.get(part);
+    if (waiting) waiting.push(ready);
+    else {
+      const all = [ready];
+      this.waiting.set(part, all);
       fetched(`${this.base}sparks-${part}.json`, "runpages.sparks/1", this.signal)
-        .then((data) => { this.sparks.set(part, data.sparks); ready(); })
+        .then((data) => { this.sparks.set(part, data.sparks); all.forEach((one) => one()); })
         .catch(() => {}); // a table without small curves is a table still
-      return undefined;
     }
-    return known === "loading" ? undefined : known[row - part * this.sparkRows];
+    return undefined;
   }
 
   /** Lower-case text of a run that words are looked for in. @param {number} row */

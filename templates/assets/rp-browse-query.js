@@ -41,7 +41,7 @@ function joined(name, columns) {
   const first = (/** @type {number} */ row) => columns.find((c) => !c.missing(row)) ?? columns[0];
   return { name, unit: columns[0].unit, kind: columns.every((c) => c.kind === "number") ? "number" : "text",
     number: (row) => first(row).number(row), text: (row) => first(row).text(row), missing: (row) => first(row).missing(row),
-    why: (row) => first(row).why(row) };
+    why: (row) => first(row).why(row), from: columns.flatMap((c) => c.from ?? []) };
 }
 
 /** @param {Runs} runs @param {string} name @returns {Promise<Column | undefined>} */

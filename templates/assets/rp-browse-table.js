@@ -8,7 +8,7 @@ import { element, nameCell } from "./rp-browse-columns.js";
 /** @typedef {import("./rp-browse-rows.js").Item} Item */
 
 /** Rows drawn above and below the window. */
-const MARGIN = 8;
+const MARGIN = 5;
 /** Height of a row in rem, set in the style sheet. */
 const ROW = "--rp-row";
 
@@ -64,7 +64,7 @@ export class Table {
       return col;
     };
     this.columnGroup.replaceChildren(of("", 1.4), of("rp-grid__name", 0), ...this.columns.map((c) => of(`${this.classOf(c)} rp-grid__${c.id === "value" || c.id === "findings" ? c.id : "c"}`, c.rem)));
-    this.table.style.setProperty("--rp-min", `${13 + this.columns.reduce((sum, c) => sum + c.rem, 0)}rem`);
+    this.table.style.setProperty("--rp-min", `${12 + this.columns.reduce((sum, c) => sum + c.rem, 0)}rem`);
   }
 
   /** Phones keep value and findings. @param {Shown} column */
@@ -117,7 +117,8 @@ export class Table {
 
   draw() {
     const height = this.height();
-    const [from, to] = [Math.floor(this.box.scrollTop / height) - MARGIN, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + MARGIN];
+    // the box grows with its rows up to nearly the window's height
+    const [from, to] = [Math.floor(this.box.scrollTop / height) - MARGIN, Math.ceil((this.box.scrollTop + innerHeight) / height)];
     const first = Math.max(0, Math.min(from, this.items.length - 1));
     const last = Math.min(this.items.length, Math.max(to, first + 1));
     const drawn = `${first} ${last} ${height}`;
@@ -160,7 +161,12 @@ export class Table {
     name.setAttribute("scope", "row");
     name.append(...nameCell(this.runs, item, this.root));
     row.append(element("td", "", box), name);
-    for (const column of this.columns) row.append(element("td", this.classOf(column), ...column.cell(item, () => this.redraw())));
+    for (const column of this.columns) {
+      const cell = element("td", this.classOf(column));
+      // small curves come later, each into its own cell
+      cell.append(...column.cell(item, () => { if (cell.isConnected) cell.replaceChildren(...column.cell(item, () => {})); }));
+      row.append(cell);
+    }
     return row;
   }
 

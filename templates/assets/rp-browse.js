@@ -134,15 +134,22 @@ class Browse {
     this.apply();
   }
 
+  /** Filters and shows. */
   apply() {
-    const { runs, state, facets } = this;
-    const { rows, counts } = select(runs, this.conditions, facets, state.chosen);
+    const { rows, counts } = select(this.runs, this.conditions, this.facets, this.state.chosen);
+    this.rows = rows;
+    drawFacets(/** @type {HTMLElement} */ (this.facetBox), this.facets, counts, this.state.chosen, this.openFacets, (id, name, on) => this.facet(id, name, on));
+    this.arrange();
+  }
+
+  /** Sorts, groups and draws what the filters have left. */
+  arrange() {
+    const { runs, state } = this;
     const columns = state.columns.filter((id) => ["curve", "findings"].includes(id) || runs.columns.has(id)).map((id) => shown(runs, id));
     const column = columns.find((c) => c.id === state.sort)?.sort ?? runs.columns.get(state.sort) ?? runs.column("start");
     const sorted = { column, falling: state.falling };
-    this.rows = sort(rows, column, state.falling);
+    sort(this.rows, column, state.falling);
     const items = state.group ? grouped(runs, this.rows, this.open, sorted) : [...this.rows].map((row) => ({ row }));
-    drawFacets(/** @type {HTMLElement} */ (this.facetBox), facets, counts, state.chosen, this.openFacets, (id, name, on) => this.facet(id, name, on));
     const none = !items.length;
     this.table.box.hidden = none;
     /** @type {HTMLElement} */ (this.empty).hidden = !none;
@@ -160,13 +167,21 @@ class Browse {
     const parts = [element("span", "", this.runs.seedSets.length && this.state.group ? `${words}, seed sets grouped` : words)];
     for (const condition of this.conditions.filter((c) => c.problem)) parts.push(element("span", "rp-warned", condition.problem));
     if (this.runs.seedSets.length) {
-      parts.push(link(this.state.group ? "ungroup" : "group seed sets", () => { this.state.group = !this.state.group; this.apply(); }));
+      parts.push(link(this.state.group ? "ungroup" : "group seed sets", () => { this.state.group = !this.state.group; this.arrange(); }));
     }
     if (this.filtered()) parts.push(link("clear all", () => this.adopt("")));
     parts.push(link("copy link", () => { void this.copy(); }));
+    for (const { source, column } of this.conditions) if (column?.from) parts.push(element("span", "rp-quiet", this.reads(source, column)));
     this.status?.replaceChildren(...parts);
     const number = [...this.state.chosen.values()].reduce((sum, names) => sum + names.size, 0);
     if (this.filters) this.filters.textContent = number ? `Filters ${number}` : "Filters";
+  }
+
+  /** Which settings or metrics a range reads, and how many runs have them. @param {string} source @param {import("./rp-browse-data.js").Column} column */
+  reads(source, column) {
+    let n = 0;
+    for (let row = 0; row < this.runs.count; row++) if (!column.missing(row)) n++;
+    return `${source} reads ${column.from?.join(", ")} (${count(n)} runs have it)`;
   }
 
   filtered() {
@@ -236,7 +251,7 @@ class Browse {
     this.state.falling = same ? !this.state.falling : column.falling;
     this.state.sort = column.id;
     this.table.box.scrollTop = 0;
-    this.apply();
+    this.arrange();
   }
 
   /** @param {number[]} rows @param {boolean} on */
@@ -253,7 +268,7 @@ class Browse {
   /** @param {string} group */
   fold(group) {
     if (!this.open.delete(group)) this.open.add(group);
-    this.apply();
+    this.arrange();
   }
 
   /** @param {string} id @param {string} name @param {boolean} on */

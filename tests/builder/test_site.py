@@ -165,8 +165,43 @@ def test_a_new_run_changes_its_own_files_its_group_and_the_index(tmp_path, logs)
     assert built.written == (slug,)
     others = [path for path in built.files_written if slug not in path]
     assert "index.md" in others
-    assert all(path == "index.md" or "group" in path for path in others), others
+    indexes = ("index.md", "browse.md", "feed.xml", "llms.txt", "by/", "assets/index/", "groups/")
+    assert all(path.startswith(indexes) for path in others), others
+    assert "assets/index/runs.json" in others
     assert any(path.startswith("by/group/seeds-") for path in others)
+
+
+def test_a_new_run_leaves_listings_it_is_not_in_alone(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    builder.build(project(tmp_path))
+    write_rundir(tmp_path / "logs" / "new", project="q", config={"beta2": 0.9})
+    builder.pull(project(tmp_path))
+    written = builder.build(project(tmp_path)).files_written
+    assert [path for path in written if path.startswith("by/project/q-")]
+    assert not [path for path in written if path.startswith("by/project/p-")]
+    columns = [path for path in written if "/columns/" in path]
+    assert columns
+    # keys that only older runs have keep their files: rows are added at the end
+    assert len(columns) < len(list((tmp_path / "docs/runs/assets/index/columns").iterdir()))
+
+
+def test_seed_sets_in_lists_are_those_of_the_groups_page(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    builder.pull(project(tmp_path))
+    for _ in range(2):  # the second time out of the cache
+        builder.build(project(tmp_path))
+        section = tmp_path / "docs/runs"
+        runs = json.loads((section / "assets/index/runs.json").read_text())
+        (group,) = [json.loads(p.read_text()) for p in (section / "groups").iterdir()]
+        (found,) = runs["seed_sets"]
+        (metric,) = [m for m in group["metrics"] if m["name"] == found["metric"]]
+        assert {k: found[k] for k in ("mean", "sd", "n")} == {
+            k: metric[k] for k in ("mean", "sd", "n")
+        }
+        slugs = [runs["columns"]["slug"]["values"][row] for row in found["rows"]]
+        assert sorted(slugs) == sorted(group["seed_set"])
+        shutil.rmtree(section)
 
 
 def test_a_lost_cache_changes_no_byte(tmp_path, logs):

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from runpages import markup, units
 
-from .by import NEWEST
-from .dashboard import needs_verdict, regressed
+from .dashboard import has_baseline, needs_verdict, regressed
 from .listing import Entry
 from .run import Page
 from .table import table_rows
@@ -15,10 +14,13 @@ from .templating import render_template
 
 __all__ = ["render_browse"]
 
+_NEWEST = 50
+"""Rows that the page holds itself: each costs every reader layout before the script takes over."""
+
 
 def render_browse(newest: Sequence[Entry]) -> Page:
     """The page without its data; `newest` holds all runs, newest first."""
-    shown = newest[:NEWEST]
+    shown = newest[:_NEWEST]
     lede = f"All {units.count(len(newest))} runs, newest first."
     if len(shown) < len(newest):
         lede = (
@@ -31,6 +33,6 @@ def render_browse(newest: Sequence[Entry]) -> Page:
         rows=table_rows(shown, "../"),
         lede=lede,
         needing=units.count(sum(map(needs_verdict, newest))),
-        worse=units.count(sum(map(regressed, newest))),
+        worse=units.count(sum(map(regressed, newest))) if has_baseline(newest) else "",
     )
     return Page(markdown=text.rstrip() + "\n", files={})

@@ -15,7 +15,7 @@ from .listing import REGRESSION, Entry, known
 from .svg import ticks
 from .table import told_apart
 
-__all__ = ["Board", "dashboard", "needs_verdict", "regressed"]
+__all__ = ["Board", "dashboard", "has_baseline", "needs_verdict", "regressed"]
 
 _LISTED = 10
 """Runs of each list; the browse page shows all."""
@@ -37,6 +37,7 @@ class Board:
     needing_count: str
     worse: tuple[dict[str, str], ...]
     worse_count: str
+    """Empty where no run can be compared with a pinned baseline."""
     limit: str
 
 
@@ -49,6 +50,11 @@ def regressed(row: Entry) -> bool:
     """Whether it is worse than the pinned baseline by more than REGRESSION."""
     change = known(row["regression"])
     return change is not None and change > REGRESSION
+
+
+def has_baseline(rows: Sequence[Entry]) -> bool:
+    """Whether any of them can be compared with a pinned baseline."""
+    return any(known(row["regression"]) is not None for row in rows)
 
 
 def dashboard(newest: Sequence[Entry], *, up: str) -> Board:
@@ -83,7 +89,7 @@ def dashboard(newest: Sequence[Entry], *, up: str) -> Board:
             {**link(row), "why": f"{units.percent(row['regression'], 2)} % worse"}
             for row in worse[:_LISTED]
         ),
-        worse_count=units.count(len(worse)),
+        worse_count=units.count(len(worse)) if has_baseline(newest) else "",
         limit=f"{100 * REGRESSION:g} %",
     )
 
@@ -125,18 +131,17 @@ def _records(tried: Sequence[tuple[float, Entry]]) -> list[tuple[float, Entry]]:
 
 
 def _figures(rows: Sequence[Entry]) -> tuple[tuple[str, str, str], ...]:
-    spent = sum(seconds for seconds, _ in _weighted(rows))
-    productive = sum(seconds * share for seconds, share in _weighted(rows))
-    goodput = f"{units.number(productive / spent, 3)} %" if spent else "n/a"
+    weighted = _weighted(rows)
+    spent = sum(seconds for seconds, _ in weighted)
+    goodput, told = "n/a", "no run tells it"
+    if spent:
+        goodput = f"{units.number(sum(s * share for s, share in weighted) / spent, 3)} %"
+        told = f"by elapsed time, of {units.count(len(weighted))} runs that tell it"
     return (
         ("Runs", units.count(len(rows)), _states(rows)),
         ("Device-hours", *_total(rows, "device_hours", lambda v: units.number(v, 3))),
         ("Cost, USD", *_total(rows, "usd", lambda v: units.number(v, 3))),
-        (
-            "Goodput",
-            goodput,
-            f"by elapsed time, of {units.count(len(_weighted(rows)))} runs that tell it",
-        ),
+        ("Goodput", goodput, told),
     )
 
 
