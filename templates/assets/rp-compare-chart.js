@@ -6,7 +6,7 @@ import { element } from "./rp-tools.js";
 import { number } from "./rp-units.js";
 
 /** @typedef {{side: number, name: string, x: number[], y: (number | null)[]}} Line */
-/** @typedef {{title: string, unit: string, note: string, lines: Line[], log: boolean, zero: boolean, wide: boolean}} Chart */
+/** @typedef {{title: string, unit: string, note: string, key: {side: number, name: string}[], lines: Line[], log: boolean, zero: boolean, wide: boolean}} Chart */
 /** @typedef {[number, number]} Range */
 
 const READ = 12;
@@ -101,7 +101,8 @@ export function draw(chart, window, page) {
   const plot = element("div", { className: "rp-plot" }, [svg]);
   const notes = [chart.unit, page.over, chart.log ? "log scale" : "", cut === null ? "" : `values above ${number(cut, 3)} leave the frame`, chart.note].filter(Boolean);
   const figure = element("figure", { className: `rp-chart${chart.wide ? " rp-chart--wide" : ""}`, tabIndex: 0 }, [
-    element("figcaption", {}, [element("b", { textContent: chart.title }), element("span", { textContent: notes.join(" · ") })]), plot, readout]);
+    element("figcaption", {}, [element("b", { textContent: chart.title }), element("span", { textContent: notes.join(" · ") }),
+      element("span", { className: "rp-key" }, chart.key.map(({ side, name }) => element("span", {}, [swatch(side), name])))]), plot, readout]);
   listen({ chart, figure, svg, cursor, picked, readout, window, page });
   return figure;
 }

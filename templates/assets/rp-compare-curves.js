@@ -3,8 +3,9 @@
 import { Axes, interpolated, unitOf } from "./rp-axes.js";
 import { draw, tick } from "./rp-compare-chart.js";
 import { smoothed } from "./rp-draw.js";
+import { decoded } from "./rp-files.js";
 import { choice, element } from "./rp-tools.js";
-import { number } from "./rp-units.js";
+import { count } from "./rp-units.js";
 
 /** @typedef {import("./rp-compare-data.js").Side} Side */
 /** @typedef {import("./rp-compare-chart.js").Line} Line */
@@ -16,14 +17,9 @@ import { number } from "./rp-units.js";
 const FIRST = ["val_loss", "loss"];
 const LAST = ["grad_norm", "lr", "tokens_per_second", "step_seconds"];
 const MOST = 12;
+const KEYED = 5; // sides that each chart names; the legend on top names all
 const LOG = 50; // as charts_plan.py: from this ratio of the usually largest to the usually smallest on
 const OVER = { step: "", tokens: "over tokens", elapsed: "over elapsed time", flop: "over training FLOP (6 N D)" };
-
-/** Steps and values of a stored curve. @param {any} curve */
-function unpacked({ x0, dx, y }) {
-  let at = x0;
-  return { x: y.map((/** @type {any} */ _, /** @type {number} */ i) => (i ? (at += dx[i - 1]) : at)), y };
-}
 
 /** Why a run has no such axis; empty where it has. @param {any} run @param {Ax} ax */
 function lacking(run, ax) {
@@ -51,7 +47,7 @@ function aligned(sides, view) {
       for (const curve of run.curves) {
         const { key, title, unit } = curve;
         const chart = charts.get(key) ?? { key, title, unit, lines: [], note: "", names: new Map() };
-        const { x, y } = unpacked(curve);
+        const { x, y } = decoded(curve);
         chart.lines.push({ side: number, name: side.isGroup ? `${side.name}: ${run.name}` : side.name, x: placed(run, x, view.ax), y: view.sm ? smoothed(y, view.sm) : y });
         chart.names.set(curve.name, [...(chart.names.get(curve.name) ?? []), side.name]);
         charts.set(key, chart);
@@ -98,19 +94,19 @@ function axisWords(ax, longest) {
 
 /** @param {Side[]} sides @param {View} view @param {(change: Partial<View>) => void} change @returns {HTMLElement} */
 export function grid(sides, view, change) {
-  const charts = aligned(sides, view);
-  const ends = charts.flatMap((c) => c.lines.flatMap((l) => l.x.filter(Number.isFinite)));
-  if (!ends.length) return element("p", {}, [element("span", { className: "rp-na", textContent: "no curve of any of the runs has this axis" })]);
+  const delta = view.show === "delta";
+  const charts = aligned(sides, view).map((chart) => (delta ? { ...chart, lines: toBase(chart.lines) } : chart)).filter((chart) => chart.lines.length);
+  const ends = charts.flatMap((c) => c.lines.flatMap((l) => l.x.filter((v, i) => Number.isFinite(v) && (!delta || l.y[i] !== null))));
+  if (!ends.length) return element("p", {}, [element("span", { className: "rp-na", textContent: delta ? "the base has no curve to take a difference from" : "no curve of any of the runs has this axis" })]);
   let [low, high] = [Infinity, -Infinity];
   for (const v of ends) { low = Math.min(low, v); high = Math.max(high, v); }
   const { words, over } = axisWords(view.ax, high - low);
   const page = { axis: words, over, zoom: (/** @type {Range} */ x) => change({ x }), reset: () => change({ x: null }) };
-  const made = charts.slice(0, MOST).flatMap((chart, i) => {
-    const delta = view.show === "delta";
-    const lines = delta ? toBase(chart.lines) : chart.lines;
-    if (!lines.length) return [];
+  const made = charts.slice(0, MOST).map((chart, i) => {
+    const { lines } = chart;
     const log = isLog(chart, view);
-    return [draw({ title: delta ? `${chart.title}, difference to base` : chart.title, unit: chart.unit, note: chart.note, lines, log, zero: delta, wide: i === 0 }, view.x ?? [low, high], page)];
+    const key = sides.length > KEYED ? [] : sides.flatMap((s, side) => (lines.some((l) => l.side === side) ? [{ side, name: s.name }] : []));
+    return draw({ title: delta ? `${chart.title}, difference to base` : chart.title, unit: chart.unit, note: chart.note, key, lines, log, zero: delta, wide: i === 0 }, view.x ?? [low, high], page);
   });
   const gone = sides.filter((s) => s.runs.some((r) => lacking(r, view.ax)));
   const remarks = gone.slice(0, 8).map((s) => `${s.name}: ${s.runs.map((r) => lacking(r, view.ax)).find(Boolean)}`);
@@ -118,7 +114,7 @@ export function grid(sides, view, change) {
   if (charts.length > MOST) remarks.push(`${charts.length - MOST} further charts stand on the runs' pages`);
   return element("div", {}, [
     ...(remarks.length ? [element("p", { className: "rp-quiet", textContent: `Not drawn: ${remarks.join("; ")}` })] : []),
-    made.length ? element("div", { className: "rp-charts" }, made) : element("p", {}, [element("span", { className: "rp-na", textContent: "the base has no curve to take a difference from" })])]);
+    element("div", { className: "rp-charts" }, made)]);
 }
 
 /** @param {Side[]} sides @param {View} view @param {(change: Partial<View>) => void} change */
@@ -144,5 +140,5 @@ export function tools(sides, view, change) {
 /** @param {Side[]} sides */
 export function width(sides) {
   const most = Math.max(1, ...sides.flatMap((s) => s.runs.flatMap((r) => r.curves.map((/** @type {any} */ c) => c.width))));
-  return most > 1 ? `A point is the mean of up to ${number(most, 3)} logged rows; the runs' own pages zoom to every row.` : "";
+  return most > 1 ? `A point is the mean of up to ${count(most)} logged rows; the runs' own pages zoom to every row.` : "";
 }

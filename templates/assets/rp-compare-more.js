@@ -61,7 +61,7 @@ export function samples(sides, root) {
     if (shared.length > PROMPTS) notes.push(`the first ${PROMPTS} of ${shared.length} shared prompts`);
     const remark = notes.length ? [element("p", { className: "rp-quiet", textContent: notes.join("; ") })] : [];
     if (!shared.length) return [element("p", {}, [element("span", { className: "rp-na", textContent: "no two of the runs have a text of the same prompt" })]), ...remark];
-    return [...remark, element("div", { className: "rp-samples" }, shared.slice(0, PROMPTS).map((key) => prompt(key, having, found)))];
+    return [...remark, element("div", { className: "rp-samples rp-cmp-samples" }, shared.slice(0, PROMPTS).map((key) => prompt(key, having, found)))];
   });
 }
 

@@ -5,8 +5,8 @@ import { element } from "./rp-tools.js";
 /** `t` is the text, `s` a quieter line below, `swatch` the number of a side, `ci` an interval drawn against zero.
  * @typedef {{t?: string, s?: string, tone?: "good" | "bad" | "na" | "diff" | "strong", swatch?: number, mono?: boolean,
  *   delta?: {t: string, tone: string}, href?: string, ci?: {swatch: number, low: number, high: number, span: number, words: string}[]}} Cell */
-/** `right`: columns of numbers from this one on, `label`s name the columns for a phone.
- * @typedef {{head: Cell[], rows: Cell[][], right?: boolean, wide?: boolean}} Sheet */
+/** `right`: columns of numbers from this one on, `notes`: what all sides lack.
+ * @typedef {{head: Cell[], rows: Cell[][], right?: boolean, wide?: boolean, notes?: string[]}} Sheet */
 
 const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = ["run", "s3", "s4", "s2", "s5"];
@@ -29,7 +29,7 @@ export function drawn(tag, facts, inside = []) {
 
 /** A piece of a side's line. @param {number} side */
 export function swatch(side) {
-  return drawn("svg", { class: "rp-sw", viewBox: "0 0 24 6", "aria-hidden": "true" }, [drawn("path", { class: style(side), d: "M0 3H24" })]);
+  return drawn("svg", { class: "rp-sw", viewBox: "0 0 24 6", preserveAspectRatio: "xMinYMid", "aria-hidden": "true" }, [drawn("path", { class: style(side), d: "M0 3H24" })]);
 }
 
 /** @param {NonNullable<Cell["ci"]>[number]} ci */
@@ -60,7 +60,7 @@ function inside(cell) {
 }
 
 /** @param {Sheet} sheet */
-export function table({ head, rows, right = true, wide = false }) {
+export function table({ head, rows, right = true, wide = false, notes = [] }) {
   const row = (/** @type {Node[]} */ cells) => { const tr = element("tr", {}, cells); tr.setAttribute("role", "row"); return tr; };
   const top = row(head.map((cell, i) => {
     const th = element("th", { scope: "col", className: right && i ? "n" : "" }, inside(cell));
@@ -77,7 +77,8 @@ export function table({ head, rows, right = true, wide = false }) {
   const made = element("table", { className: `rp-t rp-cmp${wide ? " rp-cmp--wide" : ""}` }, [element("thead", {}, [top]), element("tbody", {}, body)]);
   made.setAttribute("role", "table");
   made.querySelectorAll("thead, tbody").forEach((part) => part.setAttribute("role", "rowgroup"));
-  return element("div", { className: "rp-scroll", tabIndex: 0 }, [made]);
+  const remark = notes.length ? [element("p", { className: "rp-quiet", textContent: notes.join("; ") })] : [];
+  return element("div", {}, [...(rows.length ? [element("div", { className: "rp-scroll", tabIndex: 0 }, [made])] : []), ...remark]);
 }
 
 /** Text that Markdown shows as it is. @param {string} text */
@@ -90,7 +91,8 @@ function words(cell) {
 }
 
 /** @param {Sheet} sheet */
-export function markdown({ head, rows, right = true }) {
+export function markdown({ head, rows, right = true, notes = [] }) {
   const line = (/** @type {string[]} */ cells) => `| ${cells.join(" | ")} |`;
-  return [line(head.map(words)), line(head.map((_, i) => (right && i ? "---:" : "---"))), ...rows.map((cells) => line(cells.map(words)))].join("\n");
+  const lines = rows.length ? [line(head.map(words)), line(head.map((_, i) => (right && i ? "---:" : "---"))), ...rows.map((cells) => line(cells.map(words)))] : [];
+  return [lines.join("\n"), ...notes.map(escaped)].filter(Boolean).join("\n\n");
 }

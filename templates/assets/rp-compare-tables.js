@@ -11,7 +11,7 @@ import { count, duration, number } from "./rp-units.js";
 /** @typedef {ReturnType<typeof import("./rp-compare-judge.js").judge>} Comparison */
 /** One line of a table of figures. `intervals`: slug of a side -> [low, high] and what it says.
  * @typedef {{label: string, arrow: string, values: Record<string, Value>, delta: Record<string, any>, direction: string | null,
- *   shown: (v: number) => string, why: string, intervals: Record<string, [number, number]>}} Line */
+ *   shown: (v: number) => string, why: string, voids: Record<string, string>, intervals: Record<string, [number, number]>}} Line */
 
 /** Sides that stand as columns; more stand as rows. */
 export const COLUMNS = 5;
@@ -54,16 +54,19 @@ export function metricLines(comparison, wanted) {
   const lines = new Map();
   for (const row of comparison.metrics.filter((m) => wanted(m.role))) {
     const line = lines.get(row.name) ?? { label: row.unit ? `${row.name}, ${row.unit}` : row.name, arrow: ARROWS[row.direction ?? ""] ?? "", values: {}, delta: {},
-      direction: row.direction, shown: number, why: "", intervals: {} };
+      direction: row.direction, shown: number, why: "", voids: {}, intervals: {} };
     Object.assign(line.values, row.values);
     line.delta[row.run] = row.delta;
     const ends = row.ci95 ?? row.sampling95;
     if (ends) line.intervals[row.run] = ends;
+    if (row.void) line.voids[row.run] = row.void;
     line.why = row.void || line.why || (/** @type {any} */ (row.p_holm).why ?? "");
     lines.set(row.name, line);
   }
-  const rank = (/** @type {Line} */ l) => -Object.values(l.values).filter((v) => known(v.value)).length;
-  return [...lines.values()].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_METRICS);
+  const validation = new Set(comparison.metrics.filter((m) => m.role === "val_loss").map((m) => m.name));
+  const lacking = (/** @type {Line} */ l) => Object.values(l.values).filter((v) => !known(v.value)).length;
+  const rank = (/** @type {string} */ name) => (validation.has(name) ? 0 : 1);
+  return [...lines].sort(([a, one], [b, two]) => rank(a) - rank(b) || lacking(one) - lacking(two)).slice(0, MOST_METRICS).map(([, line]) => line);
 }
 
 /** Figures that some side knows. @param {Comparison} comparison @param {any} rules @param {boolean} cost @returns {Line[]} */
@@ -71,7 +74,7 @@ function figureLines(comparison, rules, cost) {
   return comparison.figures.filter((/** @type {any} */ f) => COST.has(f.name) === cost && (cost || Object.values(f.values).some((v) => known(v.value))))
     .map((/** @type {any} */ f) => {
       const [, label, direction, shown] = rules.figures.find((/** @type {any[]} */ rule) => rule[0] === f.name);
-      return { label: capital(label), arrow: ARROWS[direction ?? ""] ?? "", values: f.values, delta: f.delta, direction, shown: SHOWN[shown], why: "", intervals: {} };
+      return { label: capital(label), arrow: ARROWS[direction ?? ""] ?? "", values: f.values, delta: f.delta, direction, shown: SHOWN[shown], why: "", voids: {}, intervals: {} };
     });
 }
 
@@ -81,21 +84,32 @@ function sheetOf(lines, sides) {
   const shown = (/** @type {Line} */ line, /** @type {Side} */ side) => {
     const found = line.values[side.slug];
     const cell = found ? valueCell(found, line.shown) : /** @type {Cell} */ ({ t: "not logged", tone: "na" });
-    return side === sides[0] ? cell : { ...cell, tone: cell.tone ?? "strong", delta: deltaOf(line.delta[side.slug], line.direction, line.shown) };
+    if (side === sides[0]) return cell;
+    if (cell.tone && allAlike(line, sides)) return /** @type {Cell} */ ({ t: "", tone: "na" });
+    const apart = line.voids[side.slug];
+    return { ...cell, tone: cell.tone ?? "strong", delta: deltaOf(line.delta[side.slug], apart ? null : line.direction, line.shown), ...(apart ? { s: "not measured alike" } : {}) };
   };
   if (sides.length > COLUMNS) {
-    return { wide: true, head: [{ t: "Run" }, ...lines.map((l) => ({ t: l.label + l.arrow }))],
-      rows: sides.map((side, i) => [{ t: side.name, swatch: i, href: side.url }, ...lines.map((l) => /** @type {Cell} */ (shown(l, side)))]) };
+    const told = lines.filter((l) => !allAlike(l, sides));
+    const notes = lines.filter((l) => allAlike(l, sides)).map((l) => `${l.label}: n/a ${/** @type {any} */ (l.values[sides[0].slug]?.value)?.why ?? "not logged"}`);
+    return { wide: true, notes, head: [{ t: "Run" }, ...told.map((l) => ({ t: l.label + l.arrow }))],
+      rows: told.length ? sides.map((side, i) => [{ t: side.name, swatch: i, href: side.url }, ...told.map((l) => /** @type {Cell} */ (shown(l, side)))]) : [] };
   }
   const drawn = lines.some((l) => Object.keys(l.intervals).length);
   const head = [{ t: "" }, ...sides.map((side, i) => ({ t: side.name, swatch: i })), ...(drawn ? [{ t: "95 % interval of the difference" }] : [])];
   return { head, rows: lines.map((l) => [{ t: l.label + l.arrow }, ...sides.map((side) => /** @type {Cell} */ (shown(l, side))), ...(drawn ? [intervalCell(l, sides)] : [])]) };
 }
 
+/** Whether all lack it for one reason, which then stands once. @param {Line} line @param {Side[]} sides */
+function allAlike(line, sides) {
+  const whys = sides.map((s) => { const v = line.values[s.slug]?.value; return known(v) ? "" : /** @type {any} */ (v)?.why ?? "not logged"; });
+  return Boolean(whys[0]) && whys.every((why) => why === whys[0]);
+}
+
 /** @param {Line} line @param {Side[]} sides @returns {Cell} */
 function intervalCell(line, sides) {
   const all = Object.values(line.intervals);
-  if (!all.length) return { t: line.why || "not known", tone: "na" };
+  if (!all.length) return line.why ? { t: line.why, tone: "na" } : {}; // figures are told, not tested
   const span = Math.max(...all.flat().map(Math.abs)) || 1;
   return { ci: sides.flatMap((side, i) => {
     const ends = line.intervals[side.slug];
@@ -135,7 +149,7 @@ export function cost(comparison, sides, rules) {
       const [one, two] = [values[o.slug].value, values[base.slug].value];
       return [o.slug, known(one) && known(two) ? one - two : null];
     }));
-    return { label: `Lost: ${String(label).charAt(0).toLowerCase()}${String(label).slice(1)}`, arrow: " ↓", values, delta, direction: "lower", shown: duration, why: "", intervals: {} };
+    return { label: `Lost: ${String(label).charAt(0).toLowerCase()}${String(label).slice(1)}`, arrow: " ↓", values, delta, direction: "lower", shown: duration, why: "", voids: {}, intervals: {} };
   });
   const some = lost.filter((l) => Object.values(l.values).some((v) => known(v.value) && v.value > 0));
   return sheetOf([...figureLines(comparison, rules, true), .../** @type {any} */ (some)], sides);

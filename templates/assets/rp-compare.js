@@ -3,7 +3,7 @@
 // @ts-check
 import { grid, tools, width } from "./rp-compare-curves.js";
 import { named, rules as rulesOf, side as sideOf } from "./rp-compare-data.js";
-import { judge } from "./rp-compare-judge.js";
+import { chosen, judge } from "./rp-compare-judge.js";
 import { many } from "./rp-compare-many.js";
 import { environment, samples } from "./rp-compare-more.js";
 import { picker } from "./rp-compare-pick.js";
@@ -135,7 +135,7 @@ class Compare {
     this.title(title);
     this.text = [`# ${escaped(title)}`, `Base: ${escaped(sides[0].name)}`, Object.values(comparison.verdicts).map(escaped).join("\n\n"),
       ...(comparison.warnings.length ? [`Read with care:\n\n${comparison.warnings.map((w) => `- ${escaped(w)}`).join("\n")}`] : [])];
-    const out = [this.legend(sides), ...this.verdict(Object.values(comparison.verdicts)), ...this.care(comparison.warnings)];
+    const out = [this.legend(sides), ...this.verdict(comparison, sides), ...this.care(comparison.warnings)];
     out.push(...this.sheet("figures", "Figures", tables.figures(comparison, sides, rules), "no figure is known for any of the runs"));
     out.push(...this.differing(comparison, sides, rules));
     const together = many(comparison, sides, rules);
@@ -149,12 +149,15 @@ class Compare {
     return out;
   }
 
-  /** @param {string[]} sentences */
-  verdict(sentences) {
-    const shown = sentences.slice(0, SENTENCES).map((s) => element("p", { className: "rp-story", textContent: s }));
-    const rest = sentences.slice(SENTENCES);
-    if (!rest.length) return shown;
-    return [...shown, element("details", { className: "rp-more" }, [element("summary", { textContent: `${rest.length} more` }), ...rest.map((s) => element("p", { textContent: s }))])];
+  /** One sentence a side; of many first how many there are of each kind. @param {any} comparison @param {Side[]} sides */
+  verdict(comparison, sides) {
+    const sentences = /** @type {string[]} */ (Object.values(comparison.verdicts));
+    if (sentences.length <= SENTENCES) return sentences.map((s) => element("p", { className: "rp-story", textContent: s }));
+    const kinds = sides.slice(1).map((side) => chosen(sides[0], comparison.metrics.filter((/** @type {any} */ m) => m.run === side.slug))?.verdict || "without a verdict");
+    const counts = ["better", "worse", "not told apart", "without a verdict"].map((kind) => [kinds.filter((k) => k === kind).length, kind]).filter(([n]) => n);
+    const lead = `Of ${sentences.length} against ${sides[0].name}: ${counts.map(([n, kind]) => `${n} ${kind}`).join(", ")}.`;
+    return [element("p", { className: "rp-story", textContent: lead }),
+      element("details", { className: "rp-more" }, [element("summary", { textContent: `What can be said of each of the ${sentences.length}` }), ...sentences.map((s) => element("p", { textContent: s }))])];
   }
 
   /** @param {string[]} warnings */
