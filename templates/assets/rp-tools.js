@@ -15,7 +15,7 @@ export function element(name, facts = {}, inside = []) {
 
 /** One of several: radio buttons that look like one switch. @param {string} legend @param {string} name
  * @param {[string, string, string?][]} choices value, words, why it cannot be chosen @param {(value: any) => void} chosen */
-function choice(legend, name, choices, chosen) {
+export function choice(legend, name, choices, chosen) {
   const set = element("fieldset", { className: "rp-seg" }, [element("legend", { textContent: legend })]);
   for (const [value, words, why] of choices) {
     const input = element("input", { type: "radio", name, value, disabled: Boolean(why), onchange: () => chosen(value) });

@@ -11,6 +11,7 @@
    * @type {[string, string][]} */
   const PARTS = [
     ["[data-rp-browse]", "rp-browse.js"],
+    ["[data-rp-compare]", "rp-compare.js"],
     ["figure.rp-chart[data-rp-src], .rp-metrics[data-rp-src]", "rp-charts.js"],
     [".rp-sample", "rp-samples.js"],
   ];

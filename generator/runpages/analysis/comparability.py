@@ -11,7 +11,7 @@ from runpages.model import Difference, Quantity, Report
 
 from .seeds import TOLD
 
-__all__ = ["Caution", "cautions"]
+__all__ = ["TOPICS", "Caution", "Topic", "cautions"]
 
 _SAME_LENGTH = 0.01
 """Runs whose tokens or steps differ by less went equally far."""
@@ -25,7 +25,7 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Topic:
+class Topic:
     what: str
     keys: re.Pattern[str]
     """Matches the whole of a difference's key, without regard to case."""
@@ -34,9 +34,9 @@ class _Topic:
     voids: frozenset[str] = frozenset()
 
 
-def _topic(what: str, keys: str, *voids: str, ending: str = "s") -> _Topic:
+def _topic(what: str, keys: str, *voids: str, ending: str = "s") -> Topic:
     pattern = re.compile(keys, re.IGNORECASE)
-    return _Topic(what=what, keys=pattern, voids=frozenset(voids), ending=ending)
+    return Topic(what=what, keys=pattern, voids=frozenset(voids), ending=ending)
 
 
 _EVALUATION = (
@@ -44,7 +44,7 @@ _EVALUATION = (
     r"|(eval|evaluation|val|valid|validation|test)_(tokens|batch(es)?|iters|samples|examples|limit"
     r"|n|size|split|subset|data(set)?|data_?path|files?|set))"
 )
-_TOPICS = (
+TOPICS = (
     _topic(
         "the tokenizer", r"config\.(.*[._])?tokenizer(_\w+)?(\..*)?",
         "loss", "val_loss", "eval_lower",
@@ -97,7 +97,7 @@ def cautions(
     `names` and the values of `differences` are those of base and other, in this order.
     """
     out, unknown = [], []
-    for topic in _TOPICS:
+    for topic in TOPICS:
         found = [d for d in differences if topic.keys.fullmatch(d.key)]
         known = [d for d in found if all(d.values.values())]
         if known:

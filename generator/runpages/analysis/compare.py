@@ -28,12 +28,12 @@ from .seeds import TOLD, count_members, labels, set_warnings, shared_metrics, un
 from .statistics import TTest, hedges_g, holm, paired_t, spread, welch_t
 from .verdict import verdict_sentence
 
-__all__ = ["compare"]
+__all__ = ["COMPARED_FIGURES", "compare"]
 
 _NORMAL_95 = 1.959964
 """The normal distribution's .975 quantile."""
 _LONE = "one run: no variance known"
-_FIGURES: tuple[tuple[str, str | None, Callable[[Report], Quantity]], ...] = (
+COMPARED_FIGURES: tuple[tuple[str, str | None, Callable[[Report], Quantity]], ...] = (
     ("steps", None, lambda r: r.steps),
     ("tokens", None, lambda r: r.timing.tokens),
     ("parameters", None, lambda r: r.parameters),
@@ -81,7 +81,7 @@ def compare(base: Contender, others: Sequence[Contender]) -> Comparison:
         verdicts={o.slug: _verdict(base, o, rows, tests) for o in others},
         metrics=tuple(rows),
         tests=tests,
-        figures=tuple(_figure(base, everyone, *figure) for figure in _FIGURES),
+        figures=tuple(_figure(base, everyone, *figure) for figure in COMPARED_FIGURES),
         findings=_findings(everyone),
         differences=differences(by_slug, but_seeds=any(c.is_group for c in everyone)),
         warnings=tuple(dict.fromkeys(warnings)),

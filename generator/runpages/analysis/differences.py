@@ -10,10 +10,20 @@ from runpages.model import Difference, Report, Run
 
 from .summary import flatten
 
-__all__ = ["differences", "facts_of", "is_seed", "same", "siblings", "without_seed"]
+__all__ = [
+    "OUTPUT_KEYS",
+    "SEED_KEY",
+    "alike",
+    "differences",
+    "facts_of",
+    "is_seed",
+    "same",
+    "siblings",
+    "without_seed",
+]
 
-_SEED = re.compile(r"(.*[_\-])?seeds?|seed_everything|random_state", re.IGNORECASE)
-_OUTPUTS = frozenset(
+SEED_KEY = re.compile(r"(.*[_\-])?seeds?|seed_everything|random_state", re.IGNORECASE)
+OUTPUT_KEYS = frozenset(
     {"run_name", "run_id", "exp_name", "experiment_name", "wandb_run_name", "wandb_name",
      "wandb_run_id", "output_dir", "out_dir", "logging_dir", "log_dir", "save_dir",
      "checkpoint_dir", "ckpt_dir", "work_dir", "hostname", "master_port", "timestamp"}
@@ -23,14 +33,14 @@ _OUTPUTS = frozenset(
 
 def is_seed(key: str) -> bool:
     """Whether a dotted configuration key holds a seed."""
-    return _SEED.fullmatch(key.rpartition(".")[2]) is not None
+    return SEED_KEY.fullmatch(key.rpartition(".")[2]) is not None
 
 
 def _is_output(key: str) -> bool:
-    return key.rpartition(".")[2].lower().replace("-", "_") in _OUTPUTS
+    return key.rpartition(".")[2].lower().replace("-", "_") in OUTPUT_KEYS
 
 
-def _alike(value: object) -> str:
+def alike(value: object) -> str:
     """Equal for values that mean the same: trackers keep 0.001 as a number or as its text."""
     if isinstance(value, bool) or value is None:
         return str(value)
@@ -44,13 +54,13 @@ def _alike(value: object) -> str:
 
 def same(one: object, other: object) -> bool:
     """Whether two recorded values say the same, NaN and NaN too."""
-    return _alike(one) == _alike(other)
+    return alike(one) == alike(other)
 
 
 def without_seed(run: Run) -> str:
     """The configuration but for seeds and names of outputs, as a text to compare; or empty."""
     flat = flatten(dict(run.config)) if run.config else {}
-    kept = {k: _alike(v) for k, v in flat.items() if not is_seed(k) and not _is_output(k)}
+    kept = {k: alike(v) for k, v in flat.items() if not is_seed(k) and not _is_output(k)}
     return json.dumps(kept, sort_keys=True) if kept else ""
 
 
@@ -98,12 +108,12 @@ def differences(
         if but_seeds and (is_seed(key) or _is_output(key)):
             continue
         values = {slug: _distinct(each, key) for slug, each in facts.items()}
-        told = {tuple(map(_alike, each)) for each in values.values()}
+        told = {tuple(map(alike, each)) for each in values.values()}
         if len(told) > 1 or any(len(each) > 1 for each in values.values()):
             out.append(Difference(key=key, values=values))
     return tuple(out)
 
 
 def _distinct(facts: Sequence[Mapping[str, object]], key: str) -> tuple[object, ...]:
-    found = {_alike(one[key]): one[key] for one in facts if key in one}
+    found = {alike(one[key]): one[key] for one in facts if key in one}
     return tuple(found[text] for text in sorted(found))

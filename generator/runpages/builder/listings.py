@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runpages.config import SiteSettings
+from runpages.markup import json_bytes
 from runpages.model import GroupReport, Report
 from runpages.pages import Page, render_index
 from runpages.pages.browse import render_browse
 from runpages.pages.by import listings, render_listing, render_overview
 from runpages.pages.columns import index_files
+from runpages.pages.compare_page import comparing_rules, render_compare
 from runpages.pages.feed import render_feed, render_llms
 from runpages.pages.listing import Entry
 
@@ -27,10 +29,12 @@ def index_pages(
     pages: dict[str, Page] = {
         "index.md": render_index(newest, site=site),
         "browse.md": render_browse(newest),
+        "compare.md": render_compare(groups, len(newest)),
         "by/index.md": render_overview(found, groups),
         **{one.path: render_listing(one) for one in found},
     }
     files = {path: page.markdown.encode() for path, page in pages.items()}
+    files["assets/index/comparing.json"] = json_bytes(comparing_rules())
     files["feed.xml"] = render_feed(newest, site=site)
     files["llms.txt"] = render_llms(newest, site=site)
     return {**files, **index_files(newest, seed_sets)}

@@ -15,6 +15,7 @@ from runpages.model import Report
 
 from .charts import build_charts
 from .checkpoints import checkpoints_section
+from .comparable import comparable_file
 from .document import run_json
 from .evaluations import evaluations_section
 from .findings import findings_section
@@ -59,6 +60,7 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
     folder = f"{section}/assets/runs/{run.slug}"
     charts = build_charts(report)
     files = {f"{folder}/run.json": markup.json_bytes(run_json(report))}
+    files[f"{folder}/compare.json"] = comparable_file(report)
     files |= {f"{folder}/{name}": data for name, data in charts.files.items()}
     samples, media = samples_section(report)
     files |= {f"{folder}/{name}": data for name, data in media.items()}
