@@ -24,6 +24,9 @@ __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
 
+APART_SHAPE = 1.0
+"""Where rare hard batches begin to outnumber the usual noise a tail is locally heavier than as a
+whole; beyond this shape it has not even a mean."""
 LONG_TAIL = 1500
 """From this many points on the upper 4, 1 and 1/4 % tell the tail."""
 
@@ -137,7 +140,7 @@ def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> flo
 
     `z` lie at the positions `at`. In a tail of shape xi the logarithm of the ratio of the r-th peak
     to the next is exponential with mean xi/r (Hill's estimator rests on that). The lowest gap among
-    the tallest 200 points counts that the heaviest tail would show with a probability of
+    the tallest 200 points counts that a tail of APART_SHAPE would show with a probability of
     `expected_false`.
     """
     rank = min(200, len(z) // 4)
@@ -148,7 +151,7 @@ def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> flo
     if len(peaks) < 4 or not peaks[-1] > 0:
         return math.inf
     gaps = np.arange(1, len(peaks)) * np.log(np.minimum(peaks[:-1], 1e9) / peaks[1:])
-    wide = np.flatnonzero(gaps > options.most_shape * math.log(len(gaps) / options.expected_false))
+    wide = np.flatnonzero(gaps > APART_SHAPE * math.log(len(gaps) / options.expected_false))
     return float(peaks[wide[-1] + 1]) if len(wide) else math.inf
 
 
