@@ -128,6 +128,13 @@ def test_ranks_of_one_speed_and_one_fast_rank_are_no_stragglers():
     assert events(ranked(values), "straggler") == []
 
 
+def test_of_two_ranks_the_slow_one_is_a_straggler():
+    values = {rank: noisy(1.5, seed=rank) for rank in range(2)}
+    values[1] = values[1] * np.where(STEPS >= 200, 1.5, 1.0)
+    (event,) = events(ranked(values), "straggler")
+    assert (event.rank, event.recovered) == (1, False)
+
+
 def test_two_slow_windows_are_none():
     values = {rank: noisy(1.5, seed=rank) for rank in range(4)}
     values[1] = values[1] * np.where((STEPS >= 104) & (STEPS < 116), 2.0, 1.0)

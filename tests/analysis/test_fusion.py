@@ -218,3 +218,16 @@ def test_what_the_model_did_is_told_before_what_the_machine_did():
         {1: {"train/loss": (STEPS, loss(s700=3))}}, power={"system/gpu.0.gpu": (times, busy)}
     )
     assert [e.kind for e in analyze(run).events] == ["spike", "idle_device"]
+
+
+def test_what_changes_all_the_time_explains_nothing():
+    sizes = np.random.default_rng(0).integers(200, 300, 1000)
+    (event,) = events({"train/loss": loss(s500=3), "batch_size": sizes})
+    assert event.explained_by == ""
+
+
+@pytest.mark.parametrize("text", ["saved metadata", "mixed precision on", "phased out"])
+def test_other_words_than_of_data_explain_nothing(text):
+    note = LoggedEvent(kind="note", text=text, step=499)
+    (event,) = events({"train/loss": loss(s500=3)}, logged_events=(note,))
+    assert event.explained_by == ""

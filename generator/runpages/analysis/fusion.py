@@ -46,7 +46,9 @@ def fuse(run: Run, events: Sequence[Event], transitions: Sequence[Transition]) -
     while left:
         first = left.pop(0)
         others = [e for e in left if _belong(first, e, explanations)]
-        left = [e for e in left if all(e is not other for other in others)]
+        if others:
+            taken = {id(e) for e in others}
+            left = [e for e in left if id(e) not in taken]
         out.append(_joined(first, others) if others else first)
     return out
 

@@ -70,11 +70,15 @@ def find_grad_explosions(
 ) -> Iterator[Candidate]:
     """Excursions of at least 4 times the level, then at most one growth that stays to the end."""
     rows, y = _logarithm(track)
+    if len(rows) < len(track.finite):
+        # a norm of 0 is a skipped step; it has no logarithm
+        track = replace(track, finite=rows, known={})
     wide = list(_departures(rows, y, options))
     growth = next((w for w in wide if not w.recovered), None)
     begin = growth.start if growth else len(track.values)
-    brief = [_named(found) for found in find_spikes(track, options.excursion)]
     long = len(y) >= options.tail_points
+    del rows, y  # 160 MB in a run of ten million steps
+    brief = [_named(found) for found in find_spikes(track, options.excursion)]
     brief = [b for b in brief if b.end < begin and _tall(track, b, options)]
     brief = [b for b in brief if not (long and _is_lone(track, b))]
     yield from (b for b in brief if not any(_overlap(b, w) for w in wide))
