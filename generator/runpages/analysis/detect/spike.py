@@ -24,8 +24,14 @@ __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
 
+APART_SHAPE = 1.0
+"""Where rare hard batches begin to outnumber the usual noise a tail is locally heavier than as a
+whole; beyond this shape it has not even a mean."""
 LONG_TAIL = 1500
-"""From this many points on the upper 4, 1 and 1/4 % tell the tail."""
+"""From this many points on quantiles tell the tail: the upper 16, 4 and 1 %, and the tallest peaks
+not less."""
+MANY = 4000
+"""From this many points on the upper 4, 1 and 1/4 % do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +118,7 @@ def tail_threshold(
     if size < LONG_TAIL:
         least *= 1.3 * (1 + 8 / max(size, 8))
         return _short_tail(z, least=least, found=found, options=options)
-    shares = np.array([0.04, 0.01, 0.0025])
+    shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
     counts = np.maximum(1, (shares * size).astype(int))
     ranks = len(z) - counts
     q = np.partition(z, ranks)[ranks]
@@ -129,6 +135,8 @@ def tail_threshold(
         k = q[2] + second / math.log(4) * math.log(ratio)
     else:
         k = q[2] + second / (1 - 4.0**-shape) * (ratio**shape - 1)
+    if size < MANY:
+        k = max(k, _short_tail(z, least=least, found=found, options=options))
     return float(min(max(k, least), options.most_k))
 
 
@@ -137,7 +145,7 @@ def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> flo
 
     `z` lie at the positions `at`. In a tail of shape xi the logarithm of the ratio of the r-th peak
     to the next is exponential with mean xi/r (Hill's estimator rests on that). The lowest gap among
-    the tallest 200 points counts that the heaviest tail would show with a probability of
+    the tallest 200 points counts that a tail of APART_SHAPE would show with a probability of
     `expected_false`.
     """
     rank = min(200, len(z) // 4)
@@ -148,7 +156,7 @@ def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> flo
     if len(peaks) < 4 or not peaks[-1] > 0:
         return math.inf
     gaps = np.arange(1, len(peaks)) * np.log(np.minimum(peaks[:-1], 1e9) / peaks[1:])
-    wide = np.flatnonzero(gaps > options.most_shape * math.log(len(gaps) / options.expected_false))
+    wide = np.flatnonzero(gaps > APART_SHAPE * math.log(len(gaps) / options.expected_false))
     return float(peaks[wide[-1] + 1]) if len(wide) else math.inf
 
 
@@ -272,7 +280,7 @@ def _threshold(
 ) -> float:
     """`tail_threshold` of the noise; of long runs of what is above 1 sd and stands not apart."""
     size = int(np.count_nonzero(noise))
-    if size < LONG_TAIL:
+    if size < MANY:
         return tail_threshold(z[noise], least=least, found=found, options=options)
     at = np.flatnonzero(noise & (z > 1))
     if len(at) < size // 20:
