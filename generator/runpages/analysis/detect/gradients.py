@@ -130,10 +130,12 @@ def _departures(
         limit = float(needed[onset - 1])
         stays = last == len(thin) - 1
         own = thin[onset : last + 1]
+        if len(own) < 3:
+            continue
         end = own[-max(3, len(own) // 10) :] if stays else own
-        tall = float(np.median(end)) if stays else float(np.sort(own)[-min(3, len(own))])
+        tall = float(np.median(end)) if stays else float(np.sort(own)[-3])
         ahead = float(np.max(gone.smooth[onset : onset + reach], initial=-math.inf))
-        if len(own) < 3 or tall - level < limit or ahead - level < floor:
+        if tall - level < limit or ahead - level < floor:
             continue
         calm = level + max(3 * float(gone.noise[onset - 1]), math.log(options.calm_factor))
         sharp = onset
