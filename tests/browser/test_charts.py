@@ -75,7 +75,7 @@ def page_of(name: str, report: Report) -> dict[str, bytes]:
     """Files of a page with the charts of a run."""
     charts = build_charts(report)
     curves = render_template(
-        "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent, no_tokens=charts.no_tokens,
+        "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent, no_step=charts.no_step, no_tokens=charts.no_tokens,
         no_time=charts.no_time, baseline=report.baseline, data=f"../../assets/runs/{name}",
     )  # fmt: skip
     page = PAGE.format(up="../../", curves=curves)
@@ -89,6 +89,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("site")
     files = dict(shared_assets()) | page_of("one", many()) | page_of("two", calm())
     columns = rows(0, 100, lambda s: s % 7)
+    sampled = SeriesSet.of({"fan": columns, "heat": columns}, time_axis=frozenset({"fan", "heat"}))
+    files |= page_of("hardware", analyze(replace(make_run(), series=sampled)))
     unclocked = columns._replace(time=np.full(100, np.nan))
     files |= page_of("blind", analyze(make_run({"train/loss": unclocked})))
     for name, data in files.items():
@@ -477,6 +479,20 @@ def test_an_axis_that_the_log_does_not_have_is_not_offered(opened, query: str) -
     assert tab.page.get_by_label("wall time", exact=True).is_disabled()
     assert tab.page.locator("label[title='no clock in the log']").count() == 2
     assert tab.page.locator("label[title='no metric counts tokens']").count() == 1
+
+
+def test_a_hardware_log_alone_counts_time(opened) -> None:
+    tab = opened(run="hardware")
+    assert tab.fetched("plotly") == []
+    assert tab.page.get_by_label("step", exact=True).is_disabled()
+    assert tab.page.get_by_label("elapsed", exact=True).is_checked()
+    tab.touch("r-1")
+    tab.touch("r-2")
+    tab.page.locator("[data-rp-chart=r-1]").get_by_title("Zoom in").click()
+    tab.wait("r-2", "e.layout.xaxis.range[1] === 74.25")
+    assert tab.page.url.endswith("?x=24.75..74.25")
+    tab.page.get_by_label("wall time", exact=True).check()
+    tab.wait("r-2", "e.layout.xaxis.type === 'date'")
 
 
 def test_without_javascript_the_drawings_stand(browser, site: str) -> None:

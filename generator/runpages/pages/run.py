@@ -92,6 +92,7 @@ def render(report: Report, *, section: str = "runs") -> Page:
         "charts": charts.charts,
         "more": charts.more,
         "absent": charts.absent,
+        "no_step": charts.no_step,
         "no_tokens": charts.no_tokens,
         "no_time": charts.no_time,
         "data": f"../assets/runs/{run.slug}",
