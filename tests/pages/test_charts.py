@@ -187,6 +187,12 @@ def test_the_x_axis_begins_at_zero_where_the_first_row_nearly_does():
     assert (ends(10), ends(100)) == ([0, 999], [100, 999])
 
 
+def test_a_hardware_log_alone_shows_what_there_is():
+    names = ("fan speed", "clocks.sm")
+    charts = built({n: rows(0, 50, line) for n in names}, time_axis=names)
+    assert [c.title for c in charts.charts] == list(names)
+
+
 def test_shares_and_bytes_of_memory_do_not_share_a_chart():
     names = ("system/gpu.0.memoryAllocated", "system/gpu.0.memoryAllocatedBytes")
     charts = built({n: rows(0, 50, line) for n in names}, time_axis=names).charts

@@ -88,6 +88,8 @@ class ChartSet:
     """Further charts, in the index of metrics."""
     absent: tuple[str, ...] = ()
     """What a reader would look for and no metric was recognised as."""
+    no_step: str = ""
+    """Why x cannot count steps; empty if it can."""
     no_tokens: str = ""
     """Why x cannot count tokens; empty if it can."""
     no_time: str = ""
@@ -154,6 +156,7 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
         files=files,
         more=len(index),
         absent=tuple(words for words, roles in _WANTED.items() if not roles & _roles(report)),
+        no_step=kinds["why"].get("step", ""),
         no_tokens=kinds["why"].get("tokens", ""),
         no_time=kinds["why"].get("time", ""),
     )
