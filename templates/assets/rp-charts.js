@@ -3,7 +3,7 @@
 // @ts-check
 import { Axes } from "./rp-axes.js";
 import { axisOf, drawing, fullOf, plotted } from "./rp-draw.js";
-import { CHARTS, DETAIL, decoded, finer, refined, stored } from "./rp-files.js";
+import { CHARTS, DETAIL, decoded, finer, forget, refined, stored, thinned } from "./rp-files.js";
 import { CONFIG, plotly } from "./rp-library.js";
 import { start as showTools } from "./rp-tools.js";
 import { plain, range, read, write } from "./rp-view.js";
@@ -27,7 +27,9 @@ export class Charts {
   /** @param {AbortSignal} signal */
   constructor(signal) {
     this.signal = signal;
-    this.view = read(location.search);
+    /** What x counts in the drawings. @type {import("./rp-axes.js").Axis} */
+    this.home = document.querySelector(".rp-tools[data-no-step]") ? "elapsed" : "step";
+    this.view = read(location.search, this.home);
     /** @type {Map<HTMLElement, Chart | "loading">} */
     this.charts = new Map();
     /** @type {((view: View) => void)[]} called when the view has changed */
@@ -47,7 +49,10 @@ export class Charts {
     return stored(this.source, CHARTS).then((file) => {
       this.file = file;
       this.axes ??= new Axes(file.axes);
-      if (!this.axes.has(this.view.ax)) Object.assign(this.view, { ax: "step", x: null });
+      if (!this.axes.has(this.view.ax)) {
+        Object.assign(this.view, { ax: this.home, x: null });
+        this.watchers.forEach((watch) => watch(this.view));
+      }
       return file;
     });
   }
@@ -141,22 +146,31 @@ export class Charts {
     this.frame = requestAnimationFrame(() => this.live().forEach((chart) => this.paint(chart)));
   }
 
+  /** The chart's window in steps, where finer levels can show more of it. @param {Chart} chart */
+  steps(chart) {
+    const shown = axisOf(chart, this.view.ax);
+    const finerThere = chart.entry.axis === "step" && shown && this.view.x;
+    return finerThere ? this.axes?.window(this.window(chart), shown, "step") ?? null : null;
+  }
+
   /** Exchanges what is in the window for a finer level, where there is one. @param {Chart} chart */
   async refine(chart) {
-    const shown = axisOf(chart, this.view.ax);
-    const axes = /** @type {Axes} */ (this.axes);
-    const wanted = chart.shown;
-    const steps = chart.entry.axis === "step" && shown && this.view.x ? axes.window(wanted, shown, "step") : null;
+    const steps = this.steps(chart);
     const files = steps ? finer(this.file.detail, ...steps) : [];
     const answers = await Promise.allSettled(files.map(([name]) => stored(new URL(name, this.source).href, DETAIL)));
-    if (this.signal.aborted || chart.shown !== wanted || !chart.gd.isConnected) return;
+    if (this.signal.aborted || !chart.gd.isConnected || String(this.steps(chart)) !== String(steps)) return;
     let traces = chart.coarse;
     answers.forEach((answer, i) => {
-          const parts = answer.status === "fulfilled" ? answer.value.charts[chart.entry.id] : null;
+      const parts = answer.status === "fulfilled" ? answer.value.charts[chart.entry.id] : null;
       if (!parts) return; // the coarse level stands
       const [, from, to] = files[i];
       traces = traces.map((t) => (parts[t.key] ? refined(t, decoded(parts[t.key]), from, to) : t));
     });
+    if (steps && traces !== chart.coarse) {
+      const limit = Math.max(60, Math.round(chart.plot.clientWidth / 4));
+      const alone = (chart.entry.layout.shapes ?? []).map((/** @type {any} */ s) => [s.x0 - 2, Math.min(s.x1, s.x0 + 40) + 2]);
+      traces = traces.map((t) => (t.key[0] === "c" ? thinned(t, ...steps, limit, alone) : t));
+    }
     if (traces === chart.traces) return;
     chart.traces = traces;
     await this.paint(chart);
@@ -195,7 +209,7 @@ export class Charts {
     if (this.view.ax !== before && this.view.x && !change.x) {
       this.view.x = this.axes?.window(this.view.x, before, this.view.ax) ?? null;
     }
-    write(this.view, hash);
+    write(this.view, this.home, hash);
     this.watchers.forEach((watch) => watch(this.view));
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.live().forEach(async (chart) => {
@@ -208,7 +222,7 @@ export class Charts {
   /** While the view is not that of the drawings, every chart that is seen is live. */
   follow() {
     this.seen?.disconnect();
-    if (plain(this.view)) return;
+    if (plain(this.view, this.home)) return;
     this.seen = new IntersectionObserver((entries) => {
       entries.forEach((e) => e.isIntersecting && this.upgrade(/** @type {HTMLElement} */ (e.target)));
     });
@@ -334,12 +348,14 @@ export function start(signal) {
   }, { signal, capture: true });
   addEventListener("resize", () => page.live().forEach(place), { signal }); // before Plotly's own, which waits
   addEventListener("beforeprint", () => page.restoreAll(), { signal });
+  addEventListener("afterprint", () => page.follow(), { signal });
   const palette = new MutationObserver(() => page.paintAll());
   palette.observe(document.body, { attributes: true, attributeFilter: ["data-md-color-scheme"] });
   signal.addEventListener("abort", () => {
     palette.disconnect();
     page.seen?.disconnect();
     page.restoreAll();
+    forget();
   });
   const figures = document.querySelectorAll(FIGURES);
   // The keyboard reaches a chart, and focus makes it live.

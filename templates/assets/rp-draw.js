@@ -146,10 +146,17 @@ export function plotted(shown, full) {
     from: (/** @type {any} */ v) => Number(v) * unit.seconds };
 }
 
-/** Which attempt each row of a curve is of, where there were several. @param {Trace} trace @param {[number, number][]} attempts */
-function attemptsOf(trace, attempts) {
-  if (attempts.length < 2 || trace.key[0] !== "c") return null;
-  return trace.x.map((x) => `, attempt ${(attempts.findLast(([first]) => first <= x) ?? attempts[0])[1]}`);
+/** What is said of each row beside its value: the least and the largest where it stands for several, and its
+ * attempt where there were several. @param {Trace} trace @param {[number, number][]} attempts */
+function remarks({ key, x, lo, hi }, attempts) {
+  const number = (/** @type {number} */ v) => v.toLocaleString("en", { maximumSignificantDigits: 4 });
+  const several = attempts.length > 1 && key[0] === "c";
+  if (!several && !lo) return null;
+  return x.map((step, i) => {
+    const [low, high] = [lo?.[i], hi?.[i]];
+    const ends = low != null && high != null && low < high ? ` (${number(low)} to ${number(high)})` : "";
+    return several ? `${ends}, attempt ${(attempts.findLast(([first]) => first <= step) ?? attempts[0])[1]}` : ends;
+  });
 }
 
 /** A trace of the file as one or more of Plotly's. @param {Chart} chart @param {Trace} trace @param {Column} x @param {View} view
@@ -172,15 +179,14 @@ function lines(chart, trace, x, view, attempts) {
   const { stroke: color, width, dash, opacity } = look(svg, "path", meta);
   const line = { ...base, mode: trace.mode, line: { color, width, dash, simplify: false }, marker: { color, size: 5 }, opacity };
   const out = [];
-  if (lo && hi && !view.sm) out.push(area(outline(x, lo, hi), meta === "run" ? "band" : `band ${meta}`));
-  if (view.sm && trace.mode === "lines") {
+  const smooth = view.sm && trace.mode === "lines" && !trace.exact;
+  if (lo && hi && !smooth) out.push(area(outline(x, lo, hi), meta === "run" ? "band" : `band ${meta}`));
+  if (smooth) {
     out.push({ ...line, opacity: RAW * opacity, hoverinfo: "skip", showlegend: false });
     return [...out, { ...line, y: smoothed(y, view.sm), hovertemplate: "%{y} smoothed" }];
   }
-  const text = attemptsOf(trace, attempts);
-  const ends = lo && hi ? { customdata: lo.map((v, i) => [v, hi[i]]) } : {};
-  const template = `%{y}${lo ? " (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" : ""}${text ? "%{text}" : ""}`;
-  return [...out, { ...line, ...ends, ...(text ? { text } : {}), ...(lo || text ? { hovertemplate: template } : { hoverinfo: "all" }) }];
+  const text = remarks(trace, attempts);
+  return [...out, { ...line, ...(text ? { text, hovertemplate: "%{y}%{text}" } : { hoverinfo: "all" }) }];
 }
 
 /** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to
@@ -233,8 +239,8 @@ export function drawing(chart, view, axes, full, shown) {
   const whole = shown[0] === full[0] && shown[1] === full[1];
   const stands = entry.layout.yaxis;
   const window = /** @type {Range} */ (shown.map(to));
-  const seen = drawn.filter(({ trace }) => trace.meta !== "bad").map(({ trace: { y, lo, hi }, x }) =>
-    ({ x, columns: lo && hi && !view.sm ? [lo, hi] : [y] }));
+  const seen = drawn.filter(({ trace }) => trace.meta !== "bad").map(({ trace: { y, lo, hi, exact }, x }) =>
+    ({ x, columns: lo && hi && !(view.sm && !exact) ? [lo, hi] : [y] }));
   const y = whole && log === (stands.type === "log") ? stands.range : yRange(stands, reach(seen, window, log), log);
   const words = look(svg, "text", "");
   const grid = look(svg, "line", "grid").stroke;

@@ -3,7 +3,8 @@
 
 /** @typedef {(number|null)[]} Column */
 /** @typedef {{key: string, mode: string, meta: string, name: string, fill?: string, yaxis?: string,
- *   text?: string[], x: number[], y: Column, lo?: Column, hi?: Column, t?: number[]}} Trace */
+ *   text?: string[], x: number[], y: Column, lo?: Column, hi?: Column, t?: number[], exact?: boolean}} Trace
+ * `exact`: no noise, never smoothed */
 
 export const CHARTS = "runpages.charts/2";
 export const DETAIL = "runpages.detail/1";
@@ -19,6 +20,11 @@ export function once(url, load) {
   promise.catch(() => loaded.delete(url));
   loaded.set(url, promise);
   return promise;
+}
+
+/** Data of a page that was left; whatever is asked for again comes from the browser's own cache. */
+export function forget() {
+  [...loaded.keys()].filter((url) => url.endsWith(".json")).forEach((url) => loaded.delete(url));
 }
 
 /** @param {string} url @param {string} schema */
@@ -57,6 +63,32 @@ export function refined(trace, finer, from, to) {
   }
   if (trace.t) out.t = finer.t ? /** @type {number[]} */ (joined(trace.t, finer.t, finer.t[0])) : undefined;
   return out;
+}
+
+/** The trace with at most about `limit` points between a and b where they are more than twice as many: means
+ * with their least and largest value, as the first level has them. Rows in `alone` stand by themselves.
+ * @param {Trace} trace @param {number} a @param {number} b @param {number} limit @param {[number, number][]} alone @returns {Trace} */
+export function thinned(trace, a, b, limit, alone) {
+  const { x, y, lo, hi } = trace;
+  const first = x.findIndex((v) => v >= a);
+  const end = x.findLastIndex((v) => v <= b) + 1;
+  if (first < 0 || end - first <= 2 * limit) return trace;
+  const most = Math.ceil((end - first) / limit);
+  const single = (/** @type {number} */ v) => alone.some(([from, to]) => v >= from && v <= to);
+  /** @type {number[][]} */ const groups = [];
+  let open = false; // whether the next row may join the last group
+  for (let i = first; i < end; i++) {
+    const joins = y[i] != null && !single(x[i]);
+    if (joins && open && groups[groups.length - 1].length < most) groups[groups.length - 1].push(i);
+    else groups.push([i]);
+    open = joins;
+  }
+  /** @param {Column} column @param {(values: any[]) => number} reduce @returns {Column} */
+  const column = (column, reduce) => [...column.slice(0, first),
+    ...groups.map((rows) => (rows.length > 1 ? reduce(rows.map((i) => column[i])) : column[rows[0]])), ...column.slice(end)];
+  const mean = (/** @type {number[]} */ values) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  return { ...trace, t: undefined, x: /** @type {number[]} */ (column(x, (v) => Math.round(mean(v)))), y: column(y, mean),
+    lo: column(lo ?? y, (v) => Math.min(...v)), hi: column(hi ?? y, (v) => Math.max(...v)) };
 }
 
 /** The files of finer levels for a window of steps: one that holds all its rows, else the tiles under it.

@@ -83,6 +83,12 @@ def test_further_charts_are_packed_in_numbered_files_with_an_index():
     assert (entry["title"], traces(entry)["run"]["name"]) == (title, "../metric &#60;104&#62;")
 
 
+def test_what_a_reader_would_look_for_and_is_not_logged_is_said():
+    columns = {name: rows(0, 30, line) for name in ("train/loss", "grad_norm", "gpu_util")}
+    absent = ("validation loss", "learning rate", "throughput or step time")
+    assert built(columns).absent == absent
+
+
 def test_no_series_no_chart_and_no_file():
     assert built({}) == ChartSet(charts=(), files={}, more=0)
 
@@ -179,6 +185,12 @@ def test_the_x_axis_begins_at_zero_where_the_first_row_nearly_does():
         return chart["layout"]["xaxis"]["range"]
 
     assert (ends(10), ends(100)) == ([0, 999], [100, 999])
+
+
+def test_a_hardware_log_alone_shows_what_there_is():
+    names = ("fan speed", "clocks.sm")
+    charts = built({n: rows(0, 50, line) for n in names}, time_axis=names)
+    assert [c.title for c in charts.charts] == list(names)
 
 
 def test_shares_and_bytes_of_memory_do_not_share_a_chart():

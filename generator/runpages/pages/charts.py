@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from runpages import units
 from runpages.markup import Safe, json_bytes
 from runpages.model import Columns, Event, Report, Series, statistic_key
 
@@ -39,6 +38,22 @@ _PACK_LIMIT = 120
 """Buckets of a further metric."""
 _EACH_LIMIT = 60
 """Buckets of each of many devices; what they hide, the band shows."""
+_EXACT = frozenset({"val_loss", "eval", "eval_lower", "lr", "tokens"})
+"""Roles whose curves are no noise: smoothing would only make them late."""
+_WANTED = {
+    "training loss": {"loss"},
+    "validation loss": {"val_loss"},
+    "gradient norm": {"grad_norm"},
+    "learning rate": {"lr"},
+    "throughput or step time": {
+        "tokens_per_second",
+        "tokens_per_second_per_device",
+        "step_seconds",
+        "step_milliseconds",
+    },
+    "devices": {"gpu_util", "gpu_power", "gpu_memory"},
+}
+"""What a reader of a training run looks for -> the roles that show it."""
 _AROUND = 60
 """Rows that an event's chart shows before and after it."""
 _INSIDE = 300
@@ -62,8 +77,6 @@ class Chart:
     legend: tuple[tuple[str, str], ...]
     """(class of the line, label)."""
     wide: bool
-    rows: tuple[tuple[str, str, str, str, str], ...]
-    """(metric, first, last, lowest, highest) for the table beside the chart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +86,10 @@ class ChartSet:
     """File name -> bytes."""
     more: int = 0
     """Further charts, in the index of metrics."""
+    absent: tuple[str, ...] = ()
+    """What a reader would look for and no metric was recognised as."""
+    no_step: str = ""
+    """Why x cannot count steps; empty if it can."""
     no_tokens: str = ""
     """Why x cannot count tokens; empty if it can."""
     no_time: str = ""
@@ -138,9 +155,15 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
         charts=tuple(charts),
         files=files,
         more=len(index),
+        absent=tuple(words for words, roles in _WANTED.items() if not roles & _roles(report)),
+        no_step=kinds["why"].get("step", ""),
         no_tokens=kinds["why"].get("tokens", ""),
         no_time=kinds["why"].get("time", ""),
     )
+
+
+def _roles(report: Report) -> set[str | None]:
+    return {info.role for info in report.run.series.whole if info.points}
 
 
 def _single(report: Report, plan: Plan) -> bool:
@@ -232,7 +255,6 @@ def _chart(report: Report, made: _Made, figure: Any, caption: str) -> Chart:
         over="" if axis.kind == "step" else f"over {axis.title}",
         legend=made.legend,
         wide=plan.wide,
-        rows=tuple(row for one in made.series for row in _row(report, one)),
     )
 
 
@@ -240,6 +262,10 @@ def _stored(made: _Made, figure: Any) -> dict[str, Any]:
     """The figure as data; on a time axis with its unit and its start, in seconds of the run."""
     drawing = made.drawing
     entry = stored(figure, made.plan.id, times=drawing.times)
+    exact = {str(n) for n, one in enumerate(made.series) if one.role in _EXACT}
+    for trace in entry["data"]:
+        if trace.get("key", "")[1:] in exact:
+            trace["exact"] = True
     if drawing.axis.kind == "time":
         begin = drawing.begin if drawing.begin is not None else drawing.start
         offset = (drawing.start - begin) if drawing.start is not None and begin is not None else 0.0
@@ -330,14 +356,6 @@ def _over_ranks(report: Report, name: str) -> tuple[Columns, Columns] | None:
 def _unit(report: Report, names: Sequence[str]) -> str:
     units_of = {report.metrics[n].unit for n in names if n in report.metrics}
     return units_of.pop() if len(units_of) == 1 else ""
-
-
-def _row(report: Report, series: Series) -> Iterator[tuple[str, str, str, str, str]]:
-    summary = report.metrics.get(series.name)
-    if summary is not None:
-        numbers = (summary.first, summary.last, summary.low, summary.high)
-        first, last, low, high = (units.number(v) for v in numbers)
-        yield series.name, first, last, low, high
 
 
 def event_chart(report: Report, event: Event) -> Safe:

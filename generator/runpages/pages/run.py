@@ -71,6 +71,8 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
         "timeline": timeline(report),
         "charts": charts.charts,
         "more": charts.more,
+        "absent": charts.absent,
+        "no_step": charts.no_step,
         "no_tokens": charts.no_tokens,
         "no_time": charts.no_time,
         **samples,
