@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from pages import factory
-from runpages.model import Event
+from runpages.model import KINDS, Event
 from runpages.pages import render
 from runpages.pages.findings import findings_section
 
@@ -102,6 +104,30 @@ def test_the_size_of_a_move_is_its_way():
         "from the start",
         "n/a",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "title"),
+    [
+        ("spike", "loss", "Loss spike"),
+        ("spike", None, "Spike"),
+        ("nonfinite", "val_loss", "Validation loss non-finite value"),
+        ("grad_explosion", "grad_norm", "Gradient norm explosion"),
+        ("near_oom", "gpu_memory", "Device memory near its limit"),
+        ("overfit", "val_loss", "Over-fitting"),
+        ("idle_device", "gpu_util", "Idle device"),
+        ("restart", None, "Restart"),
+    ],
+)
+def test_titles_are_words(kind, role, title):
+    (row,) = findings_section(with_events(event(1, kind, role=role)))["findings"]
+    assert row.title == title
+
+
+def test_no_kind_is_shown_by_a_name_with_underscores():
+    for kind in KINDS:
+        (row,) = findings_section(with_events(event(1, kind)))["findings"]
+        assert "_" not in row.title
 
 
 def test_known_roles_have_a_name_and_the_metric_stays():

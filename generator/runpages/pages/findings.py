@@ -12,7 +12,7 @@ from runpages.markup import Safe
 from runpages.model import Event, Report
 
 from .charts import event_chart
-from .words import ROLE_WORDS, SEVERITY_CLASS, Chip, Fact, fact
+from .words import KIND_WORDS, SEVERITY_CLASS, Chip, Fact, fact, finding_title
 
 __all__ = ["findings_section"]
 
@@ -22,16 +22,6 @@ _ALIKE = 3
 _FOLDED = 100
 _MOVES = frozenset({"level_shift", "drop", "divergence", "overfit", "memory_growth"})
 """Kinds whose size is a way from one value to another, not a multiple."""
-_TITLES = {
-    "grad_explosion": "Gradient explosion",
-    "grad_vanishing": "Vanishing gradient",
-    "gpu_underuse": "GPU under-used",
-    "idle_device": "Idle device",
-    "near_oom": "Nearly out of memory",
-    "lr_mismatch": "Learning rate mismatch",
-    "memory_growth": "Growing memory",
-}
-"""Kinds whose name says what they are of."""
 _STRETCHES = frozenset({"plateau", "missing_data"})
 """Kinds whose size is how long they last."""
 
@@ -90,7 +80,7 @@ def _summed(events: Sequence[Event]) -> str:
         kinds.setdefault((event.kind, event.metric), []).append(event)
     parts = []
     for (kind, metric), own in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        words = f"{units.count(len(own))} × {kind.replace('_', ' ')}"
+        words = f"{units.count(len(own))} × {KIND_WORDS.get(kind, kind)}"
         if kind != "restart":
             words += f" in {metric}"
         peaks = [(e.peak_value, e.peak_step) for e in own if e.peak_value is not None]
@@ -105,9 +95,6 @@ def _summed(events: Sequence[Event]) -> str:
 
 def _row(report: Report, event: Event) -> _Finding:
     """What a line of the list says."""
-    role = ROLE_WORDS.get(event.role or "", "")
-    kind = {"nonfinite": "not finite"}.get(event.kind, event.kind.replace("_", " "))
-    title = _TITLES.get(event.kind) or (f"{role} {kind}" if role else kind.capitalize())
     metric = event.metric if event.kind != "restart" else ""
     attempt = f"attempt {event.attempt}" if len(report.run.attempts) > 1 else ""
     tail = [metric, attempt, event.explained_by, _beside(report, event)]
@@ -117,7 +104,7 @@ def _row(report: Report, event: Event) -> _Finding:
     return _Finding(
         id=f"event-{event.id}",
         chip=Chip(style=SEVERITY_CLASS[event.severity], words=event.severity),
-        title=title,
+        title=finding_title(event),
         tail=", ".join(part for part in tail if part),
         steps=steps,
         elapsed=_since_start(report, event),

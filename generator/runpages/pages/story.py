@@ -11,13 +11,12 @@ from collections import Counter
 from runpages import units
 from runpages.model import Event, MetricSummary, Report
 
-from .words import ROLE_WORDS
+from .words import KIND_WORDS, ROLE_WORDS
 
 __all__ = ["story"]
 
 _MUCH = 0.01
 """Part of its best value by which a metric must have got worse for the story to say so."""
-_KINDS = {"nonfinite": "non-finite values", "near_oom": "near out of memory"}
 _HOURS_MIN = 0.01
 """Device-hours that are worth a sentence."""
 
@@ -121,7 +120,7 @@ def _happened(report: Report) -> str:
     first, *more = weighty
     if not more:
         return first.message
-    kinds = Counter(_KINDS.get(e.kind, e.kind.replace("_", " ")) for e in more)
+    kinds = Counter(KIND_WORDS.get(e.kind, e.kind) for e in more)
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
     findings = "finding" if len(more) == 1 else "findings"

@@ -15,6 +15,7 @@ from runpages.model import SEVERITIES, Event, Quantity, Run
 
 __all__ = [
     "CAUSE_WORDS",
+    "KIND_WORDS",
     "ROLE_WORDS",
     "SEVERITY_CLASS",
     "Chip",
@@ -22,6 +23,7 @@ __all__ = [
     "event_counts",
     "fact",
     "finding_chips",
+    "finding_title",
     "group_slug",
     "quantity",
     "state_chip",
@@ -54,6 +56,31 @@ ROLE_WORDS = {
     "gpu_power": "Device power",
 }
 """What a reader calls a metric of this role; others go by their name as logged."""
+KIND_WORDS = {
+    "nonfinite": "non-finite value",
+    "level_shift": "level shift",
+    "overfit": "over-fitting",
+    "grad_explosion": "explosion",
+    "grad_vanishing": "vanishing",
+    "idle_device": "idle device",
+    "gpu_underuse": "device under-used",
+    "data_bottleneck": "wait for data",
+    "memory_growth": "growth",
+    "near_oom": "near its limit",
+    "lr_mismatch": "learning rate mismatch",
+    "repeated_data": "repeated data",
+    "seed_outlier": "seed outlier",
+    "missing_data": "missing data",
+}
+"""What a reader calls a kind where its own name is no word; others go by their name."""
+_OF_A_ROLE = frozenset(
+    {
+        *("nonfinite", "spike", "divergence", "level_shift", "plateau", "drop"),
+        *("grad_explosion", "grad_vanishing", "slowdown", "stall", "jitter"),
+        *("memory_growth", "near_oom"),
+    }
+)
+"""Kinds that are said of a metric; the others say by themselves what they are about."""
 _STATES = {
     "finished": ("finished", "good"),
     "failed": ("failed", "crit"),
@@ -114,6 +141,14 @@ def event_counts(events: Iterable[Event]) -> dict[str, int]:
     for event in events:
         counts[event.severity] += 1
     return counts
+
+
+def finding_title(event: Event) -> str:
+    """`Loss spike`, `Over-fitting`, `Restart`."""
+    kind = KIND_WORDS.get(event.kind, event.kind.replace("_", " "))
+    role = ROLE_WORDS.get(event.role or "", "") if event.kind in _OF_A_ROLE else ""
+    title = f"{role} {kind}".strip()
+    return title[0].upper() + title[1:]
 
 
 def finding_chips(counts: Mapping[str, int]) -> list[Chip]:
