@@ -211,6 +211,29 @@ def test_the_end_of_a_schedule_explains_nothing():
     assert [(e.kind, e.explained_by) for e in found] == [("spike", "")]
 
 
+def test_the_last_rows_of_a_decay_to_zero_explain_nothing():
+    rows = np.arange(0, 960, 80)
+    lr = (rows, 1e-3 * (1 - rows / 1000))
+    run = make_run({1: {"train/loss": (STEPS, loss(s882=3)), "lr": lr}})
+    spike = next(e for e in analyze(run).events if e.kind == "spike")
+    assert spike.explained_by == ""
+
+
+def test_a_rate_that_changed_after_the_event_did_not_cause_it():
+    rate = np.where(STEPS < 502, 1e-4, 1e-3)
+    spike = next(e for e in events({"train/loss": loss(s500=3), "lr": rate}) if e.kind == "spike")
+    assert spike.explained_by == ""
+
+
+def test_a_training_that_began_anew_is_nearer_than_a_rate_that_changed_before():
+    rate = np.where(STEPS < 490, 1e-3, 1e-4)
+    began = replace(plateau(500), kind="restart", end_step=500)
+    shifted = replace(plateau(501), kind="level_shift", recovered=None)
+    run = analyze(make_run({1: {"train/loss": (STEPS, loss()), "lr": (STEPS, rate)}})).run
+    (told,) = (e for e in fuse(run, [began, shifted], ()) if e.kind == "level_shift")
+    assert told.explained_by == "training began anew at step 500"
+
+
 def test_what_the_model_did_is_told_before_what_the_machine_did():
     times = START + np.arange(0, 2000, 10.0)
     busy = np.where(np.arange(200) < 50, 0.0, 95.0)

@@ -66,6 +66,9 @@ class SpikeOptions:
     """Factor from which on a gradient norm is a spike in any tail."""
     clear_k: float = 0.0
     """sd that it must reach for that, too."""
+    tail_points: float = math.inf
+    """From so many points on the tail is known well enough to excuse a lone row that is clear, but
+    within it."""
     warn_relative: float = 0.1
     """From this share of the level on a spike is a warning, below it an info."""
     warn_lone_relative: float = 0.25
@@ -79,6 +82,17 @@ class SpikeOptions:
     """Longest initial transient: what falls from the start is no excursion."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """What a point can pass, in sd and in height (a share of the level, or on the logarithm)."""
+
+    single: float
+    pair: float
+    clear: float
+    tall: float
+    clear_size: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Work:
     """One track made ready: on the logarithm for gradient norms."""
@@ -87,6 +101,24 @@ class _Work:
     level: Floats
     z: Floats
     logarithmic: bool
+
+    def passed(self, at: int, limits: _Limits) -> float | None:
+        """The lowest limit that the point is beyond; None where only a wider view told it."""
+        beside = np.concatenate([self.z[max(0, at - 1) : at], self.z[at + 1 : at + 2]])
+        pair = min(float(self.z[at]), float(np.max(beside, initial=-math.inf)))
+        sigma, level = self.sigma(at), float(self.level[at])
+        scale = 1.0 if self.logarithmic else abs(level)
+        met = [
+            level + max(k * sigma, size * scale)
+            for reached, k, size in (
+                (self.z[at], limits.single, limits.tall),
+                (self.z[at], limits.clear, limits.clear_size),
+                (pair, limits.pair, limits.tall),
+            )
+            if reached > k
+        ]
+        met = [limit for limit in met if limit <= self.y[at]]
+        return min(met) if met else None
 
     def size(self) -> Floats:
         """Height over the level: as a share of it, or on the logarithm."""
@@ -191,15 +223,17 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     if len(track.finite) < options.min_points:
         return
     work = _prepare(track)
-    hits, k = _hits(work, options)
+    hits, limits = _hits(work, options)
     found = [e for e in _extents(hits, work.z) if _stands(work, e, options)]
     wide: list[tuple[int, int]] = []
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
         wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
         wide += [e for e in _doubled(work.y, options) if _stands(work, e, options)]
+    long = len(work.y) >= options.tail_points
     for start, end in _united(found, wide):
-        yield _candidate(track, work, (start, end), k=k, options=options)
+        if not (long and start == end and _in_tail(work, start, limits.single)):
+            yield _candidate(track, work, (start, end), limits=limits, options=options)
 
 
 def _doubled(y: Floats, options: SpikeOptions) -> list[tuple[int, int]]:
@@ -240,21 +274,22 @@ def _prepare(track: Track) -> _Work:
     return _Work(y=y, level=level, z=z, logarithmic=logarithmic)
 
 
-def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
-    """Points that stand out, and the k of single points.
+def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, _Limits]:
+    """Points that stand out, and the limits that they passed.
 
     Found excursions are left out of the tail and k is taken again: else a run with many spikes
     would hide them from itself (masking). A run without any is never looked at twice.
     """
     size = work.size()
     logarithmic = work.logarithmic
-    tall = size >= (math.log(options.min_factor) if logarithmic else options.min_relative)
-    clear = size >= (math.log(options.clear_factor) if logarithmic else options.clear_relative)
+    least = math.log(options.min_factor) if logarithmic else options.min_relative
+    enough = math.log(options.clear_factor) if logarithmic else options.clear_relative
+    tall, clear = size >= least, size >= enough
     clear &= work.z >= options.clear_k
     del size  # 80 MB in a run of ten million steps
     pairs = np.minimum(work.z[1:], work.z[:-1])
     hits = np.zeros(len(work.z), dtype=bool)
-    k = options.most_k
+    k = pair_k = options.most_k
     for _ in range(4):
         near = _near(hits)
         noise = ~near & (work.z < 2 * options.most_k)
@@ -272,7 +307,8 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
         if np.array_equal(found, hits):
             break
         hits = found
-    return hits, k
+    clear_k = max(options.least_k, options.clear_k)
+    return hits, _Limits(single=k, pair=pair_k, clear=clear_k, tall=least, clear_size=enough)
 
 
 def _threshold(
@@ -360,29 +396,38 @@ def _united(found: list[tuple[int, int]], wide: list[tuple[int, int]]) -> list[t
     return out
 
 
+def _level_before(work: _Work, start: int, peak: int) -> float:
+    before = work.y[max(0, start - 9) : start]
+    return min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
+
+
+def _in_tail(work: _Work, at: int, k: float) -> bool:
+    """Whether the run's own tail would not tell a lone point."""
+    return bool(work.y[at] < _level_before(work, at, at) + k * work.sigma(at))
+
+
 def _candidate(
-    track: Track, work: _Work, extent: tuple[int, int], *, k: float, options: SpikeOptions
+    track: Track, work: _Work, extent: tuple[int, int], *, limits: _Limits, options: SpikeOptions
 ) -> Candidate:
     start, end = extent
     peak = start + int(np.argmax(work.y[start : end + 1]))
-    before = work.y[max(0, start - 9) : start]
-    level = min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
+    level = _level_before(work, start, peak)
     height = float(work.y[peak]) - level
-    needed = level + k * work.sigma(peak)
+    passed = work.passed(peak, limits)
     if work.logarithmic:
         serious = height >= math.log(options.warn_factor)
-        level, needed = math.exp(level), math.exp(min(needed, 700.0))
+        level, passed = math.exp(level), None if passed is None else math.exp(passed)
     else:
         share = options.warn_lone_relative if start == end else options.warn_relative
         serious = height >= share * abs(level)
-        level, needed = track.sign * level, track.sign * needed
+        level, passed = track.sign * level, None if passed is None else track.sign * passed
     return Candidate(
         kind="spike",
         start=int(track.finite[start]),
         end=int(track.finite[end]),
         peak=int(track.finite[peak]),
         level=level,
-        threshold=needed,
+        threshold=passed,
         recovered=True,
         severity="warning" if serious else "info",
     )
