@@ -394,6 +394,20 @@ def test_evaluations_and_learning_rates_are_never_smoothed(opened) -> None:
     assert tab.live("loss").evaluate(count, "train/loss") == 2
 
 
+@pytest.mark.parametrize("query", ["?sm=.5", "?y=log"])
+def test_the_last_validation_loss_stands_at_its_height(opened, query: str) -> None:
+    tab = opened(query)
+    tab.wait("loss", "true")
+    place = (
+        "e => { const a = e._fullLayout.annotations.find(a => a.name === 'end');"
+        " return [a.text, e._fullLayout.yaxis.r2c(a.y)]; }"
+    )
+    words, height = tab.live("loss").evaluate(place)
+    value = tab.line("loss", "val/loss")["y"][-1]
+    assert words == f"validation {value:.3f}"
+    assert height == pytest.approx(value, rel=1e-3)
+
+
 def test_log_is_for_charts_of_positive_values_only(opened) -> None:
     tab = opened("?y=log")
     tab.wait("loss", "e.layout.yaxis.type === 'log'")
