@@ -204,7 +204,7 @@ function marks({ entry, svg }, place, to, start, shown) {
     return { ...shape, x0, x1, fillcolor: fill, opacity, line: { width: x1 - x0 < 0.003 * width ? 3 : 0, color: fill } };
   });
   const words = look(svg, "text", "ev");
-  const notes = (entry.layout.annotations ?? []).map((/** @type {any} */ note) => {
+  const notes = (entry.layout.annotations ?? []).filter((/** @type {any} */ note) => note.name === "event").map((/** @type {any} */ note) => {
     const i = shapes.findIndex((/** @type {any} */ s) => s.x0 === note.x);
     const x = at(note.x, i, 0);
     const share = (x - to(shown[0])) / width;
@@ -212,6 +212,20 @@ function marks({ entry, svg }, place, to, start, shown) {
       xanchor: share < 0.08 ? "left" : share > 0.92 ? "right" : "center" };
   });
   return { bands, notes };
+}
+
+/** The last values of curves, where the window shows them. @param {Chart} chart @param {View} view
+ * @param {(x: number, trace: any) => number} place @param {(v: number) => number} to @param {Range} window @param {boolean} log */
+function lastValues({ entry, svg }, view, place, to, window, log) {
+  const ends = (entry.layout.annotations ?? []).filter((/** @type {any} */ note) => note.name !== "event");
+  return ends.map((/** @type {any} */ note) => {
+    const { fill, size } = look(svg, "text", note.name);
+    const base = note.name.includes("base");
+    const x = to(place(note.x, { meta: base ? "base" : "run" }));
+    const value = entry.layout.yaxis.type === "log" ? 10 ** note.y : note.y;
+    const visible = Number.isFinite(x) && x >= window[0] && x <= window[1] && (view.base || !base);
+    return { ...note, x: visible ? x : window[0], y: log ? Math.log10(value) : value, visible, font: { size, color: fill } };
+  });
 }
 
 /** As much of a date as tells the ticks of a window apart: one line has to do. @param {Range} range in milliseconds */
@@ -261,7 +275,7 @@ export function drawing(chart, view, axes, full, shown) {
     yaxis: { ...axis, showline: false, nticks: 6, dtick: decades(log, y), type: log ? "log" : "linear", range: [...y], fixedrange: true,
       ticklabelstandoff: 6, hoverformat: !log && large(y) ? ".4~s" : ".5~g", tickformat: !log && large(y) ? "~s" : "" },
     ...(entry.layout.yaxis2 ? { yaxis2: entry.layout.yaxis2 } : {}),
-    shapes: bands, annotations: notes,
+    shapes: bands, annotations: [...notes, ...lastValues(chart, view, place, to, window, log)],
   };
   const since = wall ? `, from ${new Date(window[0]).toISOString().slice(0, 16).replace("T", " ")}` : "";
   return { data, layout, over: kind === "step" ? "" : `over ${name || entry.axis.replace("counter ", "")}${since}` };

@@ -280,6 +280,19 @@ def test_more_rows_than_there_is_room_for_are_means_with_their_extremes(opened) 
     assert np.mean([y[n] for n in inside]) == pytest.approx(values.mean(), abs=0.002)
 
 
+def test_a_run_that_keeps_no_finer_levels_zooms_into_the_first(opened) -> None:
+    tab = opened(run="two")
+    tab.page.route("**/detail-*.json", lambda route: route.fulfill(status=404))
+    tab.touch("loss")
+    tab.page.locator("[data-rp-chart=loss]").get_by_title("Zoom in").click()
+    tab.wait("loss", "e.layout.xaxis.range[0] > 900")
+    tab.page.wait_for_timeout(300)
+    assert 250 <= len(tab.line("loss", "train/loss")["x"]) <= 302
+    assert tab.problems
+    assert all("404" in problem for problem in tab.problems)
+    tab.problems.clear()
+
+
 def test_printing_loses_no_window(opened) -> None:
     tab = opened("?x=900..1300", run="two")
     tab.wait("loss", "e.data.find(t => t.name === 'train/loss').x.length > 1000")
@@ -379,6 +392,20 @@ def test_evaluations_and_learning_rates_are_never_smoothed(opened) -> None:
     assert tab.live("lr").evaluate(count, "lr") == 1
     assert tab.live("loss").evaluate(count, "val/loss") == 1
     assert tab.live("loss").evaluate(count, "train/loss") == 2
+
+
+@pytest.mark.parametrize("query", ["?sm=.5", "?y=log"])
+def test_the_last_validation_loss_stands_at_its_height(opened, query: str) -> None:
+    tab = opened(query)
+    tab.wait("loss", "true")
+    place = (
+        "e => { const a = e._fullLayout.annotations.find(a => a.name === 'end');"
+        " return [a.text, e._fullLayout.yaxis.r2c(a.y)]; }"
+    )
+    words, height = tab.live("loss").evaluate(place)
+    value = tab.line("loss", "val/loss")["y"][-1]
+    assert words == f"validation {value:.3f}"
+    assert height == pytest.approx(value, rel=1e-3)
 
 
 def test_log_is_for_charts_of_positive_values_only(opened) -> None:
