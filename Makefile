@@ -21,7 +21,7 @@ test: $(STAMP) browser
 acceptance: $(STAMP) browser
 	RUNPAGES_SHARED=$(SHARED) $(BIN)/python -m pytest -m acceptance -rA -s
 	mkdir -p build
-	$(BIN)/python benchmarks/labelled.py $(SHARED)/data/labelled build/labelled.json
+	$(BIN)/python benchmarks/labelled.py $(SHARED)/data/labelled build/labelled.json --by-repository
 	$(BIN)/python $(SHARED)/data/labelled/score.py build/labelled.json | tail -n 12
 
 lint: $(STAMP)

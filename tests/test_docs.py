@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from runpages.analysis.detect import DETECTORS
 from runpages.cli import main
 from runpages.config import Settings
 from runpages.config import settings as settings_module
-from runpages.model import MetricSummary
+from runpages.model import KINDS, MetricSummary
 from runpages.pages.all_figures import FIGURES
 from runpages.sources import SOURCES
 
@@ -54,7 +53,7 @@ def test_every_source_is_documented(source):
     assert f"`{source}`" in (ROOT / "docs/sources/index.md").read_text()
 
 
-@pytest.mark.parametrize("kind", [d.kind for d in DETECTORS] + ["restart"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_finding_is_documented(kind):
     assert f"`{kind}`" in (ROOT / "docs/reference/findings.md").read_text()
 

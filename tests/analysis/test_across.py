@@ -128,6 +128,13 @@ def test_ranks_of_one_speed_and_one_fast_rank_are_no_stragglers():
     assert events(ranked(values), "straggler") == []
 
 
+def test_of_two_ranks_the_slow_one_is_a_straggler():
+    values = {rank: noisy(1.5, seed=rank) for rank in range(2)}
+    values[1] = values[1] * np.where(STEPS >= 200, 1.5, 1.0)
+    (event,) = events(ranked(values), "straggler")
+    assert (event.rank, event.recovered) == (1, False)
+
+
 def test_two_slow_windows_are_none():
     values = {rank: noisy(1.5, seed=rank) for rank in range(4)}
     values[1] = values[1] * np.where((STEPS >= 104) & (STEPS < 116), 2.0, 1.0)
@@ -252,3 +259,10 @@ def test_a_jump_above_the_configured_peak_is_told_once():
     value[100:] *= 3
     (event,) = events(rates(value, {"lr": 3e-4}), "lr_mismatch")
     assert "jumped" in event.message
+
+
+def test_a_rate_printed_with_one_digit_does_not_jump():
+    value = np.round(1e-7 * np.minimum((STEPS % 100) / 60, 1), 8)
+    steps = np.arange(0, 4000, 10)
+    run = make_run({1: {"train/loss": (steps, LOSS[1]), "lr": (steps, value)}})
+    assert events(run, "lr_mismatch") == []

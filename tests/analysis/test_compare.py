@@ -222,7 +222,7 @@ def test_another_tokenizer_leaves_an_accuracy_comparable(tmp_path):
         ({"block_size": 512}, {"block_size": 1024}, "the context length differs"),
         ({"data": {"dataset": "c4"}}, {"data": {"dataset": "pile"}}, "the data differ: config"),
         ({"n_params": 1000}, {"n_params": 2000}, "the size of the model differs"),
-        ({"batch": 8}, {"other": 1}, "not recorded by both a and b: the batch size"),
+        ({"batch": 8}, {"other": 1}, "recorded by only one of a and b: the batch size"),
     ],
 )  # fmt: skip
 def test_settings_that_hinder_a_comparison_are_a_warning(tmp_path, one, two, told):

@@ -189,3 +189,45 @@ def test_a_plateau_of_an_annealed_schedule_is_no_finding():
     (kept,) = fuse(run, [plateau(250)], ())
     assert kept.kind == "plateau"
     assert Explanations(run, ()).window("train/loss") == 16
+
+
+def test_evaluations_that_fall_with_the_loss_belong_to_it():
+    evals = np.arange(0, 1000, 25)
+    values = loss()
+    values[500:580] += 3
+    accuracy = 0.2 + 0.5 * evals / 1000
+    accuracy[(evals >= 500) & (evals < 580)] = 0.1
+    metrics = {"val/accuracy": (evals, accuracy), "test/accuracy": (evals, accuracy)}
+    (event,) = analyze(make_run({1: {"train/loss": (STEPS, values), **metrics}})).events
+    assert (event.kind, event.metric) == ("spike", "train/loss")
+    assert {name for name, _ in event.related} == {"val/accuracy", "test/accuracy"}
+    alone = analyze(make_run({1: {"train/loss": (STEPS, loss()), **metrics}})).events
+    assert [(e.kind, len(e.related)) for e in alone] == [("drop", 1)]
+
+
+def test_the_end_of_a_schedule_explains_nothing():
+    rate = np.where(STEPS < 500, 1e-3 * 0.98**STEPS, 1e-9)
+    found = events({"train/loss": loss(s500=3), "lr": rate})
+    assert [(e.kind, e.explained_by) for e in found] == [("spike", "")]
+
+
+def test_what_the_model_did_is_told_before_what_the_machine_did():
+    times = START + np.arange(0, 2000, 10.0)
+    busy = np.where(np.arange(200) < 50, 0.0, 95.0)
+    run = make_run(
+        {1: {"train/loss": (STEPS, loss(s700=3))}}, power={"system/gpu.0.gpu": (times, busy)}
+    )
+    assert [e.kind for e in analyze(run).events] == ["spike", "idle_device"]
+
+
+def test_what_changes_all_the_time_explains_nothing():
+    sizes = np.random.default_rng(0).integers(200, 300, 1000)
+    (event,) = events({"train/loss": loss(s500=3), "batch_size": sizes})
+    assert event.explained_by == ""
+
+
+@pytest.mark.parametrize("text", ["saved metadata", "mixed precision on", "phased out"])
+def test_other_words_than_of_data_explain_nothing(text):
+    note = LoggedEvent(kind="note", text=text, step=499)
+    (event,) = events({"train/loss": loss(s500=3)}, logged_events=(note,))
+    assert event.explained_by == ""

@@ -10,16 +10,33 @@ import pytest
 from suite.judging import JUDGED, score
 
 SEED = 7
-RUNS = 16
+RUNS = 10
 LENGTHS = ("40-400", "1k", "10k")
 
 FLOORS = {
     # kind: (precision, recall)
-    "nonfinite": (0.97, 0.97),
-    "spike": (0.60, 0.80),
+    "nonfinite": (0.95, 0.95),
+    "spike": (0.60, 0.75),
     "divergence": (0.90, 0.90),
+    "level_shift": (0.90, 0.80),
+    "plateau": (0.70, 0.80),
+    "drop": (0.90, 0.85),
+    "overfit": (0.90, 0.85),
+    "grad_explosion": (0.55, 0.85),
+    "grad_vanishing": (0.75, 0.75),
     "slowdown": (0.90, 0.80),
-    "stall": (0.85, 0.90),
+    "stall": (0.90, 0.90),
+    "jitter": (0.85, 0.90),
+    "idle_device": (0.95, 0.90),
+    "gpu_underuse": (0.95, 0.80),
+    "memory_growth": (0.90, 0.85),
+    "near_oom": (0.95, 0.95),
+    "repeated_data": (0.90, 0.60),
+    "missing_data": (0.95, 0.95),
+    "data_bottleneck": (0.95, 0.95),
+    "straggler": (0.90, 0.75),
+    "lr_mismatch": (0.65, 0.85),
+    "restart": (0.95, 0.95),
 }
 
 
@@ -36,29 +53,28 @@ def test_every_kind_that_is_judged_has_a_floor():
 def test_events_are_found_and_named(outcome, kind):
     own, _ = outcome
     least_precision, least_recall = FLOORS[kind]
-    assert own.truths[kind] >= 30
+    assert own.truths[kind] >= 20
     assert own.precision(kind) >= least_precision
     assert own.recall(kind) >= least_recall
 
 
 def test_healthy_runs_give_few_alarms(outcome):
     runs, alarms, more = outcome[0].false_alarms()
-    assert runs >= 150
-    assert alarms <= 0.15 * runs
-    assert more <= 0.05 * runs
+    assert runs >= 0.5 * (runs + sum(outcome[0].truths.values()) / 2)
+    assert alarms <= 0.10 * runs
+    assert more <= 0.03 * runs
 
 
 def test_what_lies_below_the_floor_is_not_reported(outcome):
     reports = [n for counts in outcome[0].below.values() for n in counts]
-    assert len(reports) >= 60
-    assert sum(n > 0 for n in reports) <= 0.1 * len(reports)
+    assert len(reports) >= 100
+    assert sum(reports) <= 0.05 * len(reports)
 
 
 def test_spikes_are_told_better_than_by_published_rules(outcome):
     own, rules = outcome
-    f1 = {name: _f1(tally) for name, tally in rules.items()}
-    assert len(f1) == 5
-    assert _f1(own) > max(f1.values()) + 0.15
+    assert len(rules) == 5
+    assert _f1(own) > max(_f1(tally) for tally in rules.values()) + 0.15
 
 
 def _f1(tally) -> float:

@@ -108,3 +108,12 @@ def test_a_norm_that_falls_tenfold_has_not_vanished():
     values = norms(400)
     values[200:] *= 0.1
     assert find(values) == ()
+
+
+def test_a_norm_of_a_skipped_step_hides_nothing():
+    values = norms(3000)
+    values[[0, 700, 2100]] = 0
+    values[1500:1504] *= 30
+    assert shape(find(values)) == [("grad_explosion", True)]
+    values[1500:1504] /= 10
+    assert find(values) == ()

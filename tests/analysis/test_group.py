@@ -132,3 +132,18 @@ def test_the_final_validation_loss_is_its_last_and_not_a_median_of_worse_ones(tm
     for seed in range(2):
         write_sibling(tmp_path / f"s{seed}", seed=seed, final=2.0, steps=160)
     assert val_loss(group_of(tmp_path)).mean == pytest.approx(2.0)
+
+
+def test_further_sets_of_a_group_have_their_own_mean_and_what_sets_them_apart(tmp_path):
+    for lr, finals in ((0.1, (2.0, 2.1, 2.3)), (0.2, (1.9, 2.0))):
+        for seed, final in enumerate(finals):
+            config = {"lr": lr, "seed": seed}
+            write_sibling(tmp_path / f"lr{lr}-{seed}", seed=seed, final=final, config=config)
+    write_sibling(tmp_path / "lone", config={"lr": 0.7})
+    group = group_of(tmp_path)
+    assert len(group.seed_set) == 3
+    (further,) = group.further_sets
+    assert further.settings == {"lr": 0.2}
+    metric = next(m for m in further.metrics if m.name == "val/loss")
+    assert (metric.n, metric.mean) == (2, pytest.approx(1.95))
+    assert by_name(tmp_path, group.left_out) == {"lone": "differs in lr"}

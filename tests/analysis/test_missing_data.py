@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.builders import falling, make_run
 from runpages import find_events
+from runpages.analysis import analyze
 
 
 def found(steps, metric="anything"):
@@ -37,3 +39,17 @@ def test_what_is_logged_when_it_happens_has_no_gaps():
 def test_two_rows_at_each_step_are_no_matter():
     steps = np.repeat(np.delete(np.arange(100), slice(40, 60)), 2)
     assert found(steps) == [("missing_data", 39, 60)]
+
+
+def test_steps_between_two_attempts_that_nobody_recorded():
+    one, two = np.arange(200), np.arange(300, 600)
+    metrics = {"train/loss": falling, "lr": np.ones_like}
+    run = make_run(
+        {
+            number: {name: (steps, make(steps).astype(float)) for name, make in metrics.items()}
+            for number, steps in ((1, one), (2, two))
+        }
+    )
+    (event,) = [e for e in analyze(run).events if e.kind == "missing_data"]
+    assert (event.start_step, event.end_step, event.attempt) == (199, 300, 2)
+    assert len(event.related) == 1

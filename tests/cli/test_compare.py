@@ -81,7 +81,7 @@ def test_the_text_says_verdict_warnings_metrics_and_differences(project):
     assert "val/loss is 0.6333 lower; one run: no variance known." in text
     assert text.index("Read with care") < text.index("Metrics") < text.index("What differs")
     (row,) = [line for line in lines if line.startswith("val/loss ↓")]
-    assert "2.133 ± 0.1528 (n = 3)" in row
+    assert "2.13 ± 0.15 (n = 3)" in row
     assert "▼ 0.6333 better" in row
     assert "n/a: one run: no variance known" in row
 
@@ -138,6 +138,14 @@ def test_the_base_is_the_first_or_the_one_that_is_named(project):
     found = document(project, "new", "lone", "--base", "old")
     assert [run["name"] for run in found["runs"]][:2] == ["old", "new"]
     assert {m["run"] for m in found["metrics"]} == {run["slug"] for run in found["runs"][1:]}
+
+
+def test_runs_joined_by_commas_are_a_set(project):
+    found = document(project, "old-0,old-2", "new-0,new-2,lone")
+    assert [run["seeds"] for run in found["runs"]] == [[0, 2], [0, 2]]
+    row = next(m for m in found["metrics"] if m["name"] == "val/loss")
+    assert (row["test"], row["delta"]) == ("paired", pytest.approx(-0.105))
+    assert any("is left out: differs in lr" in warning for warning in found["warnings"])
 
 
 def test_runs_stand_for_their_seeds_if_asked(project):

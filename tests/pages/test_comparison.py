@@ -12,6 +12,7 @@ from runpages.analysis import compare, group_contender, run_contender
 from runpages.markup import json_bytes
 from runpages.model import Attempt
 from runpages.pages import comparison_json, render
+from runpages.pages.comparison import spread_text
 from siblings import judged, write_sibling
 
 
@@ -96,3 +97,16 @@ def test_the_json_is_strict_and_says_why_a_number_is_absent(tmp_path):
     assert list(lr["values"].values()) == [0.1, "Infinity"]
     usd = next(f for f in document["figures"] if f["name"] == "usd")
     assert usd["delta"] == {report.run.slug: {"value": None, "why": "not known on both sides"}}
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "told"),
+    [
+        (3.2785025, 0.0023633, ("3.2785", "0.0024")),
+        (117.70566, 10.8188, ("118", "11")),
+        (2.0, 0.0, ("2.0000", "0")),
+        (-0.05, 0.3, ("\N{MINUS SIGN}0.050", "0.30")),
+    ],
+)
+def test_a_mean_has_the_decimals_of_its_sd(mean, sd, told):
+    assert spread_text(mean, sd) == told

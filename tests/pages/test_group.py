@@ -30,7 +30,7 @@ def page(tmp_path):
 def test_it_shows_mean_sd_n_interval_and_who_is_missing(page):
     text = Seen(html_of(page.markdown)).text
     assert "4 runs differ in nothing but the seed (seeds 0, 1, 2, 3)" in text
-    assert "val/loss 2.1333 0.15 3 1.7539 to 2.5128" in text
+    assert "val/loss 2.13 0.15 3 1.7539 to 2.5128" in text
     assert "s3: its last value is NaN" in text
 
 
@@ -82,3 +82,15 @@ def test_it_shows_hard_batches_and_outliers_as_text():
     assert "ends at 2.6000, outside 1.5000 to 2.5000 (modified z score, n = 5)" in seen.text
     assert "script" not in seen.tags
     assert not [a for a in seen.attributes if a[1].startswith("on")]
+
+
+def test_further_sets_stand_below_the_largest(tmp_path):
+    for lr, finals in ((0.1, (2.0, 2.1, 2.3)), (0.2, (1.9, 2.0))):
+        for seed, final in enumerate(finals):
+            config = {"lr": lr, "seed": seed}
+            write_sibling(tmp_path / f"lr{lr}-{seed}", seed=seed, final=final, config=config)
+    reports = list(judged(tmp_path).values())
+    made = render_group(analyze_group(reports), [list_row(r) for r in reports], site=SITE)
+    text = Seen(html_of(made.markdown)).text
+    assert "lr 0.2 lr0.2-0, lr0.2-1" in text
+    assert "val/loss 1.950 0.071 2 1.3147 to 2.5853" in text

@@ -109,7 +109,7 @@ def cautions(
             unknown.append(topic.what)
     if unknown:
         told = ", ".join(unknown)
-        out.append(Caution(text=f"not recorded by both {names[0]} and {names[1]}: {told}"))
+        out.append(Caution(text=f"recorded by only one of {names[0]} and {names[1]}: {told}"))
     return [*out, *_lengths(base, other, names), *_names(base, other, names)]
 
 

@@ -53,6 +53,7 @@ def group_contender(name: str, slug: str, reports: Sequence[Report]) -> Contende
     told = [f"{name}: {names[s]} is left out: {why}" for s, why in left_out(reports, first).items()]
     if len(first) > 1 and not without_seed(first[0].run):
         told.append(
-            f"{name}: its runs record no configuration; its name alone says that they are repeats"
+            f"{name}: its runs record no configuration; that they are named together is all that"
+            " says they are repeats"
         )
     return Contender(slug=slug, name=name, reports=first, is_group=True, warnings=tuple(told))

@@ -25,17 +25,29 @@ from .fusion import fuse
 from .options import AnalysisOptions
 from .roles import role_of
 from .sampled import samples_by_attempt
+from .training_loss import with_training_loss
 
 __all__ = ["find_run_events"]
 
 _START_UP_ROWS = 8
 """As many rows of a resumed attempt may be slow: it compiles, fills caches, restores."""
 
+_OF_THE_MACHINE = frozenset(
+    {
+        *("stall", "slowdown", "jitter", "data_bottleneck", "idle_device", "gpu_underuse"),
+        *("memory_growth", "near_oom", "straggler", "missing_data", "restart"),
+    }
+)
+"""Kinds that cost time, not the model: told after those of the same severity that do."""
+
 
 def find_run_events(
     run: Run, transitions: Sequence[Transition], options: AnalysisOptions, primary: str
 ) -> tuple[tuple[Event, ...], tuple[Judgement, ...]]:
-    """Events, the most severe first, and for each kind what it was looked for in or why not."""
+    """Events, the most severe first; and for each kind what it was looked for in, or why not.
+
+    Of one severity the model's come before the machine's, then they go by step.
+    """
     detectors = _with_capacity(run, options)
     found: list[Event] = []
     for info in run.series.infos:
@@ -43,6 +55,7 @@ def find_run_events(
             found += _of_samples(run, info, detectors)
         elif info.whole:
             found += _of_series(run, info.name, detectors)
+    found = [with_training_loss(run, event) for event in found]
     told = [_with_rollback(run, event, found, transitions) for event in found]
     across = {kind: find(run) for kind, find in RUN_DETECTORS.items()}
     told += [event for one in across.values() for event in one.events]
@@ -51,7 +64,12 @@ def find_run_events(
     told = [with_checkpoints(with_cost(run, event), run.checkpoints) for event in told]
     told = fuse(run, told, transitions)
     order = {severity: -number for number, severity in enumerate(SEVERITIES)}
-    told.sort(key=lambda e: (order[e.severity], e.start_step, e.attempt, e.kind, e.metric))
+    told.sort(
+        key=lambda e: (
+            *(order[e.severity], e.kind in _OF_THE_MACHINE),
+            *(e.start_step, e.attempt, e.kind, e.metric),
+        )
+    )
     return tuple(told), _judgements(run, across, detectors)
 
 
@@ -102,7 +120,7 @@ def _of_samples(run: Run, info: SeriesInfo, options: DetectorOptions) -> list[Ev
 
 def _of_series(run: Run, name: str, options: DetectorOptions) -> list[Event]:
     series = run.series[name]
-    numbers = sorted({int(number) for number in series.recorded.attempt})
+    numbers = np.flatnonzero(np.bincount(series.recorded.attempt)).tolist()
     out: list[Event] = []
     for number in numbers:
         rows, first = rows_of_attempt(series, number)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runpages import units
 from runpages.model import Event, Run, Series
@@ -22,12 +23,19 @@ _EXPLAINABLE = frozenset(
         *("stall", "slowdown", "jitter", "repeated_data"),
     }
 )
-_DATA = re.compile(r"data|stage|phase|curriculum|mix|shard|epoch", re.IGNORECASE)
+_DATA = re.compile(
+    r"\b(data([_ -]?(set|loader|mix|stage))?|stage|phase|curriculum|mixture|shard|epoch)s?\b",
+    re.IGNORECASE,
+)
+_MOST_CHANGES = 0.05
+"""Share of the rows: what changes more often explains everything, so nothing."""
 _EPOCHS = frozenset({"epochs", "num_epochs", "num_train_epochs", "max_epochs", "n_epochs"})
 _LEAST_STEPS = 16
 _INTERVALS = 4
 _LR_FACTOR = 1.5
 """From one row to the next: a schedule that moves slowly explains nothing."""
+_LEAST_OF_PEAK = 0.1
+"""What the rate does far below its peak, as at the end of a schedule, explains nothing either."""
 _ANNEALED = 0.1
 """Share of the peak rate under which a loss may stop falling."""
 _LEAST_HIGH = 0.25
@@ -134,10 +142,13 @@ def _restarts(transitions: Sequence[Transition]) -> Iterator[_Change]:
 def _rates(curves: Sequence[Series]) -> Iterator[_Change]:
     for curve in curves:
         value = curve.value
+        if not np.isfinite(value).any():
+            continue
         with np.errstate(all="ignore"):
             moved = np.abs(np.log(value[1:] / value[:-1]))
+            tall = np.maximum(value[1:], value[:-1]) >= _LEAST_OF_PEAK * np.nanmax(value)
         moved[: _START_ROWS - 1] = 0.0
-        for row in np.flatnonzero(np.isfinite(moved) & (moved > np.log(_LR_FACTOR))):
+        for row in _seldom(np.isfinite(moved) & (moved > np.log(_LR_FACTOR)) & tall):
             before, after = units.number(float(value[row])), units.number(float(value[row + 1]))
             yield _change(curve, int(row), f"{curve.name} went from {before} to {after}")
 
@@ -147,9 +158,16 @@ def _counts(run: Run) -> Iterator[_Change]:
     for role in ("batch_size", "sequence_length"):
         for name in run.series.with_role(role):
             curve = run.series[name]
-            for row in np.flatnonzero(np.diff(curve.value) != 0):
+            moved = np.diff(curve.value)
+            for row in _seldom(np.isfinite(moved) & (moved != 0)):
                 before, after = (units.number(float(v)) for v in curve.value[row : row + 2])
                 yield _change(curve, int(row), f"{name} went from {before} to {after}")
+
+
+def _seldom(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows of the changes; none if they are no exceptions."""
+    rows = np.flatnonzero(changed)
+    return rows if len(rows) <= max(1, _MOST_CHANGES * len(changed)) else rows[:0]
 
 
 def _change(curve: Series, row: int, words: str) -> _Change:

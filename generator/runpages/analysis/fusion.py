@@ -12,21 +12,22 @@ from runpages import units
 from runpages.model import SEVERITIES, Event, Run
 
 from .attempts import Transition
-from .detect import describe
+from .detect import NAMES
 from .explain import Explanations
 from .roles import LOSSES
 
 __all__ = ["fuse"]
 
 _RANKS = {"loss": 0, "val_loss": 1, "grad_norm": 2}
-_INSTABILITY = frozenset({"spike", "divergence", "level_shift", "grad_explosion"})
+_INSTABILITY = frozenset({"spike", "divergence", "level_shift", "grad_explosion", "drop"})
 _ALIKE = frozenset(
     {
         *("stall", "slowdown", "jitter", "idle_device", "gpu_underuse"),
-        *("memory_growth", "near_oom", "missing_data"),
+        *("memory_growth", "near_oom", "missing_data", "overfit", "plateau"),
     }
 )
-"""Kinds that several metrics show at once: devices, a time and its rate, rows that all lack."""
+"""Kinds that several metrics show at once: devices, a time and its rate, rows that all lack, losses
+on several sets."""
 _MOST_NAMES = 3
 
 
@@ -45,7 +46,9 @@ def fuse(run: Run, events: Sequence[Event], transitions: Sequence[Transition]) -
     while left:
         first = left.pop(0)
         others = [e for e in left if _belong(first, e, explanations)]
-        left = [e for e in left if all(e is not other for other in others)]
+        if others:
+            taken = {id(e) for e in others}
+            left = [e for e in left if id(e) not in taken]
         out.append(_joined(first, others) if others else first)
     return out
 
@@ -90,20 +93,20 @@ def _joined(first: Event, others: Sequence[Event]) -> Event:
 
 
 def _clause(first: Event, others: Sequence[Event]) -> str:
-    if first.kind in _ALIKE:
-        names = [e.metric for e in others]
-    else:
-        names = [_lead(e, first.start_step - e.start_step) for e in others]
+    alike = first.kind in _ALIKE
+    roles = [e.role for e in others]
+    names = [e.metric if alike else _lead(e, first, alone=roles.count(e.role) == 1) for e in others]
     shown = ", ".join(names[:_MOST_NAMES])
     more = len(names) - _MOST_NAMES
-    if first.kind in _ALIKE:
+    if alike:
         shown = f"also {shown}"
     return f"{shown} and {units.count(more)} more" if more > 0 else shown
 
 
-def _lead(other: Event, lead: int) -> str:
-    what = describe(other).split(" rose ")[0].split(" left ")[0].split(" became ")[0].lower()
-    name = what if other.role in _RANKS else other.metric
+def _lead(other: Event, first: Event, *, alone: bool) -> str:
+    """The other metric, by the name of its role where no other plays it, and how far it leads."""
+    name = NAMES[other.role].lower() if alone and other.role in NAMES else other.metric
+    lead = first.start_step - other.start_step
     steps = f"{units.count(abs(lead))} step{'s' if abs(lead) != 1 else ''}"
     if lead > 0:
         return f"{name} {steps} before"

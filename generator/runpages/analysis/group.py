@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runpages.model import GroupReport, Report
+from runpages.model import GroupReport, Report, SeedSet
 
 from .differences import differences, without_seed
 from .hard_batches import hard_batches
@@ -16,9 +16,10 @@ __all__ = ["analyze_group"]
 
 
 def analyze_group(reports: Sequence[Report]) -> GroupReport:
-    """Members, the largest set that differs in nothing but the seed, and its mean and sd.
+    """Members, the sets that differ in nothing but the seed, and their means and sds.
 
-    Members that record no configuration are such a set by their group's name alone.
+    The largest set is the group's own; findings about seeds are made of it. Members that record
+    no configuration are such a set by their group's name alone.
     """
     ordered = sorted(reports, key=lambda r: r.run.slug)
     sets = seed_sets(ordered)
@@ -26,13 +27,16 @@ def analyze_group(reports: Sequence[Report]) -> GroupReport:
     metrics = [group_metric(seed_set, name) for name in shared_metrics(seed_set)]
     known = tuple(metric for metric in metrics if metric)
     apart = differences({r.run.slug: (r,) for r in ordered}, but_seeds=True)
+    further = tuple(_further(members, seed_set) for members in sets[1:] if len(members) > 1)
+    shown = {slug for each in further for slug in each.slugs}
     return GroupReport(
         name=ordered[0].run.group if ordered else "",
         slugs=tuple(r.run.slug for r in ordered),
         seeds={r.run.slug: r.run.seed for r in ordered},
         seed_set=tuple(r.run.slug for r in seed_set),
+        further_sets=further,
         found_by=_found_by(seed_set),
-        left_out=left_out(ordered, seed_set),
+        left_out={s: why for s, why in left_out(ordered, seed_set).items() if s not in shown},
         metrics=known,
         differences=apart if len(ordered) > 1 else (),
         warnings=set_warnings(seed_set),
@@ -50,3 +54,18 @@ def _found_by(seed_set: Sequence[Report]) -> str:
     if not seed_set:
         return ""
     return "configuration" if without_seed(seed_set[0].run) else "group"
+
+
+def _further(members: Sequence[Report], largest: Sequence[Report]) -> SeedSet:
+    sides = {members[0].run.slug: members, largest[0].run.slug: largest}
+    settings = {
+        found.key.removeprefix("config."): found.values[members[0].run.slug]
+        for found in differences(sides, but_seeds=True)
+        if found.key.startswith("config.")
+    }
+    metrics = [group_metric(members, name) for name in shared_metrics(members)]
+    return SeedSet(
+        slugs=tuple(r.run.slug for r in members),
+        settings={key: values[0] if values else None for key, values in settings.items()},
+        metrics=tuple(metric for metric in metrics if metric),
+    )

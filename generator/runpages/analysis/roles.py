@@ -14,6 +14,7 @@ from types import MappingProxyType
 __all__ = [
     "EVALUATIONS",
     "LOSSES",
+    "RATES",
     "ROLES",
     "Role",
     "chosen_by",
@@ -23,6 +24,8 @@ __all__ = [
 ]
 
 LOSSES = frozenset({"loss", "val_loss"})
+RATES = frozenset({"tokens_per_second", "tokens_per_second_per_device", "items_per_second"})
+"""Work over time: what slows a step lowers them."""
 EVALUATIONS = frozenset({"val_loss", "eval", "eval_lower"})
 
 

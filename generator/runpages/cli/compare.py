@@ -36,7 +36,7 @@ def compare_runs(
 ) -> None:
     """Compare RUNS: slugs, beginnings of slugs, names of groups (their seeds) or of runs.
 
-    A single run is compared with the pinned baseline.
+    Runs joined by commas are one set of seeds. A single run is compared with the pinned baseline.
     """
     settings = load_settings(config)
     names = list(dict.fromkeys((base, *runs) if base else runs))
@@ -73,6 +73,12 @@ def _contender(
     group = [slug for slug, run in kept.items() if run.group == name]
     if group and name not in archive:
         return group_contender(name, group_slug(name), [_report(settings, s) for s in group])
+    parts = [part.strip() for part in name.split(",") if part.strip()]
+    if len(parts) > 1:
+        slugs = dict.fromkeys(find_slug(archive, part) for part in parts)
+        reports = [_report(settings, slug) for slug in slugs]
+        short = f"{reports[0].run.name} and {len(reports) - 1} more"
+        return group_contender(short, group_slug(name), reports)
     slug = find_slug(archive, name)
     if not seeds or slug not in kept:
         return run_contender(_report(settings, slug))

@@ -16,6 +16,8 @@ __all__ = ["print_comparison"]
 
 _PIPE_WIDTH = 240
 """Columns where nobody looks: no cell is folded."""
+_LONG = 40
+"""Letters of a name in the head of a column."""
 _ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 _COLOURS = {"better": "green", "worse": "red"}
 
@@ -51,15 +53,19 @@ def _against(comparison: Comparison, side: Side) -> str:
 
 
 def _labels(sides: Sequence[Side]) -> dict[str, str]:
-    """Slug -> name; the slug itself where two sides have one name."""
-    names = [side.name for side in sides]
-    return {s.slug: s.slug if names.count(s.name) > 1 else s.name for s in sides}
+    """Slug -> name, of a long one its end; the slug itself where two sides have one name."""
+    names = [s.name if len(s.name) <= _LONG else f"…{s.name[1 - _LONG :]}" for s in sides]
+    return {
+        side.slug: side.slug if names.count(name) > 1 else name
+        for side, name in zip(sides, names, strict=True)
+    }
 
 
 def _described(side: Side) -> str:
     if not side.is_group:
         return f"{side.name}  ({side.slug})"
-    seeds = ", ".join("?" if seed is None else str(seed) for seed in side.seeds)
+    known = ["?" if seed is None else str(seed) for seed in side.seeds]
+    seeds = ", ".join(known) if set(known) != {"?"} else "not logged"
     runs = "1 run" if len(side.members) == 1 else f"{len(side.members)} runs"
     return f"{side.name}  (group of {runs}, seeds {seeds})"
 

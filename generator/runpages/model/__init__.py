@@ -51,7 +51,7 @@ from .comparison import (
     SideValue,
 )
 from .event import KINDS, SEVERITIES, Event, Judgement
-from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier
+from .group import Difference, GroupMetric, GroupReport, HardBatch, SeedOutlier, SeedSet
 from .note import NOTE_KINDS, OUTCOMES, Note
 from .quantity import Quantity
 from .report import Report
@@ -155,6 +155,7 @@ __all__ = [
     "RunRef",
     "Sample",
     "SeedOutlier",
+    "SeedSet",
     "Series",
     "SeriesInfo",
     "SeriesSet",

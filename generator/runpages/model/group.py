@@ -11,6 +11,7 @@ __all__ = [
     "GroupReport",
     "HardBatch",
     "SeedOutlier",
+    "SeedSet",
 ]
 
 
@@ -79,6 +80,16 @@ class SeedOutlier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedSet:
+    """Runs of a group that differ among themselves in nothing but the seed."""
+
+    slugs: tuple[str, ...]
+    settings: Mapping[str, object]
+    """What sets them apart from the group's largest set: configuration key -> value."""
+    metrics: tuple[GroupMetric, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupReport:
     """Facts about siblings: shown on the group's page, never on a run's."""
 
@@ -86,11 +97,13 @@ class GroupReport:
     slugs: tuple[str, ...]
     seeds: Mapping[str, int | None]
     seed_set: tuple[str, ...]
-    """Slugs that differ in nothing but the seed."""
+    """Slugs that differ in nothing but the seed; the largest such set."""
+    further_sets: tuple[SeedSet, ...] = ()
+    """The others of at least two runs."""
     found_by: str = ""
     """How: `configuration`, or `group` where none is recorded; empty where there is no set."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Slug of a member that is not in the set -> why."""
+    """Slug of a member that is in no set -> why it is not in the largest."""
     metrics: tuple[GroupMetric, ...]
     differences: tuple[Difference, ...] = ()
     """What differs between all members, the seed and names of outputs aside."""

@@ -24,7 +24,7 @@ class Report:
 
     run: Run
     events: tuple[Event, ...]
-    """Most severe first, then by step."""
+    """Most severe first, the model's before the machine's, then by step."""
     metrics: Mapping[str, MetricSummary]
     timing: Timing
     goodput: Goodput

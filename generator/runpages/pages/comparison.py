@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "comparison_json",
     "difference_text",
     "setting_text",
+    "spread_text",
     "value_text",
 ]
 
@@ -50,13 +52,24 @@ _MOST_DIFFERENCES = 200
 
 
 def value_text(found: SideValue, shown: Shown = units.number) -> str:
-    """`2.133 ± 0.1528 (n = 3)`, or why there is no value."""
+    """`2.13 ± 0.15 (n = 3)`, or why there is no value."""
     if found.value.value is None:
         return f"n/a: {found.value.why}"
-    text = shown(found.value.value)
-    if found.sd.value is not None:
-        return f"{text} ± {shown(found.sd.value)} (n = {found.n})"
-    return f"{text} (n = {found.n})" if found.missing else text
+    if found.sd.value is None:
+        text = shown(found.value.value)
+        return f"{text} (n = {found.n})" if found.missing else text
+    mean, sd = shown(found.value.value), shown(found.sd.value)
+    if shown is units.number:
+        mean, sd = spread_text(found.value.value, found.sd.value)
+    return f"{mean} ± {sd} (n = {found.n})"
+
+
+def spread_text(mean: float, sd: float) -> tuple[str, str]:
+    """The sd with two significant digits, and the mean to the same decimals."""
+    if not sd or not mean:
+        return units.number(mean, 5), units.number(sd, 2)
+    digits = 2 + math.floor(math.log10(abs(mean))) - math.floor(math.log10(sd))
+    return units.number(mean, min(max(digits, 2), 9)), units.number(sd, 2)
 
 
 def difference_text(delta: Quantity, change: str, shown: Shown = units.number) -> str:

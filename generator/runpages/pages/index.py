@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runpages import markup, units
-from runpages.model import GroupMetric, GroupReport, HardBatch, SeedOutlier
+from runpages.model import GroupMetric, GroupReport, HardBatch, SeedOutlier, SeedSet
 
+from .comparison import spread_text
 from .document import plain
 from .run import Page
 from .svg import spark
@@ -116,6 +117,7 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
         name=group.name,
         rows=_rows(rows, "../../../"),
         metrics=[_metric(metric, names) for metric in group.metrics],
+        further=[row for one in group.further_sets for row in _further(one, names)],
         seed_count=len(group.seed_set),
         by_name=group.found_by == "group",
         seeds=", ".join(sorted(seeds, key=lambda s: (len(s), s))) or "not logged",
@@ -141,14 +143,16 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _metric(metric: GroupMetric, names: Mapping[str, str]) -> dict[str, Any]:
     """Mean and interval with the decimals that the spread gives meaning to."""
-    interval = "n/a: no variance known"
+    interval, mean, sd = "n/a: no variance known", units.number(metric.mean, 5), "n/a"
+    if metric.sd is not None:
+        mean, sd = spread_text(metric.mean, metric.sd)
     if metric.ci95 is not None:
         low, high = (units.number(limit, 5) for limit in metric.ci95)
         interval = f"{low} to {high}"
     return {
         "name": metric.name,
-        "mean": units.number(metric.mean, 5),
-        "sd": "n/a" if metric.sd is None else units.number(metric.sd, 2),
+        "mean": mean,
+        "sd": sd,
         "n": str(metric.n),
         "interval": interval,
         "values": ", ".join(
@@ -182,6 +186,17 @@ def _hard_batch(batch: HardBatch, names: Mapping[str, str]) -> dict[str, str]:
         "runs": f"{len(batch.slugs)} of {batch.recorded}",
         "names": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
     }
+
+
+def _further(found: SeedSet, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A row for each metric of a set, the first with what sets it apart."""
+    apart = ", ".join(f"{key} {value}"[:80] for key, value in found.settings.items())
+    runs = ", ".join(names.get(slug, slug) for slug in found.slugs)
+    rows = [_metric(metric, names) for metric in found.metrics]
+    return [
+        {**row, "apart": "" if number else apart or "no configuration", "runs": runs}
+        for number, row in enumerate(rows)
+    ]
 
 
 def _differences(group: GroupReport) -> list[tuple[str, list[str]]]:

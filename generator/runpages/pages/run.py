@@ -41,10 +41,6 @@ _SECTIONS = (
 )
 
 
-_MOST_STEPS = 12
-"""Columns that a table of values at steps may have."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A page of the site."""

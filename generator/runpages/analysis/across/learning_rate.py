@@ -116,10 +116,12 @@ def _agrees(curve: Series, peak: int, rate: float) -> bool:
 def _jumps(run: Run, curve: Series) -> Iterator[Event]:
     value, step = curve.value, curve.step
     with np.errstate(all="ignore"):
-        ratio = np.where((value[:-1] > 0) & (value[1:] > 0), value[1:] / value[:-1], 1.0)
+        half = _rounding(value) / 2
+        ratio = (value[1:] - half) / (value[:-1] + half)
+        ratio = np.where((value[:-1] > 0) & (value[1:] > 0), ratio, 1.0)
     after = step[1:] > step[0] + WARM_UP_SHARE * (step[-1] - step[0])
     calm = np.cumsum(np.diff(value) <= 0) > 0
-    # a rate printed with few digits goes by factors at its end; a new warm-up rises row by row
+    # a new warm-up rises row by row
     moved = np.diff(value)
     alone = np.maximum(_beside(moved, 1), _beside(moved, -1)) <= ALONE * moved
     tall = value[1:] >= LEAST_OF_PEAK * float(np.nanmax(value))
@@ -141,6 +143,16 @@ def _jumps(run: Run, curve: Series) -> Iterator[Event]:
             severity="info" if planned else "warning",
         )
         yield event
+
+
+def _rounding(value: Floats) -> float:
+    """What the rates were rounded to where they were printed with one or two digits; else 0."""
+    known = np.unique(value[np.isfinite(value) & (value > 0)])
+    if len(known) < 5:
+        return 0.0
+    unit = 10.0 ** math.floor(math.log10(float(known[0])))
+    whole = np.abs(known / unit - np.round(known / unit)) < 1e-6
+    return unit if whole.all() and float(known[-1]) < 100 * unit else 0.0
 
 
 def _beside(moved: Floats, side: int) -> Floats:

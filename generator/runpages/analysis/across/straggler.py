@@ -37,18 +37,22 @@ class _Windows:
     medians: Floats
     """(ranks, windows)."""
 
+    def usual(self, row: int) -> Floats:
+        """Median of the other ranks in each window."""
+        return np.asarray(np.median(np.delete(self.medians, row, axis=0), axis=0))
+
     def slow(self, row: int) -> NDArray[np.bool_]:
-        """Windows in which a rank is slow against the fastest and against the median rank."""
+        """Windows in which a rank is slow against the fastest and against the others' median."""
         allowed = LEAST_SCORE * self.medians[row]
-        usual = np.median(self.medians, axis=0)
-        return np.asarray((self.medians.min(axis=0) < allowed) & (usual < allowed))
+        return np.asarray((self.medians.min(axis=0) < allowed) & (self.usual(row) < allowed))
 
 
 def find_stragglers(run: Run) -> Found:
     """Ranks that are slow in three windows in a row, by the time each rank computed.
 
     Never by the step time: ranks that synchronise share it, and the straggler is the one that waits
-    least. A rank must also be slow against the median rank: one fast rank makes no stragglers.
+    least. A rank must also be slow against the median of the others: one fast rank makes no
+    stragglers.
     """
     names = run.series.with_role("compute_seconds")
     if not names:
@@ -93,7 +97,8 @@ def _stragglers(series: Mapping[int, Series], windows: _Windows) -> Iterator[Eve
                 continue
             first, last = int(windows.first[begin]), int(windows.last[end])
             part = windows.medians[:, begin : end + 1]
-            slow, usual = float(np.median(part[row])), float(np.median(part))
+            slow = float(np.median(part[row]))
+            usual = float(np.median(windows.usual(row)[begin : end + 1]))
             fast = float(np.median(part.min(axis=0)))
             extent = np.searchsorted(own.step, [first, last])
             yield told(

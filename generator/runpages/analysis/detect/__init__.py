@@ -11,11 +11,13 @@ from .find import (
     find_events,
 )
 from .memory import capacity_of
+from .sentences import NAMES
 from .track import Candidate, Floats, Track, level_of, noise_of, running_median, segments, stretches
 from .words import describe
 
 __all__ = [
     "DETECTORS",
+    "NAMES",
     "SAMPLED",
     "Candidate",
     "DetectorOptions",

@@ -5,25 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .track import Candidate, Floats, Track
 
 __all__ = ["begins_anew", "split"]
 
+Steps = NDArray[np.int64]
+
 LEAST_ROWS = 8
-"""Rows that must follow the same course as the first rows of the series."""
+"""Rows that must follow the course of the first descent."""
 MOST_ROWS = 32
+"""Rows of a long descent that are compared."""
 CLOSE = 0.1
 """Median difference from that course, in logarithms."""
 LEAST_FALL = 1.5
-"""Factor by which the first rows must fall, and by which the loss must jump back: without a descent
-of its own there is no course to follow."""
+"""Factor by which the loss falls in its first descent, and by which it must jump back."""
 MOST_STARTS = 64
+"""More are an oscillation."""
 
 
 def split(track: Track) -> list[Track]:
     """The series cut where it starts over; usually itself alone."""
-    cuts = [int(track.finite[c]) for c in _starts(track.y, track.steps[track.finite])]
+    cuts = [int(track.finite[c]) for c in _starts(track)]
     if not cuts:
         return [track]
     bounds = [0, *cuts, len(track.values)]
@@ -37,26 +41,38 @@ def split(track: Track) -> list[Track]:
     return parts
 
 
-def _starts(y: Floats, steps: np.ndarray) -> list[int]:
-    """Positions of rows that repeat the course of the first rows, as planned restarts do
-    (AlgoPerf's sequential submissions, docs/reference/findings.md)."""
-    head = y[:MOST_ROWS]
-    if len(y) < 3 * LEAST_ROWS or not np.all(head > 0) or head[0] < LEAST_FALL * np.min(head):
+def _starts(track: Track) -> list[int]:
+    """Positions of rows that repeat the first descent, as planned restarts do (AlgoPerf's
+    sequential submissions train several settings one after another in one log)."""
+    y = track.y
+    if len(y) < 3 * LEAST_ROWS or not y[0] > 0:
+        return []
+    fallen = int(np.argmax(y < y[0] / LEAST_FALL))
+    if fallen == 0 or 2 * fallen > len(y):
         return []
     # random weights have a loss of their own: a blow-up seldom ends at just that
-    jumps = (np.abs(y[1:] - head[0]) < CLOSE * head[0]) & (y[1:] > LEAST_FALL * y[:-1])
-    out: list[int] = []
-    for at in (np.flatnonzero(jumps) + 1)[:MOST_STARTS]:
-        course = y[at : at + MOST_ROWS]
-        if at < LEAST_ROWS or len(course) < LEAST_ROWS or not np.all(course > 0):
-            continue
-        passed = steps[at : at + len(course)] - steps[at]
-        known = passed <= steps[len(head) - 1] - steps[0]
-        first = np.interp(passed[known], steps[: len(head)] - steps[0], np.log(head))
-        apart = np.abs(np.log(course[known]) - first)
-        if len(apart) >= LEAST_ROWS and float(np.median(apart)) <= CLOSE:
-            out.append(int(at))
-    return out
+    high = np.flatnonzero(y > (1 - CLOSE) * y[0])
+    high = high[(high >= LEAST_ROWS) & (y[high] < (1 + CLOSE) * y[0])]
+    places = high[y[high] > LEAST_FALL * y[high - 1]][:MOST_STARTS]
+    if not len(places):
+        return []
+    course = np.unique(np.linspace(0, max(fallen, LEAST_ROWS - 1), MOST_ROWS).astype(int))
+    steps = track.steps[track.finite]
+    return [int(p) for p in places if _repeats(y, steps, course, int(p))]
+
+
+def _repeats(y: Floats, steps: Steps, course: Steps, at: int) -> bool:
+    """Whether the rows from `at` on follow the rows `course` at the same distances in steps."""
+    there = steps[course] - steps[0] + steps[at]
+    known = there <= steps[-1]
+    if np.sum(known) < max(LEAST_ROWS, len(course) // 2):
+        return False
+    end = int(np.searchsorted(steps, there[known][-1], side="right"))
+    again = np.interp(there[known], steps[at:end], y[at:end])
+    first = y[course[known]]
+    if not (np.all(first > 0) and np.all(again > 0)):
+        return False
+    return float(np.median(np.abs(np.log(again / first)))) <= CLOSE
 
 
 def begins_anew(track: Track, at: int) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -101,13 +102,19 @@ def find_level_shifts(
         return
     curve = _Curve.of(track, options)
     least = _least(curve, options)
+    rises = [
+        first + int(np.argmax(curve.jump[first : last + 1]))
+        for first, last in segments(curve.jump > least)
+    ]
     until = 0
-    for first, last in segments(curve.jump > least):
-        at = first + int(np.argmax(curve.jump[first : last + 1]))
+    for at, following in itertools.pairwise([*rises, len(curve.y)]):
         if at < until or _only_back(curve, at):
             continue
         left = _left(curve, at)
-        if _stays(curve, at, left, options):
+        # a rise long after it is another event, whose windows begin one before it
+        apart = at + 8 * curve.window < following < len(curve.y)
+        end = following - curve.window if apart else len(curve.y)
+        if _stays(curve, at, left, end, options):
             until = at + curve.window
             needed = float(least[at])
             yield _candidate(track, curve, at, needed=needed, recovered=left < len(curve.y))
@@ -154,9 +161,10 @@ def _left(curve: _Curve, at: int) -> int:
     return len(curve.y)
 
 
-def _stays(curve: _Curve, at: int, left: int, options: LevelShiftOptions) -> bool:
+def _stays(curve: _Curve, at: int, left: int, end: int, options: LevelShiftOptions) -> bool:
+    """Whether the level that begins at `at`, judged up to `end`, is one to live at."""
     size = len(curve.y)
-    stay = curve.wide[at + curve.window // 2 : left]
+    stay = curve.wide[at + curve.window // 2 : min(left, end)]
     if len(stay) < max(8 // curve.block, 3):
         return False
     span = curve.steps[-1] - curve.steps[0]
@@ -165,33 +173,33 @@ def _stays(curve: _Curve, at: int, left: int, options: LevelShiftOptions) -> boo
     else:
         long = size - at >= max(8, options.least_stay_share * size)
     level, third = curve.level_before(at), max(1, len(stay) // 3)
-    start, end = float(np.median(stay[:third])), float(np.median(stay[-third:]))
+    start, last = float(np.median(stay[:third])), float(np.median(stay[-third:]))
     rise = start - level
-    if end - level >= options.doubtful_relative * abs(level):
+    if last - level >= options.doubtful_relative * abs(level):
         promised = _expected(curve, at)[[third // 2, len(stay) - third // 2 - 1]]
         gain = float(promised[0] - promised[1])
         seen = gain > 4 * curve.sd * np.sqrt(curve.window / third)
-        if seen and start - end < options.still_learning * gain:
+        if seen and start - last < options.still_learning * gain:
             return False
     return bool(
         long
         and float(curve.jump[at]) >= options.sudden * rise
-        and end - start <= options.still_rising * rise
-        and end - level <= options.most_relative * abs(level)
+        and last - start <= options.still_rising * rise
+        and last - level <= options.most_relative * abs(level)
     )
 
 
 def _candidate(
     track: Track, curve: _Curve, at: int, *, needed: float, recovered: bool
 ) -> Candidate:
-    """The transition: from the first point in the upper half to the first at the new level."""
+    """The transition: from where high points follow low ones to the first at the new level."""
     level, height = curve.level_before(at), float(curve.jump[at])
     near = slice(max(0, at - curve.window) * curve.block, (at + curve.window) * curve.block)
     own = track.y[near]
-    # the last point before it that was at the old level: noise may touch the upper half earlier
-    split = (at - near.start // curve.block) * curve.block
-    low = np.flatnonzero(own[: split + 1] < level + height / 2)
-    start = near.start + (int(low[-1]) + 1 if len(low) else 0)
+    high = own > level + height / 2
+    # highs before and lows after each place: the fewest where it rose
+    wrong = np.cumsum(high) - high + np.sum(~high) - np.cumsum(~high) + ~high
+    start = near.start + int(np.argmin(wrong))
     new = level + height
     rest = track.y[start : near.stop]
     peak = start + int(np.argmin(np.abs(rest - new)))

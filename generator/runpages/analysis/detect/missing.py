@@ -51,7 +51,8 @@ def find_missing_data(
             kind="missing_data",
             start=gap,
             end=gap + 1,
-            peak=gap,
+            # the row after it belongs to the attempt that went on
+            peak=gap + 1,
             level=None,
             threshold=None,
             recovered=True,

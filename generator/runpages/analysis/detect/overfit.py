@@ -52,7 +52,7 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
     if len(rest) - since < max(options.least_evaluations, window // 2):
         return
     rise = float(np.median(rest[-max(options.least_evaluations, window) :])) - level
-    if _steepest(y, lowest, window) > options.most_sudden * rise:
+    if _at_once(y[lowest:], level, rise, window) > options.most_sudden * rise:
         return
     start = (lowest + 1) * block
     peak = start + int(np.argmax(track.y[start:]))
@@ -68,16 +68,15 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
     )
 
 
-def _steepest(y: Floats, lowest: int, window: int) -> float:
-    """The greatest rise after the minimum from one evaluation to the next; where there are many,
-    from one window of them to the next."""
-    if window == 3:
-        return float(np.max(np.diff(y[lowest:])))
-    wide = running_median(y, window)[lowest:]
-    return float(np.max(wide[window:] - wide[:-window], initial=0.0))
+def _at_once(y: Floats, level: float, rise: float, window: int) -> float:
+    """The rise over all evaluations before, in the one that first passes half the height; where
+    there are many, in a window of them."""
+    wide, apart = (y, 1) if window == 3 else (running_median(y, window), window)
+    passed = int(np.argmax(wide > level + rise / 2))
+    before, after = max(0, passed - (apart + 1) // 2), min(len(y) - 1, passed + apart // 2)
+    return float(wide[after] - np.max(wide[: before + 1]))
 
 
 def _noise(y: Floats) -> float:
-    """Standard deviation of one evaluation about a smooth curve, from second differences."""
-    bends = np.diff(y, n=2)
-    return 1.4826 / math.sqrt(6) * float(np.median(np.abs(bends)))
+    """Standard deviation of one evaluation about a smooth curve, from third differences."""
+    return 1.4826 / math.sqrt(20) * float(np.median(np.abs(np.diff(y, n=3))))

@@ -22,9 +22,12 @@ class PlateauOptions:
 
     min_points: int = 64
     parts: int = 64
-    """Equal parts of the run's steps, whose medians are looked at; fewer for few points."""
+    """Equal parts of the run's steps, whose medians are looked at; fewer for few points and where
+    the log is thin."""
     part_points: int = 4
     """Points that a part should hold."""
+    least_parts: int = 12
+    """With fewer the log is too thin somewhere to judge."""
     least_share: float = 0.25
     """Least length, as a share of the steps."""
     most_change: float = 0.02
@@ -55,10 +58,11 @@ class _Parts:
         clock = track.steps[track.finite[::block]][: len(y)].astype(np.float64)
         clock -= clock[0] - 1
         count = min(options.parts, len(y) // options.part_points)
-        edges = np.linspace(1, clock[-1] + 1, count + 1)
-        cuts = np.searchsorted(clock, edges[1:-1])
-        pieces = np.split(y, cuts)
-        if clock[-1] <= count or sum(len(p) == 0 for p in pieces) > count // 4:
+        edges, pieces = _cut(y, clock, count)
+        while count > options.least_parts and sum(len(p) == 0 for p in pieces) > count // 8:
+            count //= 2
+            edges, pieces = _cut(y, clock, count)
+        if clock[-1] <= count or count < options.least_parts:
             return None
         middle = (edges[1:] + edges[:-1]) / 2
         full = np.array([len(p) > 0 for p in pieces])
@@ -68,6 +72,12 @@ class _Parts:
         # the best so far: to come back from a spike is no progress
         early = np.interp(_start_before(edges), clock, np.minimum.accumulate(smooth))
         return cls(level=level, edges=edges, fall=_falls(level), before=early - level[:, None])
+
+
+def _cut(y: Floats, clock: Floats, count: int) -> tuple[Floats, list[Floats]]:
+    """The edges of equal parts of the steps, and the values in each."""
+    edges = np.linspace(1, clock[-1] + 1, count + 1)
+    return edges, np.split(y, np.searchsorted(clock, edges[1:-1]))
 
 
 def _start_before(edges: Floats) -> Floats:
@@ -151,7 +161,9 @@ def _candidate(track: Track, parts: _Parts, stretch: tuple[int, int]) -> Candida
     first, last = stretch
     clock = track.steps[track.finite] - track.steps[track.finite[0]] + 1
     start = int(np.searchsorted(clock, parts.edges[first]))
-    end = min(int(np.searchsorted(clock, parts.edges[last + 1])), len(clock)) - 1
+    whole = last == len(parts.level) - 1
+    end = len(clock) if whole else int(np.searchsorted(clock, parts.edges[last + 1]))
+    end -= 1
     level = float(np.median(parts.level[first : last + 1]))
     peak = start + int(np.argmin(np.abs(track.y[start : end + 1] - level)))
     return Candidate(

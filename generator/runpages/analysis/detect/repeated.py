@@ -46,9 +46,9 @@ class RepeatedDataOptions:
     least_found: float = 0.75
     """Share of the multiples of the spacing that must be steps."""
     astray: float = 0.01
-    """How far from its multiple a step may be, as a share of the steps."""
+    """How far from its multiple a step may be, as a share of the steps; half a side at least."""
     transient: float = 0.03
-    """Share of the blocks at the start in which a loss falls too fast to tell."""
+    """Share of the rows and of the steps at the start in which a loss falls too fast to tell."""
     most_steps: int = 24
 
 
@@ -67,7 +67,14 @@ def find_repeated_data(
     blocks = np.median(y[: count * width].reshape(count, width), axis=1)
     at = track.steps[track.finite[: count * width : width]]
     sides = [max(options.least_side, int(share * count)) for share in options.side_shares]
-    tried = [_even(_steps_down(blocks, side, options), at, side, options) for side in sides]
+    # logs are often denser at the start
+    settled = max(
+        int(options.transient * count),
+        int(np.searchsorted(at, at[0] + options.transient * (at[-1] - at[0]))),
+    )
+    tried = [
+        _even(_steps_down(blocks, side, settled, options), at, side, options) for side in sides
+    ]
     boundaries, spacing = max(tried, key=lambda found: len(found[0]))
     if not len(boundaries):
         return
@@ -85,7 +92,9 @@ def find_repeated_data(
     )
 
 
-def _steps_down(blocks: Floats, side: int, options: RepeatedDataOptions) -> dict[int, float]:
+def _steps_down(
+    blocks: Floats, side: int, settled: int, options: RepeatedDataOptions
+) -> dict[int, float]:
     """Block -> height in sd, where the mean falls to a new low by more than the trends beside."""
     total = np.concatenate([[0.0], np.cumsum(blocks)])
     at = np.arange(2 * side, len(blocks) - 2 * side)
@@ -105,7 +114,7 @@ def _steps_down(blocks: Floats, side: int, options: RepeatedDataOptions) -> dict
     z[height < options.least_relative * np.abs(before)] = 0.0
     # the fall after an excursion only comes back; a new epoch is lower than everything before
     z[after > np.minimum.accumulate(before)] = 0.0
-    z[at < options.transient * len(blocks)] = 0.0
+    z[at < settled] = 0.0
     found: dict[int, float] = {}
     while len(found) < options.most_steps and len(z):
         tallest = int(np.argmax(z))
@@ -124,21 +133,24 @@ def _even(
     found, height = at[blocks], np.array([down[int(b)] for b in blocks])
     span = int(at[-1] - at[0])
     edge = int(at[min(len(at) - 1, 2 * side)] - at[0])
+    astray = max(options.astray * span, side / 2 * float(np.median(np.diff(at))))
     best, apart = np.empty(0, dtype=np.int64), 0
     for origin in {0, int(at[0])}:
         for spacing in found - origin:
             if spacing < options.least_spacing * span:
                 continue
-            multiples = np.arange(origin + spacing, at[-1] - edge, spacing)
-            multiples = multiples[multiples > at[0] + edge]
+            multiples = np.arange(origin + spacing, at[-1] + 1, spacing)
+            multiples = multiples[multiples > at[0]]
+            # at the edges there is too little on one side of a step to tell it
+            sure = np.sum((multiples > at[0] + edge) & (multiples < at[-1] - edge))
             if len(multiples) < options.least_steps:
                 continue
             nearest = np.argmin(np.abs(found[:, None] - multiples), axis=0)
-            close = np.abs(found[nearest] - multiples) <= options.astray * span
+            close = np.abs(found[nearest] - multiples) <= astray
             hits = np.unique(nearest[close])
             strays = np.sum(np.delete(height, hits) >= options.stray_k)
             if (
-                len(hits) >= max(options.least_steps, options.least_found * len(multiples))
+                len(hits) >= max(options.least_steps, options.least_found * sure)
                 and np.sum(height[hits]) >= options.least_sum_k * np.sqrt(len(hits))
                 and strays <= (1 - options.least_found) * len(hits)
                 and len(hits) > len(best)

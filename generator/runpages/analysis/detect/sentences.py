@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from runpages import units
+from runpages.analysis.roles import RATES
 from runpages.model import Event
 
 __all__ = ["NAMES", "SENTENCES"]
@@ -51,7 +52,7 @@ def _vanishing(event: Event, ending: str) -> str:
 
 
 def _jitter(event: Event, _ending: str) -> str:
-    slow = "fall to" if event.role == "tokens_per_second" else "reach"
+    slow = "fall to" if event.role in RATES else "reach"
     return (
         f"{event.metric} jitters {_between(event)}: around {_value(event.baseline_value)}, its "
         f"slowest rows {slow} {_value(event.peak_value)} without a period."

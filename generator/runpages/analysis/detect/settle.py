@@ -14,8 +14,8 @@ def settled(candidates: Iterable[Candidate]) -> list[Candidate]:
 
     A divergence that begins with a level shift, or lies in an over-fitting, only says less. Within
     a divergence there is no level that a shift or a spike could leave. A spike that begins with a
-    shift is its overshoot. A plateau across a shift only hides that the curve falls, and one before
-    or in an over-fitting is its turn.
+    shift is its overshoot. A plateau across a shift only hides that the curve falls; one in a
+    divergence or an over-fitting is part of it, and so is the flat turn before the latter.
     """
     found = sorted(candidates, key=lambda c: (c.start, c.kind))
     shifts = [c for c in found if c.kind == "level_shift"]
@@ -32,7 +32,7 @@ def settled(candidates: Iterable[Candidate]) -> list[Candidate]:
         c
         for c in found
         if _stands(c, runs_away, shifts)
-        and not (c.kind == "plateau" and any(c.end >= o.start for o in overfits))
+        and not (c.kind == "plateau" and any(c.end >= o.start for o in (*overfits, *runs_away)))
     ]
 
 

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .track import (
-    LONG,
     Candidate,
     Floats,
     Track,
-    bend_noise,
     excursions,
     level_of,
+    level_reach,
     noise_of,
     segments,
 )
@@ -25,8 +24,8 @@ __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
 
-MANY = 8000
-"""From this many points on the upper 4 % tell the tail, below it the upper 16 %."""
+LONG_TAIL = 1500
+"""From this many points on the upper 4, 1 and 1/4 % tell the tail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,8 @@ class SpikeOptions:
     """Cap on what the tail can ask for."""
     expected_false: float = 0.02
     """Noise points of a run that may cross k, by extrapolation of its tail."""
+    usual_shape: float = 0.2
+    """Shape of a tail of which little is seen: that of Student's t with 5 degrees of freedom."""
     most_shape: float = 0.4
     """Heaviest tail that noise is taken to have, as the shape of a generalised Pareto."""
     min_relative: float = 0.02
@@ -102,15 +103,16 @@ def tail_threshold(
     """The k that `expected_false` noise points of this run would cross, at least `least`.
 
     `z` may be the upper part of `size` points, if these are many; `found` excursions are not in it.
-    Pickands' estimator on three upper quantiles, its shape shrunk towards 0.1 with a weight of 30
-    exceedances. Runs under 1,500 points have too thin a tail for that and get at least 1.3 times
-    the least k, more where the noise itself is known from few points: twice that at 8.
+    Pickands' estimator on three upper quantiles, its shape shrunk towards the usual one with a
+    weight of 30 exceedances; peaks that stand apart are left out. Runs under 1,500 points have too
+    thin a tail for that and get at least 1.3 times the least k, more where the noise itself is
+    known from few points: twice that at 8.
     """
     size = size or len(z)
-    if size < 1500:
+    if size < LONG_TAIL:
         least *= 1.3 * (1 + 8 / max(size, 8))
         return _short_tail(z, least=least, found=found, options=options)
-    shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
+    shares = np.array([0.04, 0.01, 0.0025])
     counts = np.maximum(1, (shares * size).astype(int))
     ranks = len(z) - counts
     q = np.partition(z, ranks)[ranks]
@@ -118,7 +120,9 @@ def tail_threshold(
     if not (first > 0 and second > 0):
         return least
     beyond = float(shares[2]) * size
-    shape = (math.log(second / first) / math.log(4) * beyond + 0.1 * 30) / (beyond + 30)
+    shape = (math.log(second / first) / math.log(4) * beyond + options.usual_shape * 30) / (
+        beyond + 30
+    )
     shape = min(max(shape, 0.0), options.most_shape)
     ratio = beyond / options.expected_false
     if shape < 1e-3:
@@ -126,6 +130,26 @@ def tail_threshold(
     else:
         k = q[2] + second / (1 - 4.0**-shape) * (ratio**shape - 1)
     return float(min(max(k, least), options.most_k))
+
+
+def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> float:
+    """The tallest value below the peaks that stand apart, however many; infinite without any.
+
+    `z` lie at the positions `at`. In a tail of shape xi the logarithm of the ratio of the r-th peak
+    to the next is exponential with mean xi/r (Hill's estimator rests on that). The lowest gap among
+    the tallest 200 points counts that the heaviest tail would show with a probability of
+    `expected_false`.
+    """
+    rank = min(200, len(z) // 4)
+    tall = np.flatnonzero(z >= np.partition(z, len(z) - rank)[len(z) - rank])
+    first = np.flatnonzero(np.diff(at[tall], prepend=-9) > 3)
+    peaks = np.sort(np.maximum.reduceat(z[tall], first))[::-1]
+    peaks = peaks[: len(peaks) // 2]
+    if len(peaks) < 4 or not peaks[-1] > 0:
+        return math.inf
+    gaps = np.arange(1, len(peaks)) * np.log(np.minimum(peaks[:-1], 1e9) / peaks[1:])
+    wide = np.flatnonzero(gaps > options.most_shape * math.log(len(gaps) / options.expected_false))
+    return float(peaks[wide[-1] + 1]) if len(wide) else math.inf
 
 
 def _short_tail(z: Floats, *, least: float, found: int, options: SpikeOptions) -> float:
@@ -149,7 +173,8 @@ def _short_tail(z: Floats, *, least: float, found: int, options: SpikeOptions) -
     left_out = max(0, 3 - found)
     excess = float(np.mean(peaks[left_out:last] - peaks[last]))
     ratio = (left_out + 1) / options.expected_false
-    k = float(peaks[left_out]) + excess / 0.1 * (ratio**0.1 - 1)
+    k = float(peaks[left_out])
+    k += excess / options.usual_shape * (ratio**options.usual_shape - 1)
     return float(min(max(k, least), options.most_k))
 
 
@@ -199,9 +224,6 @@ def _prepare(track: Track) -> _Work:
     level = level_of(y)
     z = y - level
     sigma = noise_of(z)
-    if len(y) < LONG:
-        # an excursion bends three rows for its one: half of it is noise in any case
-        sigma = np.maximum(sigma, 0.5 * bend_noise(y))
     # without noise any departure stands out: the effect size alone decides
     quiet = sigma == 0
     z[quiet] = np.where(z[quiet] > 0, math.inf, 0.0)
@@ -228,6 +250,8 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
     for _ in range(4):
         near = _near(hits)
         noise = ~near & (work.z < 2 * options.most_k)
+        # a falling start has no level yet: what it lies above the trend is no noise
+        noise[: level_reach(len(noise))] = False
         taken = len(segments(near))
         k = _threshold(work.z, noise, least=options.least_k, found=taken, options=options)
         both = noise[1:] & noise[:-1]
@@ -246,19 +270,23 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
 def _threshold(
     z: Floats, noise: Bools, *, least: float, found: int, options: SpikeOptions
 ) -> float:
-    """`tail_threshold` of the noise; of long runs only what is above 1 sd is copied."""
+    """`tail_threshold` of the noise; of long runs of what is above 1 sd and stands not apart."""
     size = int(np.count_nonzero(noise))
-    upper = z[noise & (z > 1)] if size >= MANY else z[noise]
-    upper = upper if len(upper) >= size // 20 else z[noise]
+    if size < LONG_TAIL:
+        return tail_threshold(z[noise], least=least, found=found, options=options)
+    at = np.flatnonzero(noise & (z > 1))
+    if len(at) < size // 20:
+        at = np.flatnonzero(noise)
+    upper = z[at]
+    upper = upper[upper <= _end_of_tail(upper, at, options)]
     return tail_threshold(upper, least=least, size=size, found=found, options=options)
 
 
 def _near(hits: Bools) -> Bools:
     """The hits and the flanks of each: not noise."""
-    near = hits.copy()
-    for shift in (1, 2, 3, 4):
-        near[shift:] |= hits[:-shift]
-        near[:-shift] |= hits[shift:]
+    near = np.zeros(len(hits), dtype=bool)
+    around = np.flatnonzero(hits)[:, None] + np.arange(-4, 5)
+    near[np.clip(around, 0, len(hits) - 1)] = True
     return near
 
 
@@ -275,11 +303,16 @@ def _extents(hits: Bools, z: Floats) -> list[tuple[int, int]]:
             start -= 1
         while end + 1 < size and np.sum(z[end + 1 : end + 4] > 2.5) >= min(2, size - end - 1):
             end += 1
-        if out and start - out[-1][1] <= gap:
+        if out and start - out[-1][1] <= gap and _still_up(z, out[-1][1] + 1, start):
             out[-1] = (out[-1][0], end)
         else:
             out.append((start, end))
     return out
+
+
+def _still_up(z: Floats, first: int, end: int) -> bool:
+    """Whether the rows between two excursions are no return: three or fewer, or above the level."""
+    return end - first <= 3 or float(np.median(z[first:end])) > 1
 
 
 def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool:

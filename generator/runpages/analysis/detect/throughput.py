@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from runpages.analysis.roles import RATES
+
 from .periodic import PeriodicOptions, periodic_rows
 from .track import Candidate, Floats, Track, level_of, running_median, segments, thinned
 
@@ -23,7 +25,7 @@ __all__ = [
     "tall_stretches",
 ]
 
-THROUGHPUT = frozenset({"step_seconds", "step_milliseconds", "tokens_per_second"})
+THROUGHPUT = frozenset({"step_seconds", "step_milliseconds"}) | RATES
 
 _SINCE_START = frozenset({"step_avg", "step_avg_ms"})
 """The mean since the start (modded-nanogpt): it tells neither when a step was slow nor how slow."""

@@ -18,6 +18,7 @@ __all__ = [
     "block_medians",
     "excursions",
     "level_of",
+    "level_reach",
     "noise_of",
     "running_median",
     "segments",
@@ -31,6 +32,7 @@ T = TypeVar("T")
 BLOCK = 32
 THIN = 2048
 WINDOWS = 8192
+LEVEL_BLOCKS = 17
 LONG = 4096
 """From this many points on the level is taken from medians of blocks: O(n), no wide windows."""
 
@@ -97,8 +99,12 @@ class Candidate:
 
 def segments(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(first, last) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[0::2], edges[1::2], strict=True)]
+    inside = np.flatnonzero(mask)
+    if not len(inside):
+        return []
+    gaps = np.flatnonzero(np.diff(inside) > 1)
+    first, last = np.append(-1, gaps) + 1, np.append(gaps, len(inside) - 1)
+    return [(int(a), int(b)) for a, b in zip(inside[first], inside[last], strict=True)]
 
 
 def running_median(values: Floats, width: int) -> Floats:
@@ -158,9 +164,17 @@ def level_of(y: Floats) -> Floats:
     """The curve without its noise and without excursions shorter than half the window."""
     size = len(y)
     if size >= LONG:
-        return _spread(running_median(block_medians(y), 17), size)
-    width = int(np.clip(size // 8, 5, 65)) | 1
-    return running_median(y, width)
+        return _spread(running_median(block_medians(y), LEVEL_BLOCKS), size)
+    return running_median(y, _level_width(size))
+
+
+def _level_width(size: int) -> int:
+    return int(np.clip(size // 8, 5, 65)) | 1
+
+
+def level_reach(size: int) -> int:
+    """Points at either end for which `level_of` has no window, only the trend continued."""
+    return (LEVEL_BLOCKS * BLOCK if size >= LONG else _level_width(size)) // 2
 
 
 def noise_of(residual: Floats) -> Floats:
@@ -181,19 +195,6 @@ def noise_of(residual: Floats) -> Floats:
     neighbours = 0.8 / math.sqrt(2) * running_median(steps, width)
     sigma = 1.4826 * np.maximum(running_median(away, width), neighbours)
     return np.maximum(sigma, 0.15 * float(np.median(sigma)))
-
-
-def bend_noise(y: Floats) -> Floats:
-    """Robust standard deviation around each point of a short curve, from its second differences.
-
-    Where a curve falls fast its running median follows it point by point and leaves no residual to
-    tell the noise from; second differences do not see a slope.
-    """
-    size = len(y)
-    if size < 5:
-        return np.zeros(size)
-    bends = np.pad(np.abs(np.diff(y, n=2)), 1, mode="edge")
-    return 1.4826 / np.sqrt(6) * running_median(bends, int(np.clip(size // 3, 7, 257)) | 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .track import Candidate, Floats, Track, running_median, segments, stretches
+from .track import Candidate, Floats, Track, running_median, stretches
 
 __all__ = ["GpuUnderuseOptions", "IdleDeviceOptions", "find_idle_devices", "find_underuse"]
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +39,9 @@ class GpuUnderuseOptions:
     min_points: int = 20
     high_percent: float = 70.0
     quantile: float = 0.95
-    windows: int = 16
-    least_window: int = 20
-    """Samples a window has at least; shorter logs have fewer windows."""
+    least_samples: int = 12
     least_share: float = 0.25
-    """Least share of the samples in one stretch of such windows."""
+    """Least share of the samples in one such stretch."""
     warn_share: float = 0.5
     idle: IdleDeviceOptions = field(default_factory=IdleDeviceOptions)
     """What is idle is told as that and not judged here."""
@@ -115,32 +110,20 @@ def find_underuse(
     works = np.ones(len(used), dtype=bool)
     for start, end in _idle(track, used, options.idle):
         works[start : end + 1] = False
-    count = int(np.clip(len(used) // options.least_window, 1, options.windows))
-    edges = np.linspace(0, len(used), count + 1).astype(int)
-    low = np.array(
-        [
-            _is_low(used[a:b][works[a:b]], options)
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
-        ]
-    )
-    for first, last in segments(low):
-        start, end = int(edges[first]), int(edges[last + 1]) - 1
-        share = (end - start + 1) / len(used)
-        if share < options.least_share:
+    rows = np.flatnonzero(works)
+    least = max(options.least_samples, int(options.least_share * len(used)))
+    for first, last in stretches(used[rows] < options.high_percent):
+        own = used[rows[first : last + 1]]
+        if len(own) < least or float(np.quantile(own, options.quantile)) >= options.high_percent:
             continue
-        peak = start + int(np.argmax(np.where(works, used, -1)[start : end + 1]))
+        start, end = int(rows[first]), int(rows[last])
         yield Candidate(
             kind="gpu_underuse",
             start=int(track.finite[start]),
             end=int(track.finite[end]),
-            peak=int(track.finite[peak]),
-            level=float(np.median(values[start : end + 1][works[start : end + 1]])),
+            peak=int(track.finite[rows[first + int(np.argmax(own))]]),
+            level=float(np.median(values[rows[first : last + 1]])),
             threshold=_as_logged(options.high_percent, values, used),
             recovered=end < len(used) - 1,
-            severity="warning" if share >= options.warn_share else "info",
+            severity="warning" if len(own) >= options.warn_share * len(used) else "info",
         )
-
-
-def _is_low(used: Floats, options: GpuUnderuseOptions) -> bool:
-    few = len(used) < options.least_window // 4
-    return not few and float(np.quantile(used, options.quantile)) < options.high_percent

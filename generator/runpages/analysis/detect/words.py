@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from runpages import units
+from runpages.analysis.roles import RATES
 from runpages.model import Event
 
 from .sentences import NAMES, SENTENCES
 from .trend_words import TRENDS
 
 __all__ = ["describe"]
-
-_RATES = frozenset({"tokens_per_second"})
 
 
 def describe(event: Event, *, ending: str = "") -> str:
@@ -58,7 +57,7 @@ def _nonfinite_ending(event: Event) -> str:
 
 def _slower(event: Event, level: str, value: str, ending: str) -> str:
     """Stall and slowdown: the words turn with what was logged, a time or a rate."""
-    rate = event.role in _RATES
+    rate = event.role in RATES
     if event.kind == "stall":
         moved = f"fell from {level} to {value}" if rate else f"rose from {level} to {value}"
         peak = event.start_step if event.peak_step is None else event.peak_step

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.builders import falling
+from runpages import find_events
+
+
+def told(values, metric="loss"):
+    steps = np.arange(len(values)) * 100
+    return [(e.kind, e.start_step) for e in find_events(steps, values, metric=metric)]
+
+
+def trainings(*lengths):
+    return np.concatenate([falling(np.arange(n), seed=seed) for seed, n in enumerate(lengths)])
+
+
+@pytest.mark.parametrize("metric", ["loss", "val/loss"])
+def test_a_loss_that_starts_over_is_a_restart_and_no_divergence(metric):
+    assert told(trainings(300, 200, 250), metric) == [("restart", 30_000), ("restart", 50_000)]
+
+
+def test_each_training_has_its_own_level():
+    values = trainings(300, 300)
+    values[450:455] += 4
+    assert told(values) == [("restart", 30_000), ("spike", 45_000)]
+
+
+def test_an_excursion_to_the_first_value_that_comes_back_faster_is_a_spike():
+    values = falling(np.arange(600), noise=0.005)
+    values[400:403] = values[0]
+    assert told(values) == [("spike", 40_000)]
+
+
+def test_a_blow_up_beyond_the_first_value_is_no_restart():
+    values = falling(np.arange(600), noise=0.005)
+    values[400:] = 1.5 * values[:200]
+    assert ("restart", 40_000) not in told(values)
+
+
+def test_the_sentence_tells_that_training_began_anew():
+    values = np.tile(np.linspace(10, 2, 101), 2)
+    (event,) = [e for e in find_events(np.arange(202), values) if e.kind == "restart"]
+    assert event.message == (
+        "Loss went from 2.000 back to its first value, 10.00, at step 101 and falls as it did at "
+        "the start: training began anew."
+    )
