@@ -65,7 +65,7 @@ KIND_WORDS = {
     "idle_device": "idle device",
     "gpu_underuse": "GPU under-used",
     "data_bottleneck": "data bottleneck",
-    "memory_growth": "growth",
+    "memory_growth": "memory growth",
     "near_oom": "nearly out of memory",
     "lr_mismatch": "learning rate mismatch",
     "repeated_data": "repeated data",
@@ -76,7 +76,7 @@ KIND_WORDS = {
 _OF_A_ROLE = frozenset(
     {
         *("nonfinite", "spike", "divergence", "level_shift", "plateau", "drop"),
-        *("slowdown", "stall", "jitter", "memory_growth"),
+        *("slowdown", "stall", "jitter"),
     }
 )
 """Kinds that are said of a metric; the others say by themselves what they are about."""
