@@ -78,6 +78,8 @@ def test_the_gravest_finding_is_told_and_the_others_are_counted_by_kind():
     told = story(replace(factory.report(LOSS), events=events))
     assert "A divergence at 9. 2 more findings of weight: 2 × spike." in told
     assert "stall" not in told
+    told = story(replace(factory.report(LOSS), events=events[:2]))
+    assert "A divergence at 9. One more finding of weight: spike." in told
 
 
 def test_attempts_and_their_redone_steps_are_told():

@@ -121,10 +121,11 @@ def _happened(report: Report) -> str:
     if not more:
         return first.message
     kinds = Counter(KIND_WORDS.get(e.kind, e.kind) for e in more)
+    if len(more) == 1:
+        return f"{first.message} One more finding of weight: {next(iter(kinds))}."
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
-    findings = "finding" if len(more) == 1 else "findings"
-    return f"{first.message} {units.count(len(more))} more {findings} of weight: {counted}{rest}."
+    return f"{first.message} {units.count(len(more))} more findings of weight: {counted}{rest}."
 
 
 def _interrupted(report: Report) -> str:

@@ -60,13 +60,13 @@ KIND_WORDS = {
     "nonfinite": "non-finite value",
     "level_shift": "level shift",
     "overfit": "over-fitting",
-    "grad_explosion": "explosion",
-    "grad_vanishing": "vanishing",
+    "grad_explosion": "gradient explosion",
+    "grad_vanishing": "vanishing gradient",
     "idle_device": "idle device",
-    "gpu_underuse": "device under-used",
-    "data_bottleneck": "wait for data",
-    "memory_growth": "growth",
-    "near_oom": "near its limit",
+    "gpu_underuse": "GPU under-used",
+    "data_bottleneck": "data bottleneck",
+    "memory_growth": "memory growth",
+    "near_oom": "nearly out of memory",
     "lr_mismatch": "learning rate mismatch",
     "repeated_data": "repeated data",
     "seed_outlier": "seed outlier",
@@ -76,8 +76,7 @@ KIND_WORDS = {
 _OF_A_ROLE = frozenset(
     {
         *("nonfinite", "spike", "divergence", "level_shift", "plateau", "drop"),
-        *("grad_explosion", "grad_vanishing", "slowdown", "stall", "jitter"),
-        *("memory_growth", "near_oom"),
+        *("slowdown", "stall", "jitter"),
     }
 )
 """Kinds that are said of a metric; the others say by themselves what they are about."""
