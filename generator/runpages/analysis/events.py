@@ -26,6 +26,7 @@ from .options import AnalysisOptions
 from .roles import role_of
 from .sampled import samples_by_attempt
 from .training_loss import with_training_loss
+from .trainings import find_trainings
 
 __all__ = ["find_run_events"]
 
@@ -49,12 +50,13 @@ def find_run_events(
     Of one severity the model's come before the machine's, then they go by step.
     """
     detectors = _with_capacity(run, options)
+    trainings = find_trainings(run)
     found: list[Event] = []
     for info in run.series.infos:
         if info.axis == "time":
             found += _of_samples(run, info, detectors)
         elif info.whole:
-            found += _of_series(run, info.name, detectors)
+            found += _of_series(run, info.name, detectors, trainings)
     found = [with_training_loss(run, event) for event in found]
     told = [_with_rollback(run, event, found, transitions) for event in found]
     across = {kind: find(run) for kind, find in RUN_DETECTORS.items()}
@@ -118,13 +120,16 @@ def _of_samples(run: Run, info: SeriesInfo, options: DetectorOptions) -> list[Ev
     return out
 
 
-def _of_series(run: Run, name: str, options: DetectorOptions) -> list[Event]:
+def _of_series(
+    run: Run, name: str, options: DetectorOptions, trainings: Mapping[int, Sequence[int]]
+) -> list[Event]:
     series = run.series[name]
     numbers = np.flatnonzero(np.bincount(series.recorded.attempt)).tolist()
     out: list[Event] = []
     for number in numbers:
         rows, first = rows_of_attempt(series, number)
-        events = _in(name, rows, series.role, number, options)
+        begun = trainings.get(number, ())
+        events = _in(name, rows, series.role, number, options, begun_anew=begun)
         # what lies before this attempt's own rows was told of the attempt that recorded it
         own = rows.step[rows.step >= first][:_START_UP_ROWS]
         out += [
@@ -144,6 +149,7 @@ def _in(
     options: DetectorOptions,
     *,
     rank: int | None = None,
+    begun_anew: Sequence[int] = (),
 ) -> tuple[Event, ...]:
     return find_events(
         rows.step,
@@ -153,6 +159,7 @@ def _in(
         role=role,
         attempt=attempt,
         rank=rank,
+        begun_anew=begun_anew,
         options=options,
     )
 

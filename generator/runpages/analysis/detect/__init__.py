@@ -8,6 +8,7 @@ from .find import (
     DetectorOptions,
     event_id,
     event_of,
+    find_beginnings,
     find_events,
 )
 from .memory import capacity_of
@@ -27,6 +28,7 @@ __all__ = [
     "describe",
     "event_id",
     "event_of",
+    "find_beginnings",
     "find_events",
     "level_of",
     "noise_of",
