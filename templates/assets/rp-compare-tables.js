@@ -53,6 +53,7 @@ export function metricLines(comparison, wanted) {
   /** @type {Map<string, Line>} */
   const lines = new Map();
   for (const row of comparison.metrics.filter((m) => wanted(m.role))) {
+    /** @type {Line} */
     const line = lines.get(row.name) ?? { label: row.unit ? `${row.name}, ${row.unit}` : row.name, arrow: ARROWS[row.direction ?? ""] ?? "", values: {}, delta: {},
       direction: row.direction, shown: number, why: "", voids: {}, intervals: {} };
     Object.assign(line.values, row.values);
