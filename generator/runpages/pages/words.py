@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runpages import units
-from runpages.model import SEVERITIES, Event, Quantity, Run
+from runpages.model import SEVERITIES, Event, Quantity, Report, Run
 
 __all__ = [
     "CAUSE_WORDS",
@@ -23,6 +23,7 @@ __all__ = [
     "fact",
     "finding_chips",
     "group_slug",
+    "of_planned",
     "quantity",
     "state_chip",
 ]
@@ -54,6 +55,7 @@ ROLE_WORDS = {
     "gpu_power": "Device power",
 }
 """What a reader calls a metric of this role; others go by their name as logged."""
+_NEARLY_ALL = 0.995
 _STATES = {
     "finished": ("finished", "good"),
     "failed": ("failed", "crit"),
@@ -106,6 +108,23 @@ def quantity(
         unit=(unit or given.unit).strip(),
         note=note or given.note,
     )
+
+
+def of_planned(report: Report) -> str:
+    """`252,780 planned steps (16 %)`, or `all 500 planned steps`; empty where no plan is known.
+
+    The first step may have the number 0 and the last need not be logged: no per cent is told of
+    what is nearly all.
+    """
+    done, planned = report.steps.value, report.planned_steps.value
+    if done is None or planned is None:
+        return ""
+    unit = report.run.provenance.step_unit or "steps"
+    if done >= planned - 1:
+        return f"all {units.count(planned)} planned {unit}"
+    share = done / planned
+    percent = f" ({units.percent(share, 2)} %)" if share < _NEARLY_ALL else ""
+    return f"{units.count(planned)} planned {unit}{percent}"
 
 
 def event_counts(events: Iterable[Event]) -> dict[str, int]:
