@@ -43,7 +43,14 @@ def test_a_run_that_goes_on_has_not_ended_its_training():
 
 def test_steps_that_count_something_else_say_so():
     made = factory.report(LOSS, provenance=Provenance(step_unit="epochs"))
-    assert story(made).startswith("The run reached step 199, counted in epochs")
+    assert story(made).startswith("The run reached epoch 199.")
+
+
+def test_the_share_of_the_plan_is_told_with_the_step():
+    told = story(factory.report(LOSS, config={"trainer": {"max_steps": 1000}}))
+    assert told.startswith("The run reached step 199 of 1,000 planned steps (20 %).")
+    told = story(factory.report(LOSS, config={"max_steps": 200}))
+    assert told.startswith("The run reached step 199 of all 200 planned steps.")
 
 
 def test_the_baseline_is_named_with_the_direction_in_words():

@@ -460,3 +460,13 @@ def test_notes_and_other_trackers_files_are_no_text_logs(shared: Path, family: s
     assert [
         r.run_id for r in sniff(shared / "data/logs" / family).runs if r.kind == "textlog"
     ] == []
+
+
+def test_the_planned_steps_are_those_of_the_last_line(tmp_path):
+    lines = [
+        f"step:{i}/{500 if i < 3 else 900} train_loss:{5 - i}.0 train_time:{i}ms\n"
+        for i in range(1, 5)
+    ]
+    run = read(write(tmp_path, "Running Python 3.12\n" + "".join(lines)))
+    assert run.summary == {"planned_steps": 900}
+    assert points(run, "train_loss") == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]

@@ -23,6 +23,7 @@ from .goodput import analyze_goodput
 from .language import analyze_model
 from .mfu import analyze_utilization
 from .options import AnalysisOptions
+from .planned import planned_steps
 from .reproduce import analyze_reproduction
 from .roles import EVALUATIONS, LOSSES, chosen_by, role_of
 from .summary import flatten, summarize
@@ -51,6 +52,7 @@ def analyze(
     events, judgements = find_run_events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
     goodput = analyze_goodput(run)
+    steps = _steps(run)
     cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
     return Report(
         run=run,
@@ -61,7 +63,8 @@ def analyze(
         utilization=analyze_utilization(run, timing, parameters, options.accelerators),
         cost=cost,
         judgements=judgements,
-        steps=_steps(run),
+        steps=steps,
+        planned_steps=planned_steps(run, steps),
         redone_steps=sum(t.lost_steps for t in transitions),
         parameters=parameters,
         figures=analyze_model(

@@ -33,6 +33,8 @@ class Report:
     judgements: tuple[Judgement, ...]
     steps: Quantity
     """Optimiser steps of the effective run."""
+    planned_steps: Quantity
+    """What settings or log say it was to make; in the unit of `steps`."""
     redone_steps: int = 0
     parameters: Quantity
     figures: ModelFigures

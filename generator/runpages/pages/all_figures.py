@@ -37,6 +37,7 @@ def _figure(name: str, label: str, place: str) -> Figure:
 
 FIGURES: tuple[Figure, ...] = (
     _figure("steps", "Steps", "steps"),
+    _figure("planned_steps", "Planned steps", "planned_steps"),
     _figure("parameters", "Parameters", "parameters"),
     _figure("tokens", "Tokens", "timing.tokens"),
     _figure("chinchilla_multiple", "Chinchilla multiple", "figures.chinchilla_multiple"),
@@ -88,7 +89,7 @@ def _value(figure: Figure, given: Quantity) -> str:
     value, unit = given.value, given.unit
     if value is None:
         return "n/a"
-    if figure.name == "steps":
+    if figure.name in {"steps", "planned_steps"}:
         return f"{units.count(value)} {unit}"
     if unit in {"tokens", "tok/s", "parameters"}:
         number, prefix = units.si(value, 4)

@@ -7,7 +7,7 @@ import math
 from runpages import units
 from runpages.model import MetricSummary, Report, main_metric
 
-from .words import Fact, quantity
+from .words import Fact, of_planned, quantity
 
 __all__ = ["delta", "key_figures"]
 
@@ -75,13 +75,18 @@ def _steps(report: Report) -> Fact:
     if tokens.value is not None:
         number, prefix = units.si(tokens.value, 4)
         unit = f"{prefix} tokens".strip()
-        note = f"in {units.count(steps.value or 0)} steps{redone}"
+        done = units.count(steps.value or 0)
+        planned = f" of {told}" if (told := of_planned(report)) else " steps"
+        note = f"in {done}{planned}{redone}"
         return Fact(label="Trained on", value=number, unit=unit, note=note)
     if steps.value is None:
         return Fact(label="Steps", value="", why=steps.why)
     counted = report.run.provenance.step_unit
     note = f"counted by {report.run.provenance.step_source}" if counted else "tokens not logged"
-    return Fact(label="Steps", value=units.count(steps.value), unit=counted, note=f"{note}{redone}")
+    planned = f"of {told}, {note}" if (told := of_planned(report)) else note
+    return Fact(
+        label="Steps", value=units.count(steps.value), unit=counted, note=f"{planned}{redone}"
+    )
 
 
 def _throughput(report: Report) -> Fact:

@@ -11,7 +11,7 @@ from collections import Counter
 from runpages import units
 from runpages.model import Event, MetricSummary, Report
 
-from .words import KIND_WORDS, ROLE_WORDS
+from .words import KIND_WORDS, ROLE_WORDS, of_planned
 
 __all__ = ["story"]
 
@@ -40,8 +40,9 @@ def _made(report: Report) -> str:
         model = f"{model or 'model'} of {number} {prefix}".rstrip() + " parameters"
     article = "An" if model[:1].lower() in set("aeiou") else "A"
     who = f"{article} {model}" if model else "The run"
-    unit = run.provenance.step_unit
-    step = f"step {units.count(report.steps.value or 0)}" + (f", counted in {unit}" if unit else "")
+    step = f"{_one(run.provenance.step_unit)} {units.count(report.steps.value or 0)}"
+    if planned := of_planned(report):
+        step += f" of {planned}"
     running = run.state == "running"
     tokens = report.timing.tokens.value
     if tokens is not None:
@@ -55,6 +56,13 @@ def _made(report: Report) -> str:
     elapsed = report.timing.elapsed_seconds.value
     lasted = f" in {units.duration(elapsed)}" if elapsed else ""
     return f"{who} {did}{lasted}{_where(report)}."
+
+
+def _one(unit: str) -> str:
+    """`epoch` of `epochs`, `sample of the clock` of `samples of the clock`."""
+    name, of, rest = unit.partition(" of ")
+    one = name.removesuffix("es") if name.endswith("ches") else name.removesuffix("s")
+    return f"{one}{of}{rest}" or "step"
 
 
 def _where(report: Report) -> str:

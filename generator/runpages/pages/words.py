@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runpages import units
-from runpages.model import SEVERITIES, Event, Quantity, Run
+from runpages.model import SEVERITIES, Event, Quantity, Report, Run
 
 __all__ = [
     "CAUSE_WORDS",
@@ -25,6 +25,7 @@ __all__ = [
     "finding_chips",
     "finding_title",
     "group_slug",
+    "of_planned",
     "quantity",
     "state_chip",
 ]
@@ -80,6 +81,7 @@ _OF_A_ROLE = frozenset(
     }
 )
 """Kinds that are said of a metric; the others say by themselves what they are about."""
+_NEARLY_ALL = 0.995
 _STATES = {
     "finished": ("finished", "good"),
     "failed": ("failed", "crit"),
@@ -132,6 +134,23 @@ def quantity(
         unit=(unit or given.unit).strip(),
         note=note or given.note,
     )
+
+
+def of_planned(report: Report) -> str:
+    """`252,780 planned steps (16 %)`, or `all 500 planned steps`; empty where no plan is known.
+
+    The first step may have the number 0 and the last need not be logged: no per cent is told of
+    what is nearly all.
+    """
+    done, planned = report.steps.value, report.planned_steps.value
+    if done is None or planned is None:
+        return ""
+    unit = report.run.provenance.step_unit or "steps"
+    if done >= planned - 1:
+        return f"all {units.count(planned)} planned {unit}"
+    share = done / planned
+    percent = f" ({units.percent(share, 2)} %)" if share < _NEARLY_ALL else ""
+    return f"{units.count(planned)} planned {unit}{percent}"
 
 
 def event_counts(events: Iterable[Event]) -> dict[str, int]:

@@ -55,8 +55,8 @@ _HINTS = frozenset(
 class RowLine:
     """A line with figures of one step.
 
-    Each named group of `line` is a metric of that name, but for `step`, `steps`, `pairs` and
-    `label`.
+    Each named group of `line` is a metric of that name, but for `step`, `steps`, `planned` (how
+    many steps the training is to make), `pairs` and `label`.
     """
 
     line: re.Pattern[str]

@@ -434,6 +434,8 @@ class Reading:
         self._let_go()
         self._close_sample()
         self._settle_waiting()
+        if self._finder.planned is not None:
+            self.summary["planned_steps"] = self._finder.planned
         if self._traceback and self._lines:
             last = message_of(self._lines[-1].decode("utf-8", "replace"))
             if _EXCEPTION.match(last.text, last.start):

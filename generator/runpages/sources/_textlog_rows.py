@@ -163,6 +163,10 @@ class Row(NamedTuple):
     """Of how many: of the epoch, or of the progress bar."""
 
 
+_NO_METRICS = frozenset({"step", "steps", "planned", "pairs", "label"})
+"""Groups of a line that are no figures."""
+
+
 class _Finder:
     """One RowLine made ready: which groups are metrics, where the pairs' groups are."""
 
@@ -170,7 +174,7 @@ class _Finder:
         self.line = line
         self.mark = line.mark.encode()
         groups = line.line.groupindex
-        self.groups = tuple(g for g in groups if g not in {"step", "steps", "pairs", "label"})
+        self.groups = tuple(g for g in groups if g not in _NO_METRICS)
         self.counted = line.epochs_from is not None and (within or line.epochs_from != ANY_EPOCH)
         """Its step counts within the epoch."""
         self.simple = "step" in groups and not (
@@ -334,13 +338,16 @@ class _Template:
         steps = finder.counted and "steps" in found.re.groupindex and found["steps"] is not None
         if steps:
             spans.append((*found.span("steps"), "steps", -1))
+        if "planned" in found.re.groupindex and found["planned"] is not None:
+            spans.append((*found.span("planned"), "planned", -1))
         pattern = _pattern_of(message, sorted(spans))
         self._match = re.compile(pattern.encode("utf-8", "surrogatepass")).fullmatch
         self._step = self._match_index(spans, "step")
         self._clock = self._match_index(spans, "clock") if at >= 0 else 0
         self._steps = self._match_index(spans, "steps") if steps else 0
         taken = {self._step, self._clock, self._steps}
-        self._values = [i for i in range(1, len(spans) + 1) if i not in taken]
+        figures = (i for i, span in enumerate(sorted(spans), start=1) if span[2] != "planned")
+        self._values = [i for i in figures if i not in taken]
         self.names = finder.names_of(tuple(field.printed for field in ordered))
         self._counted = finder.counted
         self._epoch = self.names.index("epoch") if "epoch" in self.names else None
@@ -389,7 +396,9 @@ def _pattern_of(message: Message, spans: list[tuple[int, int, str, int]]) -> str
         named = max(name_start, end) if name_start >= 0 else start
         free = min(max(end, message.start), named)
         parts += [_words(text[end:free]), _glue(text[free:named]), _words(text[named:start])]
-        parts.append(_KINDS.get(kind, _VALUE))
+        # another number of planned steps is no line of this template: it is to be seen
+        fixed = f"({re.escape(text[start:stop])})" if kind == "planned" else ""
+        parts.append(fixed or _KINDS.get(kind, _VALUE))
         end = stop
     return "".join((*parts, _glue(text[end:])))
 
@@ -419,6 +428,8 @@ class RowFinder:
         self._finders = [_Finder(line, within=within) for line in dialect.row]
         self._templates: list[_Template] = []
         self._made = 0
+        self.planned: int | None = None
+        """Steps that the training was to make, as the last row told that told it."""
 
     def find(self, data: bytes) -> Row | None:
         """The row of a line; None if it is none."""
@@ -448,6 +459,8 @@ class RowFinder:
             row = None if fields is None else finder.row(found, message, fields)
         except (ValueError, OverflowError):  # a number of thousands of digits
             return None
+        if row is not None and "planned" in found.re.groupindex and found["planned"]:
+            self.planned = int(found["planned"][:19])
         if row is not None and fields and finder.simple and self._made < _MOST_TEMPLATES:
             template = _Template(finder, found, message, fields)
             self._made += 1
