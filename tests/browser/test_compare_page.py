@@ -20,7 +20,7 @@ from runpages.config import load_settings
 from siblings import write_sibling
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 ENV = {**os.environ, "NO_COLOR": "1", "NO_MKDOCS_2_WARNING": "1"}
 OLD = (2.000, 2.100, 2.300)
@@ -118,21 +118,13 @@ def site(tmp_path_factory) -> Iterator[Site]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def chrome(chromium):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(chrome, site):
+def visit(browser, site):
     """Opens the page for a query and waits; afterwards nothing may have complained."""
     contexts, complaints = [], []
 
     def open_(query: str = "", *, path: str = "runs/compare/", tolerate: str = "never", **options):
-        context = chrome.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         contexts.append(context)
         page = context.new_page()
