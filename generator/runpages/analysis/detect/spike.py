@@ -78,6 +78,10 @@ class SpikeOptions:
     short_points: int = 48
     """Under so many the level's window has its least width, five rows, and a loss is also judged
     against the rows before it."""
+    back_share: float = 0.05
+    """It is over when this share of its height is left at most, or `back_k`."""
+    back_k: float = 2.0
+    """sd over the level before it that are back at the level."""
     transient_points: int = 32
     """Longest initial transient: what falls from the start is no excursion."""
 
@@ -364,7 +368,7 @@ def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool
     start, end = extent
     if _in_transient(work, extent, options):
         return False
-    after = work.y[end + 1 : end + 1 + max(3, len(work.y) // 20)]
+    after = work.y[end + 1 : end + 1 + _soon(work)]
     own = slice(start, end + 1)
     height = float(np.max(work.y[own] - work.level[own]))
     return len(after) > 0 and float(np.median(after)) - work.level[start] <= 0.5 * height
@@ -401,6 +405,18 @@ def _level_before(work: _Work, start: int, peak: int) -> float:
     return min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
 
 
+def _back(work: _Work, end: int, limit: float) -> int | None:
+    """The last row before the curve is at the limit or below; None where it soon never is."""
+    after = work.y[end + 1 : end + 1 + _soon(work)]
+    below = np.flatnonzero(after <= limit)
+    return end + int(below[0]) if len(below) else None
+
+
+def _soon(work: _Work) -> int:
+    """Rows within which an excursion must come back."""
+    return max(3, len(work.y) // 20)
+
+
 def _in_tail(work: _Work, at: int, k: float) -> bool:
     """Whether the run's own tail would not tell a lone point."""
     return bool(work.y[at] < _level_before(work, at, at) + k * work.sigma(at))
@@ -414,6 +430,9 @@ def _candidate(
     level = _level_before(work, start, peak)
     height = float(work.y[peak]) - level
     passed = work.passed(peak, limits)
+    back = _back(
+        work, end, level + max(options.back_share * height, options.back_k * work.sigma(peak))
+    )
     if work.logarithmic:
         serious = height >= math.log(options.warn_factor)
         level, passed = math.exp(level), None if passed is None else math.exp(passed)
@@ -424,10 +443,10 @@ def _candidate(
     return Candidate(
         kind="spike",
         start=int(track.finite[start]),
-        end=int(track.finite[end]),
+        end=int(track.finite[end if back is None else back]),
         peak=int(track.finite[peak]),
         level=level,
         threshold=passed,
-        recovered=True,
+        recovered=None if back is None else True,
         severity="warning" if serious else "info",
     )
