@@ -15,7 +15,7 @@ import pytest
 from pages import factory
 from runpages.analysis import AnalysisOptions, analyze, analyze_group
 from runpages.markup import json_bytes
-from runpages.model import Hardware, ModelFacts, Price, Target
+from runpages.model import Hardware, LoggedEvent, ModelFacts, Price, Target
 from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
 from runpages.pages.all_figures import FIGURES
 from runpages.pages.figures import key_figures
@@ -98,6 +98,37 @@ def test_a_healthy_run_has_a_green_chip_and_says_what_was_not_judged() -> None:
     assert "no findings" in page.text
     assert "Not judged:" in page.text
     assert "warning" not in page.text
+
+
+def test_a_run_of_which_little_was_judged_has_no_green_chip() -> None:
+    report = factory.report({"cleverness": factory.rows(0, 99, float)})
+    page = page_of(report)
+    assert "no findings" not in page.text
+    assert re.search(r"nothing found in \d of 23 kinds", page.text)
+    assert "rp-chip--good" not in render(report).markdown
+
+
+def test_the_runs_own_summary_is_shown_and_its_evaluations_stand_with_the_others() -> None:
+    page = page_of(
+        factory.report(
+            {"train/loss": factory.rows(0, 99, factory.falling)},
+            summary={"final <b> val_bpb": 1.2353, "stage": {"two": "<i>"}, "_step": 5,
+                     "train/loss": 1.0, "picture": {"_type": "image-file", "path": "x"}},
+            logged_events=(LoggedEvent(kind="stopping_early", text="wallclock_cap", step=98),),
+        )
+    )  # fmt: skip
+    assert "The run's own summary: 3 entries" in page.text
+    for told in ("final <b> val_bpb", "1.2353", "stage.two", "<i>", "stopping_early, step 98"):
+        assert told in page.text
+    assert "own summary" in page.text.split("Evaluations", 2)[2]
+    assert "image-file" not in page.text
+
+
+def test_losses_of_players_are_counted_where_no_training_loss_is_known() -> None:
+    columns = {name: factory.rows(0, 99, factory.falling) for name in ("D_A", "G_A", "d_loss/fake")}
+    page = page_of(factory.report(columns))
+    assert "3 losses, none of them known as the training loss" in page.text
+    assert "no training loss logged" not in page.text
 
 
 def test_an_empty_run_says_so_in_every_section_and_shows_no_zero_for_absent_numbers() -> None:

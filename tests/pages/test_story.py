@@ -19,7 +19,7 @@ def test_nothing_is_said_of_a_run_of_which_nothing_is_known():
 
 
 def test_what_is_not_known_is_left_out():
-    assert story(factory.report({"reward": factory.rows(0, 9, float)})) == "The run reached step 8."
+    assert story(factory.report({"depth": factory.rows(0, 9, float)})) == "The run reached step 8."
 
 
 def test_model_tokens_time_and_devices_make_the_first_sentence():
@@ -50,7 +50,7 @@ def test_the_share_of_the_plan_is_told_with_the_step():
     told = story(factory.report(LOSS, config={"trainer": {"max_steps": 1000}}))
     assert told.startswith("The run reached step 199 of 1,000 planned steps (20 %).")
     told = story(factory.report(LOSS, config={"max_steps": 200}))
-    assert told.startswith("The run reached step 199 of all 200 planned steps.")
+    assert told.startswith("The run reached step 199, all 200 planned steps.")
 
 
 def test_the_baseline_is_named_with_the_direction_in_words():
@@ -76,7 +76,30 @@ def test_a_difference_has_no_more_digits_than_its_values():
 
 def test_a_metric_that_got_worse_tells_its_best():
     bent = {"val/loss": factory.rows(0, 200, lambda s: 1 + abs(s - 100) / 100)}
-    assert "after 1.000 at step 100" in story(factory.report(bent))
+    assert "after a best of 1.000 at step 100" in story(factory.report(bent))
+
+
+def test_the_best_of_noisy_rows_is_no_worsening():
+    def noisy(s: int) -> float:
+        return 1.982 if s == 150 else 2 + 0.02 * ((s * 7919) % 101) / 101
+
+    assert "best of" not in story(factory.report({"train/loss": factory.rows(0, 200, noisy)}))
+
+
+def test_a_best_at_the_last_step_is_not_said_to_be_before_the_end():
+    falls = {"train/loss": factory.rows(0, 100, lambda s: 100.0 - s)}
+    assert "best of" not in story(factory.report(falls))
+
+
+def test_what_only_the_runs_own_summary_says_of_its_end_is_told():
+    summary = {"final_int8 val_bpb": 1.2353, "final_int8 eval_time_ms": 8.0, "note": "x"}
+    told = story(factory.report(LOSS, summary=summary))
+    assert "Its own summary ends with final_int8 val_bpb 1.235." in told
+
+
+def test_an_agent_is_judged_by_its_reward():
+    told = story(factory.report({"episodic_return": factory.rows(0, 200, lambda _: 350.0)}))
+    assert "Reward ended at 350" in told
 
 
 def test_the_gravest_finding_is_told_and_the_others_are_counted_by_kind():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runpages import analyze
 from runpages.errors import SourceError
 from runpages.model import Run, rank_key
 from runpages.sources import sniff
@@ -229,3 +230,11 @@ def test_real_monitors(shared: Path) -> None:
         assert run.incomplete == run.provenance.warnings == ()
         assert (np.diff(run.series["r"].recorded.time) >= 0).all()
         assert run.series["l"].value.sum() == run.attempts[0].last_step
+
+
+def test_the_episodes_return_is_the_reward_that_the_run_is_judged_by(tmp_path):
+    shutil.copy(FIXTURES / "single" / "monitor.csv", tmp_path)
+    (run,) = read_all(RlMonitor(str(tmp_path)))
+    report = analyze(run)
+    assert report.primary == "r"
+    assert report.metrics["r"].direction == "higher"

@@ -107,7 +107,9 @@ def _roled(run: Run, options: AnalysisOptions) -> Run:
 
 
 def _primary(metrics: Mapping[str, MetricSummary]) -> str | None:
-    return main_metric(metrics, "val_loss") or main_metric(metrics, "loss")
+    """Of a run without a loss the agent's reward, else an evaluation."""
+    found = (main_metric(metrics, role) for role in ("val_loss", "loss", "reward", "eval"))
+    return next((name for name in found if name), None)
 
 
 def _steps(run: Run) -> Quantity:

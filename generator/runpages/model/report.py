@@ -42,7 +42,8 @@ class Report:
     evaluations: tuple[str, ...] = ()
     """Names of the metrics that are evaluations (validation loss included)."""
     primary: str | None = None
-    """The metric that the run is judged by first: validation loss, else training loss."""
+    """The metric that the run is judged by first: validation loss, else training loss,
+    else the reward of an agent, else an evaluation of which more is better."""
     baseline: Report | None = None
     reproduction: Reproduction
     notes: tuple[Note, ...] = ()

@@ -6,6 +6,7 @@ from runpages import units
 from runpages.model import MetricSummary, Report
 
 from .figures import delta
+from .own_summary import finals
 
 __all__ = ["evaluations_section"]
 
@@ -45,7 +46,21 @@ def _evaluations(report: Report) -> list[dict[str, str]]:
                 "best": best,
             }
         )
-    return out
+    return [*out, *(_final(name, value) for name, value in finals(report))]
+
+
+def _final(name: str, value: float) -> dict[str, str]:
+    """One that the run's own summary gives and no row."""
+    return {
+        "name": name,
+        "value": units.number(value),
+        "unit": "",
+        "rows": "own summary",
+        "error": "",
+        "baseline": "",
+        "difference": "",
+        "best": "n/a",
+    }
 
 
 def _error(summary: MetricSummary) -> str:

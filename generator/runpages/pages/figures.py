@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 
 from runpages import units
+from runpages.analysis.roles import LOSSES
 from runpages.model import MetricSummary, Report, main_metric
 
 from .words import Fact, of_planned, quantity
 
 __all__ = ["delta", "key_figures"]
+
+_LOSS = re.compile(
+    r"(.*[_/. ])?(loss|nll)(es)?([_/. ].*)?|(D|G|cycle|idt)_[AB]|(G_GAN|G_L1|D_real|D_fake)",
+    re.IGNORECASE,
+)
 
 
 def delta(summary: MetricSummary, report: Report) -> str:
@@ -34,8 +41,8 @@ def delta(summary: MetricSummary, report: Report) -> str:
 def key_figures(report: Report) -> list[Fact]:
     """At most eight; an absent one says why in its place."""
     return [
-        _metric(report, "val_loss", "Validation loss", "no validation loss logged"),
-        _metric(report, "loss", "Training loss", "no training loss logged"),
+        _judged_by(report),
+        _metric(report, "loss", "Training loss", _no_loss(report)),
         _steps(report),
         _throughput(report),
         _elapsed(report),
@@ -48,6 +55,30 @@ def key_figures(report: Report) -> list[Fact]:
         _energy(report),
         quantity("Cost", report.cost.usd, value=_money(report.cost.usd.value)),
     ]
+
+
+def _judged_by(report: Report) -> Fact:
+    """Validation loss; of a run without any loss what it is judged by instead."""
+    primary = report.metrics.get(report.primary or "")
+    if primary is None or primary.role in LOSSES:
+        return _metric(report, "val_loss", "Validation loss", "no validation loss logged")
+    words = f"Reward, {primary.name}" if primary.role == "reward" else primary.name
+    return _metric(report, primary.role or "", words, "")
+
+
+def _no_loss(report: Report) -> str:
+    """Losses of several players or parts play no role: that there are some is said."""
+    losses = sum(info.role is None and _names_loss(info.name) for info in report.run.series.whole)
+    if not losses:
+        return "no training loss logged"
+    what = "1 loss, not" if losses == 1 else f"{units.count(losses)} losses, none of them"
+    return f"{what} known as the training loss"
+
+
+def _names_loss(name: str) -> bool:
+    """`train/d_loss`, `loss_ce`, and `G_A`, `cycle_B` as CycleGAN and pix2pix name their losses
+    (junyanz/pytorch-CycleGAN-and-pix2pix models/cycle_gan_model.py, pix2pix_model.py)."""
+    return _LOSS.fullmatch(name) is not None
 
 
 def _metric(report: Report, role: str, label: str, why: str) -> Fact:
@@ -63,7 +94,10 @@ def _metric(report: Report, role: str, label: str, why: str) -> Fact:
         tail = f"median of last {units.count(summary.final_points)}, spread {spread}"
     parts = [delta(summary, report), tail]
     if summary.best is not None and summary.best_step != summary.last_step:
-        parts.append(f"best {units.number(summary.best)} at {units.count(summary.best_step or 0)}")
+        best = "best episode" if summary.role == "reward" else "best"
+        parts.append(
+            f"{best} {units.number(summary.best)} at {units.count(summary.best_step or 0)}"
+        )
     note = " · ".join(part for part in parts if part)
     return Fact(label=label, value=units.number(summary.final), unit=summary.unit, note=note)
 
@@ -76,14 +110,15 @@ def _steps(report: Report) -> Fact:
         number, prefix = units.si(tokens.value, 4)
         unit = f"{prefix} tokens".strip()
         done = units.count(steps.value or 0)
-        planned = f" of {told}" if (told := of_planned(report)) else " steps"
-        note = f"in {done}{planned}{redone}"
+        told = of_planned(report) or "steps"
+        planned = f"steps, {told}" if told.startswith("all") else told
+        note = f"in {done} {planned}{redone}"
         return Fact(label="Trained on", value=number, unit=unit, note=note)
     if steps.value is None:
         return Fact(label="Steps", value="", why=steps.why)
     counted = report.run.provenance.step_unit
     note = f"counted by {report.run.provenance.step_source}" if counted else "tokens not logged"
-    planned = f"of {told}, {note}" if (told := of_planned(report)) else note
+    planned = f"{told}, {note}" if (told := of_planned(report)) else note
     return Fact(
         label="Steps", value=units.count(steps.value), unit=counted, note=f"{planned}{redone}"
     )

@@ -16,13 +16,15 @@ __all__ = ["header_section"]
 def header_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
     run = report.run
+    counts = event_counts(report.events)
+    chips = finding_chips(counts, report.judgements) if run.series else []
     return {
         "title": markup.yaml(run.name),
         "name": run.name,
         "slug": run.slug,
         "project": run.ref.project or run.ref.source,
         "state": state_chip(run),
-        "chips": finding_chips(event_counts(report.events)) if run.series else [],
+        "chips": chips,
         "facts": _facts(report),
         "incomplete": run.incomplete,
         "baseline": report.baseline.run if report.baseline else None,

@@ -21,6 +21,7 @@ from .evaluations import evaluations_section
 from .findings import findings_section
 from .header import header_section
 from .notes import notes_section
+from .own_summary import own_summary_section
 from .provenance import provenance_section
 from .reproduce import reproduce_section
 from .resources import resources_section
@@ -34,6 +35,7 @@ _SECTIONS = (
     header_section,
     findings_section,
     evaluations_section,
+    own_summary_section,
     resources_section,
     reproduce_section,
     checkpoints_section,

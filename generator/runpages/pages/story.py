@@ -11,12 +11,17 @@ from collections import Counter
 from runpages import units
 from runpages.model import Event, MetricSummary, Report
 
+from .own_summary import finals
 from .words import KIND_WORDS, ROLE_WORDS, of_planned
 
 __all__ = ["story"]
 
 _MUCH = 0.01
 """Part of its best value by which a metric must have got worse for the story to say so."""
+_NOISE = 5 * 1.4826
+"""The same in median absolute deviations of the last rows: 5 standard deviations of normal noise,
+which the best of a million rows does not reach by chance."""
+_FINALS = 2
 _HOURS_MIN = 0.01
 """Device-hours that are worth a sentence."""
 
@@ -42,7 +47,7 @@ def _made(report: Report) -> str:
     who = f"{article} {model}" if model else "The run"
     step = f"{_one(run.provenance.step_unit)} {units.count(report.steps.value or 0)}"
     if planned := of_planned(report):
-        step += f" of {planned}"
+        step += f"{',' if planned.startswith('all') else ''} {planned}"
     running = run.state == "running"
     tokens = report.timing.tokens.value
     if tokens is not None:
@@ -80,11 +85,25 @@ def _ended(report: Report) -> str:
         return f"{summary.name} holds no finite value."
     name = ROLE_WORDS.get(summary.role or "", summary.name)
     text = f"{name} ended at {units.number(summary.final)}"
-    best = summary.best
-    if best is not None and abs(summary.final - best) > _MUCH * abs(best):
+    if _got_worse(summary):
         at = units.count(summary.best_step or 0)
-        text += f", after {units.number(best)} at step {at}"
-    return f"{text}{_against(report, summary)}."
+        text += f", after a best of {units.number(summary.best or 0.0)} at step {at}"
+    return f"{text}{_against(report, summary)}.{_scored(report)}"
+
+
+def _got_worse(summary: MetricSummary) -> bool:
+    """Whether its end is worse than its best by more than its rows differ from each other."""
+    best = summary.best
+    if best is None or summary.best_step == summary.last_step or summary.role == "reward":
+        return False  # the luckiest episode says nothing of the agent
+    noise = _NOISE * summary.final_mad
+    return abs(summary.final - best) > max(_MUCH * abs(best), noise)
+
+
+def _scored(report: Report) -> str:
+    """What the run was scored by after its training, as its own summary says."""
+    told = [f"{name} {units.number(v)}" for name, v in finals(report) if name.startswith("final")]
+    return f" Its own summary ends with {', '.join(told[:_FINALS])}." if told else ""
 
 
 def _against(report: Report, summary: MetricSummary) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runpages import units
-from runpages.model import SEVERITIES, Event, Quantity, Report, Run
+from runpages.model import SEVERITIES, Event, Judgement, Quantity, Report, Run
 
 __all__ = [
     "CAUSE_WORDS",
@@ -44,6 +44,7 @@ CAUSE_WORDS = {
 ROLE_WORDS = {
     "loss": "Loss",
     "val_loss": "Validation loss",
+    "reward": "Reward",
     "lr": "Learning rate",
     "grad_norm": "Gradient norm",
     "tokens_per_second": "Throughput",
@@ -81,6 +82,8 @@ _OF_A_ROLE = frozenset(
     }
 )
 """Kinds that are said of a metric; the others say by themselves what they are about."""
+_OF_LOSSES = frozenset({"spike", "divergence"})
+"""Kinds that are looked for in losses."""
 _NEARLY_ALL = 0.995
 _STATES = {
     "finished": ("finished", "good"),
@@ -137,7 +140,7 @@ def quantity(
 
 
 def of_planned(report: Report) -> str:
-    """`252,780 planned steps (16 %)`, or `all 500 planned steps`; empty where no plan is known.
+    """`of 252,780 planned steps (16 %)`, or `all 500 planned steps`; empty where no plan is known.
 
     The first step may have the number 0 and the last need not be logged: no per cent is told of
     what is nearly all.
@@ -150,7 +153,7 @@ def of_planned(report: Report) -> str:
         return f"all {units.count(planned)} planned {unit}"
     share = done / planned
     percent = f" ({units.percent(share, 2)} %)" if share < _NEARLY_ALL else ""
-    return f"{units.count(planned)} planned {unit}{percent}"
+    return f"of {units.count(planned)} planned {unit}{percent}"
 
 
 def event_counts(events: Iterable[Event]) -> dict[str, int]:
@@ -169,15 +172,24 @@ def finding_title(event: Event) -> str:
     return title[0].upper() + title[1:]
 
 
-def finding_chips(counts: Mapping[str, int]) -> list[Chip]:
-    """One chip a severity that occurs; a single green one where none does."""
+def finding_chips(counts: Mapping[str, int], judgements: Sequence[Judgement] = ()) -> list[Chip]:
+    """One chip a severity that occurs; a single one where none does.
+
+    It is green only where a loss, or what stands for it, was judged: of a log in which next to
+    nothing could be judged, nothing found is no good news.
+    """
     chips = []
     for severity, style in SEVERITY_CLASS.items():
         number = counts.get(severity, 0)
         if number:
             many = "s" if number > 1 and severity != "critical" else ""
             chips.append(Chip(style=style, words=f"{units.count(number)} {severity}{many}"))
-    return chips or [Chip(style="good", words="no findings")]
+    if chips:
+        return chips
+    judged = [judgement.kind for judgement in judgements if judgement.judged]
+    if not judgements or _OF_LOSSES & set(judged):
+        return [Chip(style="good", words="no findings")]
+    return [Chip(style="ended", words=f"nothing found in {len(judged)} of {len(judgements)} kinds")]
 
 
 def state_chip(run: Run) -> Chip:

@@ -119,6 +119,7 @@ def _run(
 ) -> Run:
     lives = np.unique(episodes.life).tolist()
     series = _spooled(episodes, lives, ranks=1 < len(files) <= KEPT_RANKS).finish()
+    series = series.telling({"r": "reward"})
     starts = [file.began for file in files.values() if file.began is not None]
     times = episodes.time[np.isfinite(episodes.time)]
     # the end of a process that appended is not known, so neither is the run's
