@@ -16,6 +16,8 @@ __all__ = ["header_section"]
 def header_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
     run = report.run
+    baseline = report.baseline.run if report.baseline else None
+    compared = f"{run.slug},{baseline.slug}&base={baseline.slug}" if baseline else run.slug
     return {
         "title": markup.yaml(run.name),
         "name": run.name,
@@ -25,7 +27,8 @@ def header_section(report: Report) -> dict[str, object]:
         "chips": finding_chips(event_counts(report.events)) if run.series else [],
         "facts": _facts(report),
         "incomplete": run.incomplete,
-        "baseline": report.baseline.run if report.baseline else None,
+        "baseline": baseline,
+        "compare": f"../compare/?runs={compared}",
         "story": story(report),
         "verdict": verdict(report),
         "figures": key_figures(report),
