@@ -345,6 +345,15 @@ def test_the_pointer_reads_values_and_a_drag_zooms_all_charts(visit, site):
     page.wait_for_function("!location.search.includes('x=')")
 
 
+def test_pointing_at_a_run_dims_the_lines_of_the_others(visit, site):
+    page = visit(site.query("sweep 0", "sweep 1", "sweep 2"))
+    page.locator(".rp-legend > div", has_text="sweep 1").hover()
+    shown = page.locator(".rp-clip path:not(.off)")
+    assert set(shown.evaluate_all("all => all.map(p => p.dataset.side)")) == {"1"}
+    page.locator("h1").hover()
+    assert page.locator(".rp-clip path.off").count() == 0
+
+
 def test_arrow_keys_read_values(visit, site):
     page = visit(site.query("sweep 0", "sweep 1"))
     page.locator(".rp-charts .rp-chart").first.focus()
@@ -435,6 +444,19 @@ def test_without_script_the_ready_comparisons_are_listed(visit):
         .get_attribute("href")
         .startswith("../by/group/old-")
     )
+
+
+def test_a_group_page_leads_to_the_comparison_of_its_runs(visit, site):
+    page = visit(path=f"runs/by/group/{site.groups['old']}/")
+    page.get_by_role("link", name="Compare its runs").click()
+    page.locator("#figures").wait_for()
+    assert page.locator(".rp-legend > div").count() == 3
+
+
+def test_a_run_page_leads_to_a_comparison_with_it(visit, site):
+    page = visit(path=f"runs/{site.slugs['lone']}/")
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.get_by_text("One run is no comparison").wait_for()
 
 
 def test_instant_navigation_leaves_and_comes_back(visit, site):
