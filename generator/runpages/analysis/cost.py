@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from runpages.model import Accelerator, Attempt, AttemptCost, Cost, Price, Quantity, Run
 
+from .continuity import gaps_in_knowledge
 from .energy import EnergyOptions, analyze_energy
 from .intervals import lost_seconds
 
@@ -74,7 +75,7 @@ def analyze_cost(
     price = choose_price(run.hardware.device, run.end, prices)
     return Cost(
         device_hours=hours,
-        lost_device_hours=_lost(attempts),
+        lost_device_hours=_lost(attempts, gaps_in_knowledge(run)),
         usd=_usd(run, hours, price),
         price=price,
         price_age=_age(price, run.end),
@@ -122,7 +123,11 @@ def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
     return Quantity(value=total, unit="h", note="wall time of each attempt times its devices")
 
 
-def _lost(attempts: Sequence[AttemptCost]) -> Quantity:
+def _lost(attempts: Sequence[AttemptCost], gaps: Sequence[str]) -> Quantity:
+    if gaps:
+        return Quantity.unknown("; ".join(gaps), "h")
+    if not attempts:
+        return Quantity.unknown("nothing was recorded", "h")
     if all(a.redone_seconds == 0 for a in attempts):
         return Quantity(value=0.0, unit="h", note="no step was done twice")
     if any(a.redone_seconds is None for a in attempts):

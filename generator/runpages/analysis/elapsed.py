@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from runpages import units
 from runpages.model import Quantity, Run
 
+from .continuity import first_step
 from .detect import is_mean_since_start
 
 __all__ = ["logged_seconds"]
@@ -21,7 +23,7 @@ _TOTALS = (
 def logged_seconds(run: Run) -> Quantity:
     """The last of a running total, else the sum of the time of every step; unknown if restarted.
 
-    A log that begins late holds the total since the run's start: its note says so.
+    A total is of the whole run, what was before the log's first row included: the note says so.
     """
     if len(run.attempts) > 1 or len(run.series.spans) > 1:
         return Quantity.unknown("no clock in the log, and more than one attempt", "s")
@@ -30,9 +32,14 @@ def logged_seconds(run: Run) -> Quantity:
             values = run.series[name].value
             values = values[np.isfinite(values)]
             if len(values) and values[-1] > 0:
-                note = f"no clock: {what} as logged in {name}"
+                note = f"no clock: {what} as logged in {name}{_before(run)}"
                 return Quantity(value=float(values[-1]) * factor, unit="s", note=note)
     return _summed(run)
+
+
+def _before(run: Run) -> str:
+    first = first_step(run)
+    return "" if first is None else f", that before step {units.count(first)} included"
 
 
 def _summed(run: Run) -> Quantity:
