@@ -115,3 +115,12 @@ def test_the_time_of_every_step_adds_up_to_the_elapsed_time():
     assert timing.elapsed_seconds.note == "no clock: sum of dt_ms over 400 steps"
     sparse = {name: tuple(column[::2] for column in row) for name, row in rows.items()}
     assert analyze(run_of(sparse, clock=False)).timing.elapsed_seconds.value is None
+
+
+def test_device_hours_without_a_clock_are_of_the_time_that_was_logged():
+    run = run_of({"train_time_ms": (STEPS, STEPS, STEPS * 9000.0)}, clock=False)
+    run = replace(run, hardware=replace(run.hardware, devices=8))
+    cost = analyze(run).cost
+    assert cost.device_hours.value == pytest.approx(8.0)
+    assert cost.device_hours.note.endswith("as logged in train_time_ms; times devices")
+    assert cost.usd.value is None

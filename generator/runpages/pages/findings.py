@@ -32,7 +32,7 @@ _TITLES = {
     "memory_growth": "Growing memory",
 }
 """Kinds whose name says what they are of."""
-_STRETCHES = frozenset({"plateau", "missing_data"})
+_STRETCHES = frozenset({"plateau", "missing_data", "idle_device"})
 """Kinds whose size is how long they last."""
 
 
@@ -170,6 +170,8 @@ def _size(event: Event) -> str:
         return "from the start" if lost is None else f"{units.count(lost)} steps redone"
     if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.kind == "idle_device" and event.lost_seconds:
+        return units.duration(event.lost_seconds)
     if event.kind in _STRETCHES:
         return f"{units.count(event.end_step - event.start_step)} steps"
     if event.peak_value is None:
