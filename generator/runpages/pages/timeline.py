@@ -94,7 +94,7 @@ def _alone(report: Report) -> str:
     if anew:
         places = ", ".join(units.count(step) for step in anew[:3])
         more = f" and {units.count(len(anew) - 3)} more" if len(anew) > 3 else ""
-        told.insert(0, f"training began anew at step {places}{more}")
+        told.insert(0, f"training began anew at step{'s' * (len(anew) > 1)} {places}{more}")
     if not told:
         return "One attempt, never interrupted."
     return f"One attempt in the log; {'; '.join(told)}."
