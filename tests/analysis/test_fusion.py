@@ -113,12 +113,29 @@ def test_idle_devices_are_one_finding_and_their_hours_add_up():
     run = make_run(
         {1: {"train/loss": (STEPS, loss())}},
         power={f"system/gpu.{n}.gpu": (times, values) for n in range(8)},
+        devices=8,
     )
     (event,) = analyze(run).events
     assert event.kind == "idle_device"
     assert len(event.related) == 7
     assert event.lost_device_hours == pytest.approx(8 * 490 / 3600)
     assert "and 4 more" in event.message
+
+
+@pytest.mark.parametrize("devices", [None, 1])
+def test_an_idle_device_that_may_not_be_the_runs_own_is_an_info_without_hours(devices):
+    times = START + np.arange(0, 2000, 10.0)
+    run = make_run(
+        {1: {"train/loss": (STEPS, loss())}},
+        power={
+            "system/gpu.0.gpu": (times, np.full(200, 95.0)),
+            "system/gpu.1.gpu": (times, np.zeros(200)),
+        },
+        devices=devices,
+    )
+    (event,) = analyze(run).events
+    assert (event.kind, event.severity) == ("idle_device", "info")
+    assert (event.lost_seconds, event.lost_device_hours) == (1990, None)
 
 
 def test_a_spike_at_a_jump_of_the_rate_is_explained_and_an_info():

@@ -95,6 +95,8 @@ def test_the_size_of_a_move_is_its_way():
         event(4, "plateau", end_step=104, peak_value=None),
             event(5, "restart"),
             event(6, "overfit", peak_value=None),
+            event(7, "idle_device", end_step=9, peak_value=0.0, lost_seconds=90.0),
+            event(8, "idle_device", end_step=12, peak_value=0.0),
     ))["findings"]  # fmt: skip
     assert [row.size for row in rows] == [
         "3.000 → 3.500",
@@ -103,6 +105,8 @@ def test_the_size_of_a_move_is_its_way():
         "100 steps",
         "from the start",
         "n/a",
+        "1.50 min",
+        "4 steps",
     ]
 
 

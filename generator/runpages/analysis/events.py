@@ -18,12 +18,19 @@ from .attempts import (
     rows_of_attempt,
     with_checkpoints,
 )
-from .detect import DETECTORS, SAMPLED, DetectorOptions, capacity_of, find_events
+from .detect import (
+    DETECTORS,
+    SAMPLED,
+    DetectorOptions,
+    capacity_of,
+    find_events,
+    is_mean_since_start,
+)
 from .devices import find_accelerator
 from .event_cost import with_cost
 from .fusion import fuse
 from .options import AnalysisOptions
-from .roles import role_of
+from .roles import RATES, role_of
 from .sampled import samples_by_attempt
 from .training_loss import with_training_loss
 from .trainings import find_trainings
@@ -199,6 +206,9 @@ class _Looked:
             return [], "not judged by this version"
         names = [n for n, r in self.on_steps.items() if row.roles is None or r in row.roles]
         names += [n for n, r in self.sampled.items() if row.roles and r in row.roles & SAMPLED]
+        if row.roles is not None and names and row.roles & RATES:
+            names = [n for n in names if not is_mean_since_start(n)]
+            return names, "only a mean since the start was logged: single steps were not timed"
         if kind != "near_oom" or not names:
             return names, f"no metric plays {' or '.join(sorted(row.roles or {'any role'}))}"
         known = [n for n in names if self._is_measured(n)]

@@ -22,7 +22,7 @@ _ALIKE = 3
 _FOLDED = 100
 _MOVES = frozenset({"level_shift", "drop", "divergence", "overfit", "memory_growth"})
 """Kinds whose size is a way from one value to another, not a multiple."""
-_STRETCHES = frozenset({"plateau", "missing_data"})
+_STRETCHES = frozenset({"plateau", "missing_data", "idle_device"})
 """Kinds whose size is how long they last."""
 
 
@@ -157,6 +157,8 @@ def _size(event: Event) -> str:
         return "from the start" if lost is None else f"{units.count(lost)} steps redone"
     if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.kind == "idle_device" and event.lost_seconds:
+        return units.duration(event.lost_seconds)
     if event.kind in _STRETCHES:
         return f"{units.count(event.end_step - event.start_step)} steps"
     if event.peak_value is None:

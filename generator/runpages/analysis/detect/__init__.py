@@ -13,6 +13,7 @@ from .find import (
 )
 from .memory import capacity_of
 from .sentences import NAMES
+from .throughput import is_mean_since_start
 from .track import Candidate, Floats, Track, level_of, noise_of, running_median, segments, stretches
 from .words import describe
 
@@ -30,6 +31,7 @@ __all__ = [
     "event_of",
     "find_beginnings",
     "find_events",
+    "is_mean_since_start",
     "level_of",
     "noise_of",
     "running_median",
