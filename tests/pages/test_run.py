@@ -101,7 +101,7 @@ def test_a_healthy_run_has_a_green_chip_and_says_what_was_not_judged() -> None:
 
 
 def test_a_run_of_which_little_was_judged_has_no_green_chip() -> None:
-    report = factory.report({"cleverness": factory.rows(0, 99, float)})
+    report = factory.report({"cleverness": factory.rows(0, 99, float)}, state="ended")
     page = page_of(report)
     assert "no findings" not in page.text
     assert re.search(r"nothing found in \d of 23 kinds", page.text)

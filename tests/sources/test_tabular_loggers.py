@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from runpages.sources.tabular import Tabular
-from sources.conformance import SourceConformance
+from sources.conformance import SourceConformance, read_all
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -82,3 +82,10 @@ def test_files_of_keras_hold_all_that_was_logged(file):
         recorded = run.series[name].recorded
         assert recorded.step.tolist() == [step for step, _ in rows]
         np.testing.assert_array_equal(recorded.value, [value for _, value in rows])
+
+
+def test_algoperf_counts_its_devices_in_the_meta_data_beside_the_table(tmp_path):
+    (tmp_path / "measurements.csv").write_text("global_step,loss\n1,2.0\n2,1.5\n3,1.0\n")
+    (tmp_path / "meta_data_0.json").write_text('{"gpu.count": 8}')
+    (run,) = read_all(Tabular(str(tmp_path)))
+    assert run.hardware.devices == 8

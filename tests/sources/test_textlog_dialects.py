@@ -470,3 +470,64 @@ def test_the_planned_steps_are_those_of_the_last_line(tmp_path):
     run = read(write(tmp_path, "Running Python 3.12\n" + "".join(lines)))
     assert run.summary == {"planned_steps": 900}
     assert points(run, "train_loss") == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
+
+
+def test_build_nanogpt_prints_its_settings_and_parameters_before_the_first_row(tmp_path):
+    run = read(
+        write(
+            tmp_path,
+            "total desired batch size: 524288\n=> calculated gradient accumulation steps: 2\n"
+            "found 99 shards for split train\n"
+            "num decayed parameter tensors: 50, with 124,354,560 parameters\n"
+            "num non-decayed parameter tensors: 98, with 121,344 parameters\n"
+            "using fused AdamW: True\n"
+            "step     0 | loss: 10.955010 | lr 8.3916e-07 | dt: 23547.83ms | tok/sec: 22264.81\n"
+            "step     1 | loss: 10.902707 | lr 1.6783e-06 | dt: 410.25ms | tok/sec: 1277966.93\n",
+        )
+    )
+    assert run.model.parameters == 124_354_560 + 121_344
+    assert run.config == {
+        "total desired batch size": 524288,
+        "gradient accumulation steps": 2,
+        "shards for split train": 99,
+        "fused AdamW": True,
+    }
+
+
+def _table(*used: int) -> str:
+    """As nvidia-smi prints its devices."""
+    lines = (
+        f"|   {i}  NVIDIA H100 80GB HBM3          On  | 00000000:19:00.0 Off |          0 |\n"
+        f"| N/A   38C    P0             126W / 700W | {mib:6d}MiB / 81559MiB |      0%      Default |\n"
+        for i, mib in enumerate(used)
+    )
+    return "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("used", "devices"), [((7084, 3451, 3451), 3), ((3451, 4), 1), ((4,), None)]
+)
+def test_devices_of_a_printed_table_count_if_a_process_is_on_them(tmp_path, used, devices):
+    rows = "".join(f"step:{i}/9 train_loss:{9 - i}.0 train_time:{i}ms\n" for i in range(1, 4))
+    header = "Running pytorch 2.6 compiled for CUDA 12.4\nnvidia-smi:\n"
+    run = read(write(tmp_path, header + _table(*used) + rows))
+    assert run.hardware.devices == devices
+    assert run.hardware.device == "NVIDIA H100 80GB HBM3"
+
+
+def test_words_about_loaders_and_backends_are_no_settings(tmp_path):
+    run = read(
+        write(
+            tmp_path,
+            "Running Python 3.12\nval_bpb:enabled tokenizer_kind=sentencepiece\n"
+            "val_loader:shards pattern=/data/val_*.bin tokens:62021632\nmodel_params:17059912\n"
+            "sdp_backends:cudnn=False flash=True math=False\ntrain_batch_tokens:524288 lr:0.1\n"
+            "step:1/9 train_loss:2.0 train_time:1ms\nstep:2/9 train_loss:1.0 train_time:2ms\n",
+        )
+    )
+    assert run.config == {
+        "tokenizer_kind": "sentencepiece",
+        "model_params": 17059912,
+        "train_batch_tokens": 524288,
+        "lr": 0.1,
+    }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from ._textfiles import Ledger, PlainLoader, mapping_of
+from ._textfiles import Ledger, PlainLoader, mapping_of, whole
 
-__all__ = ["config_names", "foreign_config"]
+__all__ = ["config_names", "counted_devices", "foreign_config"]
 
 _MAIN = (
     "config.json", "config.yaml", "config.yml", "hparams.yaml", "hparams.json",
@@ -73,3 +73,14 @@ def foreign_config(ledger: Ledger, files: Sequence[str]) -> dict[str, object]:
         else:
             config.setdefault(name.partition(".")[0], found)
     return config
+
+
+def counted_devices(config: Mapping[str, object]) -> int | None:
+    """`gpu.count` of AlgoPerf's meta_data files (mlcommons/algorithmic-efficiency
+    algoperf/logger_utils.py), whose trainings use all devices of their machine."""
+    for name, facts in config.items():
+        found = facts.get("gpu.count") if isinstance(facts, dict) else None
+        number = whole(found) if name.startswith("meta_data") else None
+        if number is not None and number > 0:
+            return number
+    return None

@@ -47,7 +47,7 @@ _MACROS = {"{num}": NUMBER, "{name}": NAME, "{word}": _WORD}
 _FACTS = frozenset({"world_size", "devices", "seed", "context", "parameters"})
 _HINTS = frozenset(
     {"architecture", "cuda", "device", "devices", "parameters", "python", "seed", "torch"}
-    | {"world_size"}
+    | {"world_size", "more_parameters", "used_mib"}
 )
 
 
@@ -160,7 +160,9 @@ class Dialect:
     sample: tuple[re.Pattern[str], ...] = ()
     """Groups `text` and perhaps `name`; the text goes on until a line that is known."""
     hints: tuple[re.Pattern[str], ...] = ()
-    """Groups named after facts: device, world_size, parameters, architecture, python, torch..."""
+    """Groups named after facts: device, world_size, parameters, architecture, python, torch...
+    `more_parameters` are added to `parameters`; `used_mib` is the memory that one device of a table
+    has in use: those that have enough for a process are counted."""
     config: tuple[ConfigLines, ...] = ()
     event: tuple[EventLine, ...] = ()
     facts: Mapping[str, str]

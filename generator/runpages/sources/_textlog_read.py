@@ -26,6 +26,8 @@ _SAMPLE_CHARS = 8000
 _MOST_SAMPLES = 2000
 _MOST_EVENTS = 200
 _MOST_CHECKPOINTS = 10_000
+_CONTEXT_MIB = 300
+"""A CUDA context alone takes more; a device without a process has a few MiB in use."""
 _EXCEPTION = re.compile(r"(?:[\w]+\.)*\w*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 _WHOLE_NUMBERS = frozenset({"devices", "parameters", "seed", "world_size"})
 
@@ -87,6 +89,8 @@ class Reading:
     """The last state of a progress bar whose step the tick before told."""
     _lines: deque[bytes] = field(default_factory=lambda: deque(maxlen=_CONSOLE_LINES))
     _traceback: bool = False
+    _in_use: int = 0
+    """Devices with a process on them, in the table that the run printed as it began."""
     _more: int = 0
 
     def __post_init__(self) -> None:
@@ -338,12 +342,16 @@ class Reading:
         for pattern in self.dialect.hints:
             found = pattern.match(text, start)
             if found is not None:
-                self.hints |= {k: v.strip() for k, v in found.groupdict().items() if v}
+                told = {k: v.strip() for k, v in found.groupdict().items() if v}
+                used = told.pop("used_mib", None)
+                self._in_use += used is not None and int(used[:9]) >= _CONTEXT_MIB
+                self.hints |= told
                 return True
         return False
 
     def _begin(self, found: re.Match[str]) -> None:
         self._begun = True
+        self._in_use = 0
         self._let_go()
         self._close_sample()
         self._settle_waiting()
@@ -434,7 +442,7 @@ class Reading:
         self._let_go()
         self._close_sample()
         self._settle_waiting()
-        if self._finder.planned is not None:
+        if self._finder.planned is not None and self.sink.rows:
             self.summary["planned_steps"] = self._finder.planned
         if self._traceback and self._lines:
             last = message_of(self._lines[-1].decode("utf-8", "replace"))
@@ -462,10 +470,14 @@ class Reading:
         """A fact that is a whole number, from a line or from the configuration."""
         key = self.dialect.facts.get(name, "")
         value = self.hints.get(name) or self.settings.values.get(key)
+        if name == "devices" and value is None:
+            return self._in_use or self.whole_hint("world_size")
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None
         try:
             number = int(str(value).replace(",", ""))
+            if name == "parameters":
+                number += int(self.hints.get("more_parameters", "0").replace(",", ""))
         except ValueError:
             return None
         return number if abs(number) < 2**63 else None

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from runpages.errors import SourceError
-from runpages.model import Attempt, Provenance, Run, RunRef, SeriesSet
+from runpages.model import Attempt, Hardware, Provenance, Run, RunRef, SeriesSet
 
 from ._ranks import are_ranks, clock_skew, missing_ranks, rank_of, spool_ranks
-from ._tabular_config import config_names, foreign_config
+from ._tabular_config import config_names, counted_devices, foreign_config
 from ._tabular_file import File, read_file
 from ._tabular_look import Look, examine
 from ._textfiles import Ledger, whole
@@ -246,6 +246,7 @@ def _run(
         attempts=attempts,
         series=series,
         config=config,
+        hardware=Hardware(devices=counted_devices(config)),
         seed=whole(config.get("seed")),
         provenance=Provenance(
             reader=READER,
