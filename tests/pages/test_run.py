@@ -153,7 +153,7 @@ def test_files_stand_below_the_section() -> None:
     report = factory.rolled_back()
     files = render(report, section="train").files
     folder = f"train/assets/runs/{report.run.slug}"
-    assert set(files) == {f"{folder}/{n}.json" for n in ("run", "charts", "samples")}
+    assert set(files) == {f"{folder}/{n}.json" for n in ("run", "compare", "charts", "samples")}
     assert len(json.loads(files[f"{folder}/samples.json"])["samples"]) == 3
     assert (
         f"train/assets/runs/{report.run.slug}/samples.json" not in render(factory.healthy()).files
