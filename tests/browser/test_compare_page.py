@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -60,7 +62,7 @@ class Site:
             for row in builder.rows(load_settings(folder / "runpages.toml"))
         }
         self.groups = {
-            p.stem.rpartition("-")[0]: p.stem for p in (folder / "docs/runs/groups").iterdir()
+            p.stem.rpartition("-")[0]: p.stem for p in (folder / "docs/runs/groups").glob("*.json")
         }
 
     def document(self, *names: str) -> dict:
@@ -91,7 +93,13 @@ def site(tmp_path_factory) -> Iterator[Site]:
                   config={"lr": 3e-5, "tokenizer": "llama"})  # fmt: skip
     for number in range(6):
         write_sweep(folder / "logs" / f"sweep-{number}", number)
-    root = tmp_path_factory.mktemp("served")
+    with served(folder, tmp_path_factory.mktemp("served")) as address:
+        yield Site(address, folder)
+
+
+@contextmanager
+def served(folder: Path, root: Path) -> Iterator[str]:
+    """Builds the site of the logs below `folder`; its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -102,18 +110,10 @@ def site(tmp_path_factory) -> Iterator[Site]:
         builder.build(settings)
         config = folder / "mkdocs.yml"
         config.write_text(f"site_url: {address}\n{config.read_text()}")  # for instant navigation
-        command = [
-            sys.executable,
-            "-m",
-            "mkdocs",
-            "build",
-            "--strict",
-            "-q",
-            "-d",
-            str(root / PREFIX),
-        ]
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d"]
+        command.append(str(root / PREFIX))
         subprocess.run(command, cwd=folder, env=ENV, check=True, capture_output=True)
-        yield Site(address, folder)
+        yield address
         server.shutdown()
         thread.join()
 
@@ -472,3 +472,23 @@ def test_colours_follow_the_palette(visit, site):
     light, dark = (visit(site.query("lone", "sweep 1"), color_scheme=s) for s in ("light", "dark"))
     stroke = "getComputedStyle(document.querySelector('.rp-clip path.run')).stroke"
     assert light.evaluate(stroke) != dark.evaluate(stroke)
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(
+    "family", ["textlogs/AGNDM+build-nanogpt", "hf_trainer", "wandb", "algoperf"]
+)
+def test_real_runs_are_judged_as_the_command_line_does(chrome, shared, tmp_path, family):
+    (tmp_path / "team").mkdir()
+    shutil.copytree(shared / "data/logs" / family, tmp_path / "team/logs")
+    with served(tmp_path / "team", tmp_path / "served") as address:
+        settings = load_settings(tmp_path / "team/runpages.toml")
+        slugs = [row["slug"] for row in builder.rows(settings)][:6]
+        expected = as_on_the_page(Site(address, tmp_path / "team").document(*slugs))
+        page = chrome.new_page()
+        page.goto(f"{address}runs/compare/")
+        found = page.evaluate(JUDGED, [f"{address}runs/", slugs])
+        page.close()
+    assert len(slugs) > 1
+    for key in ("base", "tests", "metrics", "figures", "findings", "verdicts", "warnings"):
+        close(found[key], expected[key], key)
