@@ -36,6 +36,8 @@ from runpages.pages import list_row, render, render_index
 from runpages.pages.charts import build_charts
 
 STEPS = 200_000
+_OTHER_PAGES = ("rp-browse", "rp-compare")
+"""Files of ours that a run page never loads."""
 START = 1_767_225_600.0
 
 
@@ -196,7 +198,11 @@ def weights(site: Path, slug: str) -> dict[str, object]:
     page = site / "runs" / slug / "index.html"
     light = [p for n, p in files.items() if n not in finer] + [page]
     charts = json.loads(files["charts.json"].read_bytes())["charts"]
-    own = [p for p in (site / "runs/assets/rp").iterdir() if p.name.startswith("rp")]
+    own = [
+        p
+        for p in (site / "runs/assets/rp").iterdir()
+        if p.name.startswith("rp") and not p.name.startswith(_OTHER_PAGES)
+    ]
     return {
         "page, KB gz": packed(page.read_bytes()),
         "our JS and CSS, KB gz": round(sum(packed(p.read_bytes()) for p in own), 1),

@@ -126,7 +126,7 @@ function listen({ chart, figure, svg, cursor, picked, readout, window: [a, b], p
       return beyond || line.y[i] === null ? [] : [element("div", {}, [swatch(line.side), element("span", { textContent: line.name }), element("b", { textContent: number(/** @type {number} */ (line.y[i]), 5) })])];
     });
     const more = told.length - READ;
-    readout.replaceChildren(element("small", { textContent: page.axis(Number(v.toPrecision(5))) }), ...told.slice(0, READ), ...(more > 0 ? [element("small", { textContent: `and ${more} more` })] : []));
+    readout.replaceChildren(element("small", { textContent: `near ${page.over.replace(/^over /, "") || "step"} ${page.axis(Number(v.toPrecision(4)))}` }), ...told.slice(0, READ), ...(more > 0 ? [element("small", { textContent: `and ${more} more` })] : []));
     readout.style.left = share < 0.5 ? `calc(2.9rem + (100% - 2.8rem) * ${share})` : "";
     readout.style.right = share < 0.5 ? "" : `calc(.5rem + (100% - 2.8rem) * ${1 - share})`;
     readout.hidden = false;

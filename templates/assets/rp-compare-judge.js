@@ -43,6 +43,7 @@ function counted(side, name) {
 
 /** @param {any} run @param {any[] | undefined} found @param {number} end */
 function whyNot(run, found, end) {
+  if (!found && run.metrics_left) return "not logged, or left out of compare.json for want of room";
   if (!found) return `not logged${["finished", "ended"].includes(run.state) ? "" : ` (${run.state})`}`;
   if (!finite(found[6]) || !finite(found[5])) return `its last value is ${number(Number(found[6]))}`;
   if (run.state !== "finished" && found[4] < 0.9 * end) {

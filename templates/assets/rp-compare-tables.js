@@ -67,7 +67,7 @@ export function metricLines(comparison, wanted) {
   const validation = new Set(comparison.metrics.filter((m) => m.role === "val_loss").map((m) => m.name));
   const lacking = (/** @type {Line} */ l) => Object.values(l.values).filter((v) => !known(v.value)).length;
   const rank = (/** @type {string} */ name) => (validation.has(name) ? 0 : 1);
-  return [...lines].sort(([a, one], [b, two]) => rank(a) - rank(b) || lacking(one) - lacking(two)).slice(0, MOST_METRICS).map(([, line]) => line);
+  return [...lines].sort(([a, one], [b, two]) => rank(a) - rank(b) || lacking(one) - lacking(two)).map(([, line]) => line);
 }
 
 /** Figures that some side knows. @param {Comparison} comparison @param {any} rules @param {boolean} cost @returns {Line[]} */
@@ -134,7 +134,16 @@ export function figures(comparison, sides, rules) {
 }
 
 /** @param {Comparison} comparison @param {Side[]} sides */
-export const evaluations = (comparison, sides) => sheetOf(metricLines(comparison, (role) => !LOSSES.has(role)), sides);
+export function evaluations(comparison, sides) {
+  const lines = metricLines(comparison, (role) => !LOSSES.has(role));
+  const sheet = sheetOf(lines.slice(0, MOST_METRICS), sides);
+  if (!sheet) return null;
+  const left = sides.map((s) => [Math.max(...s.runs.map((r) => r.metrics_left)), s.name]).filter(([n]) => n).map(([n, name]) => `${n} of ${name}`);
+  const notes = [...(sheet.notes ?? [])];
+  if (lines.length > MOST_METRICS) notes.push(`the first ${MOST_METRICS} of ${lines.length}; runpages compare prints all`);
+  if (left.length) notes.push(`left out of compare.json for want of room: ${left.slice(0, 5).join(", ")}${left.length > 5 ? "…" : ""}`);
+  return { ...sheet, notes };
+}
 
 /** Cost and where the time went. @param {Comparison} comparison @param {Side[]} sides @param {any} rules */
 export function cost(comparison, sides, rules) {

@@ -29,7 +29,7 @@ def index_pages(
     pages: dict[str, Page] = {
         "index.md": render_index(newest, site=site),
         "browse.md": render_browse(newest),
-        "compare.md": render_compare(groups, len(newest)),
+        "compare.md": render_compare(groups),
         "by/index.md": render_overview(found, groups),
         **{one.path: render_listing(one) for one in found},
     }

@@ -24,13 +24,12 @@ _SHOWN = {units.count: "count", units.number: "number", units.duration: "duratio
 _MOST_GROUPS = 100
 
 
-def render_compare(groups: Mapping[str, int], runs: int) -> Page:
+def render_compare(groups: Mapping[str, int]) -> Page:
     """The page without any comparison: `groups` (name -> runs) are those that have a page."""
     largest = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
     text = render_template(
         "compare.md.jinja",
         title=markup.yaml("Compare runs"),
-        runs=units.count(runs),
         groups=[
             {
                 "name": name,
