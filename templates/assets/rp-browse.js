@@ -10,6 +10,7 @@ import { columnOf, conditions } from "./rp-browse-query.js";
 import { facetsOf, grouped, matches, select, sort } from "./rp-browse-rows.js";
 import { keep, parsed } from "./rp-browse-state.js";
 import { Table } from "./rp-browse-table.js";
+import { look } from "./rp-look.js";
 import { count } from "./rp-units.js";
 
 /** @typedef {import("./rp-browse-query.js").Condition} Condition */
@@ -313,7 +314,9 @@ export async function start(signal) {
   if (!root) return;
   let runs;
   try {
+    const styled = look("rp-browse.css", signal);
     runs = await Runs.load(new URL(root.dataset.rpBrowse ?? "", document.baseURI).href, signal);
+    await styled;
   } catch {
     if (signal.aborted) return;
     root.hidden = false;

@@ -9,6 +9,7 @@ import { environment, samples } from "./rp-compare-more.js";
 import { picker } from "./rp-compare-pick.js";
 import { STYLES, escaped, markdown, swatch, table } from "./rp-compare-sheet.js";
 import { MOST, keep, parsed } from "./rp-compare-state.js";
+import { look } from "./rp-look.js";
 import * as tables from "./rp-compare-tables.js";
 import { element } from "./rp-tools.js";
 import { number } from "./rp-units.js";
@@ -232,20 +233,12 @@ class Compare {
 /** @param {string} id @param {string} title */
 const heading = (id, title) => element("h2", { id, textContent: title });
 
-/** The rules of this page's look; other pages have no use for them. @param {AbortSignal} signal */
-async function look(signal) {
-  const href = new URL("rp-compare.css", import.meta.url).href;
-  if (document.querySelector(`link[href="${href}"]`)) return;
-  const link = element("link", { rel: "stylesheet", href });
-  await new Promise((done) => { link.onload = link.onerror = done; signal.addEventListener("abort", done); document.head.append(link); });
-}
-
 /** Called by rp.js on a page that has the place for it; `signal` ends it. @param {AbortSignal} signal */
 export async function start(signal) {
   const root = /** @type {HTMLElement | null} */ (document.querySelector("[data-rp-compare]"));
   if (!root) return;
   const compare = new Compare(root, new URL(root.dataset.rpCompare ?? "", document.baseURI).href, signal);
-  await Promise.all([look(signal), compare.show()]);
+  await Promise.all([look("rp-compare.css", signal), compare.show()]);
   if (signal.aborted) return;
   root.hidden = false;
   root.dataset.rpReady = "";
