@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runpages import units
 from runpages.model import Columns, Quantity, Run
 
 from .detect import is_mean_since_start, level_of, segments
@@ -47,8 +48,6 @@ class StepTimes:
     def percentile(self, q: float) -> Quantity:
         """Over steps: a stretch of many counts as many times."""
         if not len(self.seconds):
-            if self.mean is not None and q == 50:
-                return Quantity(value=self.mean, unit="s", note=self.how)
             return Quantity.unknown(self.how, "s")
         if np.all(self.steps == self.steps[0]):
             return Quantity(value=float(np.percentile(self.seconds, q)), unit="s", note=self.how)
@@ -106,10 +105,9 @@ def _running_mean(run: Run) -> StepTimes | None:
         values = run.series[name].value * factor
         values = values[np.isfinite(values) & (values > 0)]
         if len(values) and is_mean_since_start(name):
-            how = f"mean since the start, as logged in {name}: single steps were not timed"
-            return StepTimes(
-                seconds=np.empty(0), steps=np.empty(0), how=how, mean=float(values[-1])
-            )
+            mean = float(values[-1])
+            how = f"only a mean since the start was logged ({name}): {units.duration(mean)}"
+            return StepTimes(seconds=np.empty(0), steps=np.empty(0), how=how, mean=mean)
     return None
 
 

@@ -20,10 +20,10 @@ def analyze_timing(run: Run) -> Timing:
     """
     times = find_step_times(run)
     p50, p95, p99 = (times.percentile(q) for q in (50, 95, 99))
-    which = "median" if times.mean is None else "mean"
+    usual, which = (p50.value, "median") if times.mean is None else (times.mean, "mean")
     rate = (
-        Quantity(value=1 / p50.value, unit="steps/s", note=f"1 / {which} step time")
-        if p50.value
+        Quantity(value=1 / usual, unit="steps/s", note=f"1 / {which} step time")
+        if usual
         else Quantity.unknown(p50.why or "step time is 0", "steps/s")
     )
     tokens = _tokens(run)
