@@ -50,7 +50,7 @@ def test_the_share_of_the_plan_is_told_with_the_step():
     told = story(factory.report(LOSS, config={"trainer": {"max_steps": 1000}}))
     assert told.startswith("The run reached step 199 of 1,000 planned steps (20 %).")
     told = story(factory.report(LOSS, config={"max_steps": 200}))
-    assert told.startswith("The run reached step 199, all 200 planned steps.")
+    assert told.startswith("The run reached step 199 of 200 planned steps.")
 
 
 def test_the_baseline_is_named_with_the_direction_in_words():

@@ -110,9 +110,7 @@ def _steps(report: Report) -> Fact:
         number, prefix = units.si(tokens.value, 4)
         unit = f"{prefix} tokens".strip()
         done = units.count(steps.value or 0)
-        told = of_planned(report) or "steps"
-        planned = f"steps, {told}" if told.startswith("all") else told
-        note = f"in {done} {planned}{redone}"
+        note = f"in {done} {of_planned(report) or 'steps'}{redone}"
         return Fact(label="Trained on", value=number, unit=unit, note=note)
     if steps.value is None:
         return Fact(label="Steps", value="", why=steps.why)

@@ -12,7 +12,7 @@ from runpages.markup import Safe
 from runpages.model import Event, Report
 
 from .charts import event_chart
-from .words import ROLE_WORDS, SEVERITY_CLASS, Chip, Fact, fact
+from .words import ROLE_WORDS, SEVERITY_CLASS, Chip, Fact, fact, kind_words
 
 __all__ = ["findings_section"]
 
@@ -30,6 +30,8 @@ _TITLES = {
     "near_oom": "Nearly out of memory",
     "lr_mismatch": "Learning rate mismatch",
     "memory_growth": "Growing memory",
+    "overfit": "Over-fitting",
+    "restart": "Restart",
 }
 """Kinds whose name says what they are of."""
 _STRETCHES = frozenset({"plateau", "missing_data"})
@@ -90,7 +92,7 @@ def _summed(events: Sequence[Event]) -> str:
         kinds.setdefault((event.kind, event.metric), []).append(event)
     parts = []
     for (kind, metric), own in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        words = f"{units.count(len(own))} × {kind.replace('_', ' ')}"
+        words = f"{units.count(len(own))} × {kind_words(kind)}"
         if kind != "restart":
             words += f" in {metric}"
         peaks = [(e.peak_value, e.peak_step) for e in own if e.peak_value is not None]
@@ -106,7 +108,7 @@ def _summed(events: Sequence[Event]) -> str:
 def _row(report: Report, event: Event) -> _Finding:
     """What a line of the list says."""
     role = ROLE_WORDS.get(event.role or "", "")
-    kind = {"nonfinite": "not finite"}.get(event.kind, event.kind.replace("_", " "))
+    kind = "not finite" if event.kind == "nonfinite" else kind_words(event.kind)
     title = _TITLES.get(event.kind) or (f"{role} {kind}" if role else kind.capitalize())
     metric = event.metric if event.kind != "restart" else ""
     attempt = f"attempt {event.attempt}" if len(report.run.attempts) > 1 else ""
@@ -190,8 +192,14 @@ def _recovered(event: Event) -> str:
     if event.lost_steps is not None:
         return f"rolled back, {units.count(event.lost_steps)} steps lost"
     if event.recovered:
-        after = event.end_step - event.start_step + 1
-        return "next step" if after <= 1 else f"after {units.count(after)} steps"
+        back = next((step for step, _ in event.evidence if step > event.end_step), None)
+        if event.start_step == event.end_step:
+            return "in the next row"
+        return (
+            f"after step {units.count(event.end_step)}"
+            if back is None
+            else (f"by step {units.count(back)}")
+        )
     return "n/a" if event.recovered is None else "no"
 
 
@@ -238,7 +246,7 @@ def _looked_for(report: Report) -> str:
 
 
 def _judged(report: Report) -> str:
-    done = [j.kind.replace("_", " ") for j in report.judgements if j.judged]
+    done = [kind_words(j.kind) for j in report.judgements if j.judged]
     return ", ".join(done)
 
 
@@ -246,5 +254,5 @@ def _not_judged(report: Report) -> list[tuple[str, str]]:
     by_reason: dict[str, list[str]] = {}
     for judgement in report.judgements:
         if not judgement.judged:
-            by_reason.setdefault(judgement.why_not, []).append(judgement.kind.replace("_", " "))
+            by_reason.setdefault(judgement.why_not, []).append(kind_words(judgement.kind))
     return [(", ".join(kinds), why) for why, kinds in by_reason.items()]

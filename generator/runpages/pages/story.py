@@ -12,7 +12,7 @@ from runpages import units
 from runpages.model import Event, MetricSummary, Report
 
 from .own_summary import finals
-from .words import ROLE_WORDS, of_planned
+from .words import ROLE_WORDS, kind_words, of_planned
 
 __all__ = ["story"]
 
@@ -22,7 +22,6 @@ _NOISE = 5 * 1.4826
 """The same in median absolute deviations of the last rows: 5 standard deviations of normal noise,
 which the best of a million rows does not reach by chance."""
 _FINALS = 2
-_KINDS = {"nonfinite": "non-finite values", "near_oom": "near out of memory"}
 _HOURS_MIN = 0.01
 """Device-hours that are worth a sentence."""
 
@@ -48,7 +47,7 @@ def _made(report: Report) -> str:
     who = f"{article} {model}" if model else "The run"
     step = f"{_one(run.provenance.step_unit)} {units.count(report.steps.value or 0)}"
     if planned := of_planned(report):
-        step += f"{',' if planned.startswith('all') else ''} {planned}"
+        step += f" {planned}"
     running = run.state == "running"
     tokens = report.timing.tokens.value
     if tokens is not None:
@@ -148,7 +147,7 @@ def _happened(report: Report) -> str:
     first, *more = weighty
     if not more:
         return first.message
-    kinds = Counter(_KINDS.get(e.kind, e.kind.replace("_", " ")) for e in more)
+    kinds = Counter(kind_words(e.kind) for e in more)
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
     findings = "finding" if len(more) == 1 else "findings"
