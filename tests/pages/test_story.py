@@ -97,6 +97,18 @@ def test_what_only_the_runs_own_summary_says_of_its_end_is_told():
     assert "Its own summary ends with final_int8 val_bpb 1.235." in told
 
 
+def test_losses_of_players_are_counted():
+    columns = {name: factory.rows(0, 99, factory.falling) for name in ("D_A", "G_A", "cycle_A")}
+    told = story(factory.report(columns))
+    assert "It logged 3 losses, none of them known as the training loss." in told
+
+
+def test_a_single_further_finding_is_named_without_a_count():
+    events = (event(9, "divergence", "critical"), event(1, "grad_explosion"))
+    told = story(replace(factory.report(LOSS), events=events))
+    assert told.endswith("1 more finding of weight: gradient explosion.")
+
+
 def test_an_agent_is_judged_by_its_reward():
     told = story(factory.report({"episodic_return": factory.rows(0, 200, lambda _: 350.0)}))
     assert "Reward ended at 350" in told

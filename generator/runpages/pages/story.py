@@ -11,6 +11,7 @@ from collections import Counter
 from runpages import units
 from runpages.model import Event, MetricSummary, Report
 
+from .figures import unknown_losses
 from .own_summary import finals
 from .words import ROLE_WORDS, kind_words, of_planned
 
@@ -80,7 +81,8 @@ def _where(report: Report) -> str:
 def _ended(report: Report) -> str:
     summary = report.metrics.get(report.primary or "")
     if summary is None:
-        return ""
+        losses = unknown_losses(report)
+        return f"It logged {losses}." if losses else ""
     if summary.final != summary.final:
         return f"{summary.name} holds no finite value."
     name = ROLE_WORDS.get(summary.role or "", summary.name)
@@ -150,8 +152,9 @@ def _happened(report: Report) -> str:
     kinds = Counter(kind_words(e.kind) for e in more)
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
-    findings = "finding" if len(more) == 1 else "findings"
-    return f"{first.message} {units.count(len(more))} more {findings} of weight: {counted}{rest}."
+    if len(more) == 1:
+        return f"{first.message} 1 more finding of weight: {kind_words(more[0].kind)}."
+    return f"{first.message} {units.count(len(more))} more findings of weight: {counted}{rest}."
 
 
 def _interrupted(report: Report) -> str:
