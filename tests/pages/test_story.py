@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from pages import factory
+from runpages import analyze
 from runpages.model import Attempt, Event, Hardware, ModelFacts, Provenance, Quantity
 from runpages.pages.story import story
+from runpages.sources import open_source, sniff
 
 LOSS = {"val/loss": factory.rows(0, 200, factory.falling)}
 
@@ -140,3 +145,20 @@ def test_money_is_told_with_whose_price_it_is_and_pennies_are_not():
     assert story(replace(report, cost=cost)).endswith("It cost 10.3 device-hours.")
     cost = replace(report.cost, device_hours=Quantity(value=0.001, unit="h"))
     assert "cost" not in story(replace(report, cost=cost))
+
+
+def _told_of(folder: Path, name: str) -> str:
+    (ref,) = (ref for ref in sniff(folder).runs if ref.run_id.endswith(name))
+    return story(analyze(open_source(ref.kind, folder).read(ref)))
+
+
+@pytest.mark.acceptance
+def test_real_runs_tell_their_plan_and_their_score(shared):
+    star = shared / "data/logs/hf_trainer/HangerYang+Star"
+    assert "step 40,000 of 252,780 planned steps (16 %)" in _told_of(star, "Star")
+    golf = shared / "data/logs/textlogs/openai+parameter-golf/records/track_non_record_16mb"
+    told = _told_of(golf, "LegendreGPT/train.log")
+    assert "final_INT7_zlib_roundtrip val_bpb 1.235" in told
+    told = _told_of(golf, "4h_pgut3/train.log")
+    assert "step 329,430 of 500,000 planned steps (66 %)" in told
+    assert "val_bpb 1.207" in told
