@@ -46,6 +46,7 @@ def _entry(number: int, dice: random.Random) -> dict[str, Any]:
     elapsed = dice.lognormvariate(9, 1)
     loss = (2.5 + shape.random()) * (1 + 0.01 * dice.random())
     missing = {"value": None, "why": "no clock in the log"}
+    unpinned = {"value": None, "why": "no baseline is pinned, or this is it"}
     clockless = dice.random() < 0.03
     value: Any = {"value": None, "why": "no loss was logged"} if dice.random() < 0.02 else loss
     if dice.random() < 0.01:
@@ -93,7 +94,7 @@ def _entry(number: int, dice: random.Random) -> dict[str, Any]:
             "energy_kwh": {"value": None, "why": "no power was sampled"},
             "lost_device_hours": 0.0,
         },
-        "regression": dice.choice((None, None, 0.03 * dice.random() - 0.01)),
+        "regression": dice.choice((unpinned, unpinned, 0.03 * dice.random() - 0.01)),
         "roles": {"val_loss": value} if not isinstance(value, dict) else {},
         "config": {
             key: float(f"{shape.lognormvariate(-7, 1):.2g}")

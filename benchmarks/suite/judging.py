@@ -43,13 +43,15 @@ def judged(case: Case) -> tuple[Event, ...]:
 def score(
     names: Sequence[str], *, seeds: Sequence[int], runs: int, lengths: Sequence[str]
 ) -> tuple[Tally, dict[str, Tally]]:
-    """Tallies of the detectors, and of each published rule on the runs made for spikes."""
-    own, rules = Tally(), {name: Tally() for name in RULES}
+    """Tally of the detectors; and of them and each published rule on the runs made for spikes."""
+    own, rules = Tally(), {name: Tally() for name in ("runpages", *RULES)}
     for seed in seeds:
         for name in names:
             for purpose, length, case in cases(name, seed=seed, runs=runs, lengths=tuple(lengths)):
-                own.add(purpose, length, match(case, judged(case)))
+                told = match(case, judged(case))
+                own.add(purpose, length, told)
                 if name == "spike":
+                    rules["runpages"].add(purpose, length, told)
                     for title, rule in RULES.items():
                         rules[title].add(purpose, length, match(case, events_of(case, rule)))
     return own, rules

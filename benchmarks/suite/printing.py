@@ -27,7 +27,7 @@ def print_report(own: Tally, rules: Mapping[str, Tally], *, not_judged: Sequence
     for kind in not_judged:
         print(f"{kind:16}not judged")
     _print_healthy(own)
-    _print_rules(own, rules)
+    _print_rules(rules)
 
 
 def _print_healthy(own: Tally) -> None:
@@ -48,15 +48,11 @@ def _print_healthy(own: Tally) -> None:
         print(f"  {kind:16}" + ", ".join(f"{b} {n}" for b, n in told.items()))
 
 
-def _print_rules(own: Tally, rules: Mapping[str, Tally]) -> None:
+def _print_rules(rules: Mapping[str, Tally]) -> None:
     if not any(tally.truths for tally in rules.values()):
         return
     print(f"\nspikes, side by side:{'P':>11}{'R':>7}  false alarms per healthy run")
     runs = next(iter(rules.values())).false_alarms()[0]
-    print(
-        f"  {'runpages':22}{_share(own.precision('spike'))}{_share(own.recall('spike'))}"
-        f"{own.healthy_kinds['spike'] / max(1, own.false_alarms()[0]):10.3f}"
-    )
     for name, tally in rules.items():
         _, alarms, _ = tally.false_alarms()
         print(

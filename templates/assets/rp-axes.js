@@ -30,7 +30,7 @@ export class Axes {
 
   /** @param {Axis} ax */
   has(ax) {
-    return ax === "step" || Boolean(ax === "tokens" ? this.axes.tokens : this.axes.clock);
+    return ax === "step" || !this.axes.why[ax === "tokens" ? "tokens" : "time"];
   }
 
   /** NaN where the run (or its baseline) did not record it. @param {number} step @param {Axis} ax */

@@ -27,7 +27,9 @@ export class Charts {
   /** @param {AbortSignal} signal */
   constructor(signal) {
     this.signal = signal;
-    this.view = read(location.search);
+    /** What x counts in the drawings. @type {import("./rp-axes.js").Axis} */
+    this.home = document.querySelector(".rp-tools[data-no-step]") ? "elapsed" : "step";
+    this.view = read(location.search, this.home);
     /** @type {Map<HTMLElement, Chart | "loading">} */
     this.charts = new Map();
     /** @type {((view: View) => void)[]} called when the view has changed */
@@ -47,7 +49,10 @@ export class Charts {
     return stored(this.source, CHARTS).then((file) => {
       this.file = file;
       this.axes ??= new Axes(file.axes);
-      if (!this.axes.has(this.view.ax)) Object.assign(this.view, { ax: "step", x: null });
+      if (!this.axes.has(this.view.ax)) {
+        Object.assign(this.view, { ax: this.home, x: null });
+        this.watchers.forEach((watch) => watch(this.view));
+      }
       return file;
     });
   }
@@ -204,7 +209,7 @@ export class Charts {
     if (this.view.ax !== before && this.view.x && !change.x) {
       this.view.x = this.axes?.window(this.view.x, before, this.view.ax) ?? null;
     }
-    write(this.view, hash);
+    write(this.view, this.home, hash);
     this.watchers.forEach((watch) => watch(this.view));
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.live().forEach(async (chart) => {
@@ -217,7 +222,7 @@ export class Charts {
   /** While the view is not that of the drawings, every chart that is seen is live. */
   follow() {
     this.seen?.disconnect();
-    if (plain(this.view)) return;
+    if (plain(this.view, this.home)) return;
     this.seen = new IntersectionObserver((entries) => {
       entries.forEach((e) => e.isIntersecting && this.upgrade(/** @type {HTMLElement} */ (e.target)));
     });

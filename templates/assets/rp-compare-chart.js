@@ -102,7 +102,7 @@ export function draw(chart, window, page) {
   const notes = [chart.unit, page.over, chart.log ? "log scale" : "", cut === null ? "" : `values above ${number(cut, 3)} leave the frame`, chart.note].filter(Boolean);
   const figure = element("figure", { className: `rp-chart${chart.wide ? " rp-chart--wide" : ""}`, tabIndex: 0 }, [
     element("figcaption", {}, [element("b", { textContent: chart.title }), element("span", { textContent: notes.join(" · ") }),
-      element("span", { className: "rp-key" }, chart.key.map(({ side, name }) => element("span", {}, [swatch(side), name])))]), plot, readout]);
+      element("span", { className: "rp-key" }, chart.key.map(({ side, name }) => element("span", { title: name }, [swatch(side), name])))]), plot, readout]);
   listen({ chart, figure, svg, cursor, picked, readout, window, page });
   return figure;
 }

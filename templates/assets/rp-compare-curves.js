@@ -46,7 +46,7 @@ function aligned(sides, view) {
       if (lacking(run, view.ax)) continue;
       for (const curve of run.curves) {
         const { key, title, unit } = curve;
-        const chart = charts.get(key) ?? { key, title, unit, lines: [], note: "", names: new Map() };
+        const chart = charts.get(key) ?? { key, title, unit, lines: /** @type {Line[]} */ ([]), note: "", names: /** @type {Map<string, string[]>} */ (new Map()) };
         const { x, y } = decoded(curve);
         chart.lines.push({ side: number, name: side.isGroup ? `${side.name}: ${run.name}` : side.name, x: placed(run, x, view.ax), y: view.sm ? smoothed(y, view.sm) : y });
         chart.names.set(curve.name, [...(chart.names.get(curve.name) ?? []), side.name]);

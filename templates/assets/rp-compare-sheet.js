@@ -11,6 +11,8 @@ import { element } from "./rp-tools.js";
 const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = ["run", "s3", "s4", "s2", "s5"];
 const DASHES = ["", "d1", "d2", "d3"];
+/** Sides, the base aside, whose lines are unlike. */
+export const STYLES = COLOURS.length * DASHES.length;
 
 /** The classes of a side's line; the base is number 0. @param {number} side */
 export function style(side) {

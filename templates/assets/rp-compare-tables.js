@@ -53,6 +53,7 @@ export function metricLines(comparison, wanted) {
   /** @type {Map<string, Line>} */
   const lines = new Map();
   for (const row of comparison.metrics.filter((m) => wanted(m.role))) {
+    /** @type {Line} */
     const line = lines.get(row.name) ?? { label: row.unit ? `${row.name}, ${row.unit}` : row.name, arrow: ARROWS[row.direction ?? ""] ?? "", values: {}, delta: {},
       direction: row.direction, shown: number, why: "", voids: {}, intervals: {} };
     Object.assign(line.values, row.values);
@@ -96,7 +97,7 @@ function sheetOf(lines, sides) {
       rows: told.length ? sides.map((side, i) => [{ t: side.name, swatch: i, href: side.url }, ...told.map((l) => /** @type {Cell} */ (shown(l, side)))]) : [] };
   }
   const drawn = lines.some((l) => Object.keys(l.intervals).length);
-  const head = [{ t: "" }, ...sides.map((side, i) => ({ t: side.name, swatch: i })), ...(drawn ? [{ t: "95 % interval of the difference" }] : [])];
+  const head = [{ t: "Figure" }, ...sides.map((side, i) => ({ t: side.name, swatch: i })), ...(drawn ? [{ t: "95 % interval of the difference" }] : [])];
   return { head, rows: lines.map((l) => [{ t: l.label + l.arrow }, ...sides.map((side) => /** @type {Cell} */ (shown(l, side))), ...(drawn ? [intervalCell(l, sides)] : [])]) };
 }
 

@@ -7,7 +7,7 @@ import { chosen, judge } from "./rp-compare-judge.js";
 import { many } from "./rp-compare-many.js";
 import { environment, samples } from "./rp-compare-more.js";
 import { picker } from "./rp-compare-pick.js";
-import { escaped, markdown, swatch, table } from "./rp-compare-sheet.js";
+import { STYLES, escaped, markdown, swatch, table } from "./rp-compare-sheet.js";
 import { MOST, keep, parsed } from "./rp-compare-state.js";
 import * as tables from "./rp-compare-tables.js";
 import { element } from "./rp-tools.js";
@@ -113,6 +113,9 @@ class Compare {
 
   /** @param {Side[]} sides */
   legend(sides) {
+    const only = (/** @type {number | null} */ side) => {
+      for (const line of this.body.querySelectorAll(".rp-clip path")) line.classList.toggle("off", side !== null && line.getAttribute("data-side") !== String(side));
+    };
     return element("div", { className: `rp-legend${sides.length > tables.COLUMNS ? " rp-legend--many" : ""}` }, sides.map((side, i) => {
       const first = side.runs[0];
       const best = ["val_loss", "loss"].map((role) => first.main[role]).find(Boolean);
@@ -122,7 +125,8 @@ class Compare {
         ...(i && sides.length > 1 ? [element("button", { type: "button", className: "rp-link", textContent: "make base", onclick: () => { this.state = { ...this.state, base: side.slug }; void this.show(); } })] : []),
         element("button", { type: "button", className: "rp-link", textContent: "remove", onclick: () => { void this.pick(side.slug, false); } })];
       acts.forEach((act) => act.setAttribute("aria-label", `${act.textContent}: ${side.name}`));
-      return element("div", {}, [swatch(i), element("a", { href: side.url, textContent: side.name }), ...(i ? [] : [" ", element("span", { className: "rp-chip", textContent: "base" })]),
+      const pointed = { onpointerenter: () => only(i), onpointerleave: () => only(null), onfocusin: () => only(i), onfocusout: () => only(null) };
+      return element("div", pointed, [swatch(i), element("a", { href: side.url, textContent: side.name }), ...(i ? [] : [" ", element("span", { className: "rp-chip", textContent: "base" })]),
         element("small", { textContent: facts.filter(Boolean).join(" · ") }), element("span", { className: "rp-acts" }, acts)]);
     }));
   }
@@ -135,7 +139,8 @@ class Compare {
     this.title(title);
     this.text = [`# ${escaped(title)}`, `Base: ${escaped(sides[0].name)}`, Object.values(comparison.verdicts).map(escaped).join("\n\n"),
       ...(comparison.warnings.length ? [`Read with care:\n\n${comparison.warnings.map((w) => `- ${escaped(w)}`).join("\n")}`] : [])];
-    const out = [this.legend(sides), ...this.verdict(comparison, sides), ...this.care(comparison.warnings)];
+    const repeats = sides.length > STYLES + 1 ? [element("p", { className: "rp-quiet", textContent: `Line styles repeat after ${STYLES} runs: point at a run here, or at a chart, to tell them apart.` })] : [];
+    const out = [this.legend(sides), ...repeats, ...this.verdict(comparison, sides), ...this.care(comparison.warnings)];
     out.push(...this.sheet("figures", "Figures", tables.figures(comparison, sides, rules), "no figure is known for any of the runs"));
     out.push(...this.differing(comparison, sides, rules));
     const together = many(comparison, sides, rules);

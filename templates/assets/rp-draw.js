@@ -146,10 +146,17 @@ export function plotted(shown, full) {
     from: (/** @type {any} */ v) => Number(v) * unit.seconds };
 }
 
-/** Which attempt each row of a curve is of, where there were several. @param {Trace} trace @param {[number, number][]} attempts */
-function attemptsOf(trace, attempts) {
-  if (attempts.length < 2 || trace.key[0] !== "c") return null;
-  return trace.x.map((x) => `, attempt ${(attempts.findLast(([first]) => first <= x) ?? attempts[0])[1]}`);
+/** What is said of each row beside its value: the least and the largest where it stands for several, and its
+ * attempt where there were several. @param {Trace} trace @param {[number, number][]} attempts */
+function remarks({ key, x, lo, hi }, attempts) {
+  const number = (/** @type {number} */ v) => v.toLocaleString("en", { maximumSignificantDigits: 4 });
+  const several = attempts.length > 1 && key[0] === "c";
+  if (!several && !lo) return null;
+  return x.map((step, i) => {
+    const [low, high] = [lo?.[i], hi?.[i]];
+    const ends = low != null && high != null && low < high ? ` (${number(low)} to ${number(high)})` : "";
+    return several ? `${ends}, attempt ${(attempts.findLast(([first]) => first <= step) ?? attempts[0])[1]}` : ends;
+  });
 }
 
 /** A trace of the file as one or more of Plotly's. @param {Chart} chart @param {Trace} trace @param {Column} x @param {View} view
@@ -178,10 +185,8 @@ function lines(chart, trace, x, view, attempts) {
     out.push({ ...line, opacity: RAW * opacity, hoverinfo: "skip", showlegend: false });
     return [...out, { ...line, y: smoothed(y, view.sm), hovertemplate: "%{y} smoothed" }];
   }
-  const text = attemptsOf(trace, attempts);
-  const ends = lo && hi ? { customdata: lo.map((v, i) => [v, hi[i]]) } : {};
-  const template = `%{y}${lo ? " (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" : ""}${text ? "%{text}" : ""}`;
-  return [...out, { ...line, ...ends, ...(text ? { text } : {}), ...(lo || text ? { hovertemplate: template } : { hoverinfo: "all" }) }];
+  const text = remarks(trace, attempts);
+  return [...out, { ...line, ...(text ? { text, hovertemplate: "%{y}%{text}" } : { hoverinfo: "all" }) }];
 }
 
 /** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to
@@ -199,7 +204,7 @@ function marks({ entry, svg }, place, to, start, shown) {
     return { ...shape, x0, x1, fillcolor: fill, opacity, line: { width: x1 - x0 < 0.003 * width ? 3 : 0, color: fill } };
   });
   const words = look(svg, "text", "ev");
-  const notes = (entry.layout.annotations ?? []).map((/** @type {any} */ note) => {
+  const notes = (entry.layout.annotations ?? []).filter((/** @type {any} */ note) => note.name === "event").map((/** @type {any} */ note) => {
     const i = shapes.findIndex((/** @type {any} */ s) => s.x0 === note.x);
     const x = at(note.x, i, 0);
     const share = (x - to(shown[0])) / width;
@@ -207,6 +212,20 @@ function marks({ entry, svg }, place, to, start, shown) {
       xanchor: share < 0.08 ? "left" : share > 0.92 ? "right" : "center" };
   });
   return { bands, notes };
+}
+
+/** The last values of curves, where the window shows them. @param {Chart} chart @param {View} view
+ * @param {(x: number, trace: any) => number} place @param {(v: number) => number} to @param {Range} window @param {boolean} log */
+function lastValues({ entry, svg }, view, place, to, window, log) {
+  const ends = (entry.layout.annotations ?? []).filter((/** @type {any} */ note) => note.name !== "event");
+  return ends.map((/** @type {any} */ note) => {
+    const { fill, size } = look(svg, "text", note.name);
+    const base = note.name.includes("base");
+    const x = to(place(note.x, { meta: base ? "base" : "run" }));
+    const value = entry.layout.yaxis.type === "log" ? 10 ** note.y : note.y;
+    const visible = Number.isFinite(x) && x >= window[0] && x <= window[1] && (view.base || !base);
+    return { ...note, x: visible ? x : window[0], y: log ? Math.log10(value) : value, visible, font: { size, color: fill } };
+  });
 }
 
 /** As much of a date as tells the ticks of a window apart: one line has to do. @param {Range} range in milliseconds */
@@ -256,7 +275,7 @@ export function drawing(chart, view, axes, full, shown) {
     yaxis: { ...axis, showline: false, nticks: 6, dtick: decades(log, y), type: log ? "log" : "linear", range: [...y], fixedrange: true,
       ticklabelstandoff: 6, hoverformat: !log && large(y) ? ".4~s" : ".5~g", tickformat: !log && large(y) ? "~s" : "" },
     ...(entry.layout.yaxis2 ? { yaxis2: entry.layout.yaxis2 } : {}),
-    shapes: bands, annotations: notes,
+    shapes: bands, annotations: [...notes, ...lastValues(chart, view, place, to, window, log)],
   };
   const since = wall ? `, from ${new Date(window[0]).toISOString().slice(0, 16).replace("T", " ")}` : "";
   return { data, layout, over: kind === "step" ? "" : `over ${name || entry.axis.replace("counter ", "")}${since}` };

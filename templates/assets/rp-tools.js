@@ -26,7 +26,7 @@ export function choice(legend, name, choices, chosen) {
 
 /** @param {HTMLElement} place @param {Charts} page */
 export function start(place, page) {
-  const { noTokens, noTime, baseline } = place.dataset;
+  const { noStep, noTokens, noTime, baseline } = place.dataset;
   const smooth = element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0",
     oninput: () => page.change({ sm: Number(smooth.value) }) });
   const weight = element("output");
@@ -39,7 +39,7 @@ export function start(place, page) {
   } });
   const reset = element("button", { type: "button", textContent: "Show everything", onclick: () => page.change({ x: null }) });
   const controls = [
-    choice("x", "rp-ax", [["step", "step"], ["tokens", "tokens", noTokens], ["elapsed", "elapsed", noTime], ["wall", "wall time", noTime]],
+    choice("x", "rp-ax", [["step", "step", noStep], ["tokens", "tokens", noTokens], ["elapsed", "elapsed", noTime], ["wall", "wall time", noTime]],
       async (ax) => { await page.main(); page.change({ ax }); }),
     element("label", { title: "Exponential moving average of the points drawn, without the bias of its start" }, ["smooth ", smooth, weight]),
     choice("y", "rp-y", [["", "auto"], ["linear", "linear"], ["log", "log"]], (y) => page.change({ y })),

@@ -19,14 +19,15 @@ export function range(text) {
   return a <= b ? [a, b] : null;
 }
 
-/** What makes no sense is left out. @param {string} search @returns {View} */
-export function read(search) {
+/** What makes no sense is left out. @param {string} search @param {import("./rp-axes.js").Axis} home what x counts
+ * unless the reader says otherwise @returns {View} */
+export function read(search, home) {
   const given = new URLSearchParams(search);
   const text = (/** @type {string} */ name) => given.get(name) ?? "";
   const y = text("y");
   return {
     x: range(given.get("x")),
-    ax: AXES.find((ax) => ax === text("ax")) ?? "step",
+    ax: AXES.find((ax) => ax === text("ax")) ?? home,
     sm: /^0?\.\d{1,3}$/.test(text("sm")) ? Number(text("sm")) : 0,
     y: y === "log" || y === "linear" ? y : "",
     base: text("base") !== "0",
@@ -34,14 +35,14 @@ export function read(search) {
   };
 }
 
-/** Puts it into the address without a step in the history. @param {View} view @param {string} hash */
-export function write(view, hash = location.hash) {
+/** Puts it into the address without a step in the history. @param {View} view @param {string} home @param {string} hash */
+export function write(view, home, hash = location.hash) {
   const url = new URL(location.href);
   NAMES.forEach((name) => url.searchParams.delete(name));
   const parts = [
     url.searchParams.toString(),
     view.x && `x=${view.x.map((v) => Number(v.toPrecision(view.ax === "wall" ? 13 : 7))).join("..")}`,
-    view.ax !== "step" && `ax=${view.ax}`,
+    view.ax !== home && `ax=${view.ax}`,
     view.sm && `sm=${view.sm}`,
     view.y && `y=${view.y}`,
     !view.base && "base=0",
@@ -52,5 +53,5 @@ export function write(view, hash = location.hash) {
   history.replaceState(history.state, "", url);
 }
 
-/** Whether the drawings show it as well. @param {View} view */
-export const plain = (view) => !view.x && view.ax === "step" && !view.sm && !view.y && view.base;
+/** Whether the drawings show it as well. @param {View} view @param {string} home */
+export const plain = (view, home) => !view.x && view.ax === home && !view.sm && !view.y && view.base;

@@ -5,7 +5,8 @@
 (() => {
   "use strict";
 
-  const own = /** @type {HTMLScriptElement} */ (document.currentScript);
+  // read now: after instant navigation the element's relative address would be that of another depth
+  const home = /** @type {HTMLScriptElement} */ (document.currentScript).src;
 
   /** What a page may hold, and the module whose `start(signal)` makes it live until the signal.
    * @type {[string, string][]} */
@@ -34,7 +35,7 @@
     openTarget();
     for (const [selector, name] of PARTS) {
       if (!document.querySelector(selector)) continue;
-      import(new URL(name, own.src).href).then((part) => signal.aborted || part.start(signal));
+      import(new URL(name, home).href).then((part) => signal.aborted || part.start(signal));
     }
   }
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.builders import falling
+from analysis.builders import falling, make_run
 from runpages import find_events
+from runpages.analysis import analyze
 
 
 def told(values, metric="loss"):
@@ -46,3 +47,22 @@ def test_the_sentence_tells_that_training_began_anew():
         "Loss went from 2.000 back to its first value, 10.00, at step 101 and falls as it did at "
         "the start: training began anew."
     )
+
+
+def test_a_training_that_one_loss_shows_parts_every_metric():
+    steps = np.arange(600)
+    evals = np.arange(0, 600, 12)
+    # every 12th step the other loss; the second training learns less and ends far above the first
+    values = np.where(evals < 300, falling(evals), 2 + falling(evals % 300))
+    run = make_run({1: {"loss": (steps, trainings(300, 300)), "train/ctc_loss": (evals, values)}})
+    events = analyze(run).events
+    assert [(e.kind, e.metric, e.start_step) for e in events] == [("restart", "loss", 300)]
+
+
+def test_the_level_before_an_event_is_of_its_own_training():
+    steps, evals = np.arange(600), np.arange(0, 600, 4)
+    values = np.where(evals < 300, falling(evals), 2 + falling(evals % 300))
+    values[120:124] += 8
+    run = make_run({1: {"loss": (steps, trainings(300, 300)), "val/loss": (evals, values)}})
+    (event,) = [e for e in analyze(run).events if e.metric == "val/loss" and e.kind == "spike"]
+    assert event.baseline_value > 3

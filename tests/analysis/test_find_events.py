@@ -304,3 +304,20 @@ def test_a_few_nans_hide_no_spike(seed, count):
     values[np.random.default_rng(seed).choice(280, count, replace=False)] = np.nan
     spikes = [e for e in find_events(steps, values) if e.kind == "spike"]
     assert any(299 <= e.start_step <= 300 and 304 <= e.end_step <= 306 for e in spikes)
+
+
+def test_a_spike_lasts_until_the_loss_is_back_near_its_level():
+    values = 2.0 + 0.005 * np.random.default_rng(0).standard_normal(600)
+    # half of the height is gone at once, the rest fades
+    values[300:303] += [2.0, 0.5, 0.2]
+    (event,) = find_events(np.arange(600), values)
+    assert (event.end_step, event.recovered) == (302, True)
+
+
+def test_a_spike_that_comes_back_half_way_only_is_not_told_as_back():
+    values = 2.0 + 0.006 * np.random.default_rng(0).standard_normal(900)
+    values[400:404] += 0.4
+    values[404:464] += 0.06
+    (event,) = find_events(np.arange(900), values)
+    assert (event.kind, event.recovered) == ("spike", None)
+    assert "not soon to its level" in event.message

@@ -113,12 +113,29 @@ def test_idle_devices_are_one_finding_and_their_hours_add_up():
     run = make_run(
         {1: {"train/loss": (STEPS, loss())}},
         power={f"system/gpu.{n}.gpu": (times, values) for n in range(8)},
+        devices=8,
     )
     (event,) = analyze(run).events
     assert event.kind == "idle_device"
     assert len(event.related) == 7
     assert event.lost_device_hours == pytest.approx(8 * 490 / 3600)
     assert "and 4 more" in event.message
+
+
+@pytest.mark.parametrize("devices", [None, 1])
+def test_an_idle_device_that_may_not_be_the_runs_own_is_an_info_without_hours(devices):
+    times = START + np.arange(0, 2000, 10.0)
+    run = make_run(
+        {1: {"train/loss": (STEPS, loss())}},
+        power={
+            "system/gpu.0.gpu": (times, np.full(200, 95.0)),
+            "system/gpu.1.gpu": (times, np.zeros(200)),
+        },
+        devices=devices,
+    )
+    (event,) = analyze(run).events
+    assert (event.kind, event.severity) == ("idle_device", "info")
+    assert (event.lost_seconds, event.lost_device_hours) == (1990, None)
 
 
 def test_a_spike_at_a_jump_of_the_rate_is_explained_and_an_info():
@@ -209,6 +226,29 @@ def test_the_end_of_a_schedule_explains_nothing():
     rate = np.where(STEPS < 500, 1e-3 * 0.98**STEPS, 1e-9)
     found = events({"train/loss": loss(s500=3), "lr": rate})
     assert [(e.kind, e.explained_by) for e in found] == [("spike", "")]
+
+
+def test_the_last_rows_of_a_decay_to_zero_explain_nothing():
+    rows = np.arange(0, 960, 80)
+    lr = (rows, 1e-3 * (1 - rows / 1000))
+    run = make_run({1: {"train/loss": (STEPS, loss(s882=3)), "lr": lr}})
+    spike = next(e for e in analyze(run).events if e.kind == "spike")
+    assert spike.explained_by == ""
+
+
+def test_a_rate_that_changed_after_the_event_did_not_cause_it():
+    rate = np.where(STEPS < 502, 1e-4, 1e-3)
+    spike = next(e for e in events({"train/loss": loss(s500=3), "lr": rate}) if e.kind == "spike")
+    assert spike.explained_by == ""
+
+
+def test_a_training_that_began_anew_is_nearer_than_a_rate_that_changed_before():
+    rate = np.where(STEPS < 490, 1e-3, 1e-4)
+    began = replace(plateau(500), kind="restart", end_step=500)
+    shifted = replace(plateau(501), kind="level_shift", recovered=None)
+    run = analyze(make_run({1: {"train/loss": (STEPS, loss()), "lr": (STEPS, rate)}})).run
+    (told,) = (e for e in fuse(run, [began, shifted], ()) if e.kind == "level_shift")
+    assert told.explained_by == "training began anew at step 500"
 
 
 def test_what_the_model_did_is_told_before_what_the_machine_did():

@@ -117,3 +117,11 @@ def test_a_norm_of_a_skipped_step_hides_nothing():
     assert shape(find(values)) == [("grad_explosion", True)]
     values[1500:1504] /= 10
     assert find(values) == ()
+
+
+def test_a_norm_that_is_tall_only_in_the_first_row_that_sets_a_level_is_judged():
+    # of 1,000 rows the first hundred are warm-up
+    values = np.exp(0.05 * np.random.default_rng(0).standard_normal(1000))
+    values[:100] = 3.0
+    values[100:104] = [2.35, 2.78, 1.99, 1.08]
+    assert find_events(np.arange(1000), values, metric="grad_norm") == ()

@@ -38,6 +38,21 @@ def test_a_rise_to_the_end_is_one_finding_from_its_minimum_on(size):
         assert event.baseline_value == pytest.approx(2.0, rel=0.05)
 
 
+@pytest.mark.parametrize("size", [8, 21, 100, 6000])
+def test_the_minimum_is_a_row_of_the_log_and_the_rise_begins_after_it(size):
+    for seed in SEEDS:
+        values = validation(size, size // 3, noise=0.01, seed=seed)
+        for event in find(values):
+            assert event.baseline_value == values.min()
+            assert event.start_step > 250 * int(np.argmin(values))
+
+
+def test_a_minimum_in_the_first_row_is_told():
+    values = np.array([1.915, 1.978, 2.02, 2.1, 2.2, 2.28, 2.4, 2.5, 2.62, 2.749])
+    (event,) = find(values)
+    assert (event.kind, event.baseline_value, event.start_step) == ("overfit", 1.915, 250)
+
+
 def test_a_rise_below_one_per_cent_is_not_reported():
     assert find(validation(40, 20, rise=0.012, noise=0)) == ()
 

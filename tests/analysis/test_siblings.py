@@ -92,28 +92,34 @@ def metric(*values):
     )
 
 
-def test_the_modified_z_score_of_five_by_hand():
-    # median 2.0, MAD 0.1: z = 0.6745 * 0.6 / 0.1 = 4.047
-    (found,) = seed_outliers([metric(1.9, 2.0, 2.0, 2.1, 2.6)])
-    assert (found.slug, found.n, found.limit) == ("r4", 5, 3.5)
-    assert found.score == pytest.approx(0.6745 * 0.6 / 0.1)
-    assert found.high == pytest.approx(2 + 3.5 * 0.1 / 0.6745)
-    assert seed_outliers([metric(1.9, 2.0, 2.0, 2.1, 2.5)]) == ()
+def test_of_five_one_must_be_far_by_score_and_by_interval():
+    # median 2.0, MAD 0.1: a score of 3.5 at 2.519. The others have mean 2 and sd 0.0816;
+    # t at 1 - 0.01 / 5 / 2 with 3 degrees of freedom is 10.215: 10.215 * 0.0816 * sqrt(1.25) = 0.9324
+    (found,) = seed_outliers([metric(1.9, 2.0, 2.0, 2.1, 2.95)])
+    assert (found.slug, found.n) == ("r4", 5)
+    assert found.high == pytest.approx(2.9324, abs=2e-4)
+    assert seed_outliers([metric(1.9, 2.0, 2.0, 2.1, 2.9)]) == ()
 
 
-def test_equal_values_with_one_apart_take_the_mean_deviation():
-    # median 2, MAD 0, mean deviation 0.1: z = 0.6 / (1.253314 * 0.1) = 4.79
+def test_equal_values_with_one_apart():
     (found,) = seed_outliers([metric(2, 2, 2, 2, 2, 2.6)])
-    assert found.score == pytest.approx(0.6 / (1.253314 * 0.1))
+    # the others do not differ at all; mean deviation 0.1: a score of 3.5 at 2 + 3.5 * 0.1253
+    assert found.high == pytest.approx(2 + 3.5 * 1.253314 * 0.1)
     assert seed_outliers([metric(2, 2, 2, 2, 2)]) == ()
+
+
+def test_like_seeds_seldom_have_an_outlier():
+    noise = np.random.default_rng(7)
+    for n in (5, 10, 40):
+        sets = [seed_outliers([metric(*noise.normal(3, 0.01, n))]) for _ in range(400)]
+        assert sum(map(bool, sets)) <= 12
 
 
 def test_the_prediction_interval_of_four_by_hand():
     # the others 1.9, 2.0, 2.1: mean 2, sd 0.1; 9.925 * 0.1 * sqrt(1 + 1/3) = 1.146
     (found,) = seed_outliers([metric(1.9, 2.0, 2.1, 3.2)])
     assert found.slug == "r3"
-    assert found.high == pytest.approx(2 + 9.925 * 0.1 * math.sqrt(4 / 3))
-    assert found.score == pytest.approx(1.2 / (9.925 * 0.1 * math.sqrt(4 / 3)))
+    assert found.high == pytest.approx(2 + 9.925 * 0.1 * math.sqrt(4 / 3), rel=1e-4)
     assert seed_outliers([metric(1.9, 2.0, 2.1, 3.1)]) == ()
 
 

@@ -33,3 +33,17 @@ def test_two_excursions_with_a_return_between_them_are_two():
     values[2000:2003] += 2
     values[2012:2016] += 2
     assert starts(values) == [2000, 2012]
+
+
+def test_the_threshold_is_a_limit_that_the_peak_passed():
+    passed = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        norms = 0.3 * np.exp(0.1 * rng.standard_t(3, 6000))
+        for begin in range(1000, 5800, 400):
+            # two rows that are each within the tail of single ones
+            norms[begin : begin + 2] *= 4.5
+        for event in find_events(np.arange(6000), norms, metric="grad_norm"):
+            assert event.baseline_value < event.threshold <= event.peak_value
+            passed += 1
+    assert passed > 10

@@ -21,7 +21,7 @@ def of_validation(run):
 
 def test_a_training_loss_that_falls_bears_an_over_fitting_out():
     event = of_validation(run_with(falling(np.arange(1001))))
-    assert (event.kind, event.severity, event.start_step) == ("overfit", "warning", 400)
+    assert (event.kind, event.severity, event.start_step) == ("overfit", "warning", 450)
     assert "train/loss fell meanwhile, from" in event.message
 
 

@@ -121,7 +121,7 @@ def _entry(name: str, **facts: Any) -> dict[str, Any]:
         "seed": facts.get("seed"),
         "commit": "",
         "figures": {"device_hours": 4.0, **figures},
-        "regression": facts.get("regression"),
+        "regression": facts.get("regression", {"value": None, "why": "no baseline is pinned"}),
         "roles": {"val_loss": value} if isinstance(value, float) else {},
         "config": facts.get("config", {}),
         "metrics": metrics,

@@ -75,7 +75,8 @@ def page_of(name: str, report: Report) -> dict[str, bytes]:
     """Files of a page with the charts of a run."""
     charts = build_charts(report)
     curves = render_template(
-        "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent, no_tokens=charts.no_tokens,
+        "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent,
+        no_step=charts.no_step, no_tokens=charts.no_tokens,
         no_time=charts.no_time, baseline=report.baseline, data=f"../../assets/runs/{name}",
     )  # fmt: skip
     page = PAGE.format(up="../../", curves=curves)
@@ -89,6 +90,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("site")
     files = dict(shared_assets()) | page_of("one", many()) | page_of("two", calm())
     columns = rows(0, 100, lambda s: s % 7)
+    sampled = SeriesSet.of({"fan": columns, "heat": columns}, time_axis=frozenset({"fan", "heat"}))
+    files |= page_of("hardware", analyze(replace(make_run(), series=sampled)))
     unclocked = columns._replace(time=np.full(100, np.nan))
     files |= page_of("blind", analyze(make_run({"train/loss": unclocked})))
     for name, data in files.items():
@@ -233,7 +236,9 @@ def test_a_non_finite_value_is_named_under_the_pointer(tab: Tab) -> None:
 
 def test_the_attempt_is_named_under_the_pointer(tab: Tab) -> None:
     tab.touch("loss")
-    tab.hover("loss", 1000 / 2999, 0.5, re.compile(r"train/loss : 2\.\d+ .* to .*, attempt 1"))
+    tab.hover(
+        "loss", 1000 / 2999, 0.5, re.compile(r"train/loss : [\d.]+ \([\d.]+ to [\d.]+\), attempt 1")
+    )
     tab.hover("loss", 2000 / 2999, 0.5, re.compile(r", attempt 2"))
 
 
@@ -265,13 +270,27 @@ def test_a_zoom_fetches_the_tiles_under_it_and_draws_every_row(opened) -> None:
 def test_more_rows_than_there_is_room_for_are_means_with_their_extremes(opened) -> None:
     tab = opened("?x=800..2400", run="two")
     tab.wait("loss", "e.data[1].x.filter(x => x >= 800 && x <= 2400).length > 150")
-    x, y, ends = tab.live("loss").evaluate("e => [e.data[1].x, e.data[1].y, e.data[1].customdata]")
+    x, y = tab.live("loss").evaluate("e => [e.data[1].x, e.data[1].y]")
     inside = [n for n, step in enumerate(x) if 800 <= step <= 2400]
     assert len(inside) <= 300  # one for 4 of about 950 pixels, and the ends of files
     values = 3 + np.random.default_rng(5).normal(0, 0.05, 4000)[800:2401]
-    drawn = (min(ends[n][0] for n in inside), max(ends[n][1] for n in inside))
-    assert drawn == pytest.approx((values.min(), values.max()), rel=1e-4)
+    band = "e => e.data[0].x.flatMap((x, i) => x >= 800 && x <= 2400 ? [e.data[0].y[i]] : [])"
+    drawn = tab.live("loss").evaluate(band)
+    assert (min(drawn), max(drawn)) == pytest.approx((values.min(), values.max()), rel=1e-4)
     assert np.mean([y[n] for n in inside]) == pytest.approx(values.mean(), abs=0.002)
+
+
+def test_a_run_that_keeps_no_finer_levels_zooms_into_the_first(opened) -> None:
+    tab = opened(run="two")
+    tab.page.route("**/detail-*.json", lambda route: route.fulfill(status=404))
+    tab.touch("loss")
+    tab.page.locator("[data-rp-chart=loss]").get_by_title("Zoom in").click()
+    tab.wait("loss", "e.layout.xaxis.range[0] > 900")
+    tab.page.wait_for_timeout(300)
+    assert 250 <= len(tab.line("loss", "train/loss")["x"]) <= 302
+    assert tab.problems
+    assert all("404" in problem for problem in tab.problems)
+    tab.problems.clear()
 
 
 def test_printing_loses_no_window(opened) -> None:
@@ -373,6 +392,20 @@ def test_evaluations_and_learning_rates_are_never_smoothed(opened) -> None:
     assert tab.live("lr").evaluate(count, "lr") == 1
     assert tab.live("loss").evaluate(count, "val/loss") == 1
     assert tab.live("loss").evaluate(count, "train/loss") == 2
+
+
+@pytest.mark.parametrize("query", ["?sm=.5", "?y=log"])
+def test_the_last_validation_loss_stands_at_its_height(opened, query: str) -> None:
+    tab = opened(query)
+    tab.wait("loss", "true")
+    place = (
+        "e => { const a = e._fullLayout.annotations.find(a => a.name === 'end');"
+        " return [a.text, e._fullLayout.yaxis.r2c(a.y)]; }"
+    )
+    words, height = tab.live("loss").evaluate(place)
+    value = tab.line("loss", "val/loss")["y"][-1]
+    assert words == f"validation {value:.3f}"
+    assert height == pytest.approx(value, rel=1e-3)
 
 
 def test_log_is_for_charts_of_positive_values_only(opened) -> None:
@@ -477,6 +510,20 @@ def test_an_axis_that_the_log_does_not_have_is_not_offered(opened, query: str) -
     assert tab.page.get_by_label("wall time", exact=True).is_disabled()
     assert tab.page.locator("label[title='no clock in the log']").count() == 2
     assert tab.page.locator("label[title='no metric counts tokens']").count() == 1
+
+
+def test_a_hardware_log_alone_counts_time(opened) -> None:
+    tab = opened(run="hardware")
+    assert tab.fetched("plotly") == []
+    assert tab.page.get_by_label("step", exact=True).is_disabled()
+    assert tab.page.get_by_label("elapsed", exact=True).is_checked()
+    tab.touch("r-1")
+    tab.touch("r-2")
+    tab.page.locator("[data-rp-chart=r-1]").get_by_title("Zoom in").click()
+    tab.wait("r-2", "e.layout.xaxis.range[1] === 74.25")
+    assert tab.page.url.endswith("?x=24.75..74.25")
+    tab.page.get_by_label("wall time", exact=True).check()
+    tab.wait("r-2", "e.layout.xaxis.type === 'date'")
 
 
 def test_without_javascript_the_drawings_stand(browser, site: str) -> None:

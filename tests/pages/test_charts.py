@@ -187,6 +187,24 @@ def test_the_x_axis_begins_at_zero_where_the_first_row_nearly_does():
     assert (ends(10), ends(100)) == ([0, 999], [100, 999])
 
 
+def test_a_hardware_log_alone_shows_what_there_is():
+    names = ("fan speed", "clocks.sm")
+    charts = built({n: rows(0, 50, line) for n in names}, time_axis=names)
+    assert [c.title for c in charts.charts] == list(names)
+
+
+def test_the_last_validation_loss_stands_at_the_end_with_the_baselines():
+    columns = {"train/loss": rows(0, 50, line), "val/loss": rows(0, 50, lambda s: 3.5 - s / 100)}
+    other = analyze(make_run({"val/loss": rows(0, 60, lambda s: 3.4 - s / 100)}))
+    charts = built(columns, baseline=other)
+    notes = stored(charts)["loss"]["layout"]["annotations"]
+    assert [(n["text"], n["x"], n["y"], n["yanchor"]) for n in notes] == [
+        ("validation 3.010", 49, pytest.approx(3.01), "bottom"),
+        ("baseline 2.810", 59, pytest.approx(2.81), "top"),
+    ]
+    assert 'class="end" x="83.05%"' in charts.charts[0].svg
+
+
 def test_shares_and_bytes_of_memory_do_not_share_a_chart():
     names = ("system/gpu.0.memoryAllocated", "system/gpu.0.memoryAllocatedBytes")
     charts = built({n: rows(0, 50, line) for n in names}, time_axis=names).charts

@@ -28,6 +28,12 @@ def worse():
     )  # fmt: skip
 
 
+def test_the_page_leads_to_the_comparison_with_the_baseline(worse):
+    links = [value for _, name, value in page_of(worse).attributes if name == "href"]
+    own, base = worse.run.slug, worse.baseline.run.slug
+    assert f"../compare/?runs={own},{base}&base={base}" in links
+
+
 def test_cost_and_speed_stand_beside_the_baselines_with_their_direction(worse):
     text = page_of(worse).text
     assert "Against the baseline This run Baseline Difference" in text

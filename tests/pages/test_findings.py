@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from pages import factory
-from runpages.model import Event
+from runpages.model import KINDS, Event
 from runpages.pages import render
 from runpages.pages.findings import findings_section
 from runpages.pages.story import story
@@ -94,6 +96,8 @@ def test_the_size_of_a_move_is_its_way():
         event(4, "plateau", end_step=104, peak_value=None),
             event(5, "restart"),
             event(6, "overfit", peak_value=None),
+            event(7, "idle_device", end_step=9, peak_value=0.0, lost_seconds=90.0),
+            event(8, "idle_device", end_step=12, peak_value=0.0),
     ))["findings"]  # fmt: skip
     assert [row.size for row in rows] == [
         "3.000 → 3.500",
@@ -102,7 +106,33 @@ def test_the_size_of_a_move_is_its_way():
         "100 steps",
         "from the start",
         "n/a",
+        "1.50 min",
+        "4 steps",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "title"),
+    [
+        ("spike", "loss", "Loss spike"),
+        ("spike", None, "Spike"),
+        ("nonfinite", "val_loss", "Validation loss non-finite value"),
+        ("grad_explosion", "grad_norm", "Gradient explosion"),
+        ("near_oom", "gpu_memory", "Nearly out of memory"),
+        ("overfit", "val_loss", "Over-fitting"),
+        ("idle_device", "gpu_util", "Idle device"),
+        ("restart", None, "Restart"),
+    ],
+)
+def test_titles_are_words(kind, role, title):
+    (row,) = findings_section(with_events(event(1, kind, role=role)))["findings"]
+    assert row.title == title
+
+
+def test_no_kind_is_shown_by_a_name_with_underscores():
+    for kind in KINDS:
+        (row,) = findings_section(with_events(event(1, kind)))["findings"]
+        assert "_" not in row.title
 
 
 def test_known_roles_have_a_name_and_the_metric_stays():
@@ -124,4 +154,4 @@ def test_a_kind_is_not_named_twice_in_a_title_and_reads_as_words():
     shown = with_events(explosion, event(2, "overfit", "v", role="val_loss"), explosion)
     titles = [row.title for row in findings_section(shown)["findings"]]
     assert titles == ["Gradient explosion", "Over-fitting", "Gradient explosion"]
-    assert "1 more finding of weight: gradient explosion." in story(shown)
+    assert "One more finding of weight: gradient explosion." in story(shown)

@@ -70,8 +70,8 @@ def test_it_shows_hard_batches_and_outliers_as_text():
         ),
         outliers=(
             SeedOutlier(
-                slug="a", metric=ATTACK, value=2.6, n=5, rule="modified z score", score=4.0,
-                limit=3.5, low=1.5, high=2.5,
+                slug="a", metric=ATTACK, value=2.6, n=5, rule="modified z score",
+                low=1.5, high=2.5,
             ),
         ),
     )  # fmt: skip

@@ -82,7 +82,7 @@ def test_another_project_is_no_baseline_to_regress_from():
     base = factory.report({"train/loss": factory.rows(0, 100, lambda _: 2.0)}, project="other")
     columns = {"train/loss": factory.rows(0, 100, lambda _: 4.0)}
     facts = entry(factory.report(columns, baseline=base))
-    assert facts["regression"] is None
+    assert facts["regression"]["why"] == "the pinned baseline is of another project"
 
 
 def test_rows_are_oldest_first_and_undated_before_all():
@@ -206,7 +206,7 @@ def test_sums_say_of_how_many_runs_they_are():
 
 
 def test_without_a_baseline_no_run_is_said_to_have_held():
-    rows = [{**row, "regression": None} for row in entries()]
+    rows = [{**row, "regression": {"value": None, "why": "none pinned"}} for row in entries()]
     (one,) = [o for o in listings(rows) if (o.kind, o.name) == ("project", "llm")]
     assert "no pinned baseline" in Seen(html_of(render_listing(one).markdown)).text
     assert "Regressed" not in Seen(html_of(render_browse(rows).markdown)).text

@@ -149,6 +149,15 @@ def test_a_program_before_its_log_gives_no_rows_and_no_settings(tmp_path: Path) 
     assert [event.kind for event in run.logged_events] == ["stopping_early"]
 
 
+def test_a_log_that_was_resumed_says_so(tmp_path: Path) -> None:
+    text = "logs/1f.txt\nResuming from checkpoint: ./checkpoints/ckpt_step30000.pt\n"
+    text += "  Resumed at step 30000, training_time=47870254ms\n"
+    text += "step:30020/60000 train_loss:2.1 train_time:47902254ms step_avg:1595.68ms\n"
+    text += "step:30040/60000 train_loss:2.1 train_time:47934254ms step_avg:1595.68ms\n"
+    run = read(write(tmp_path, text))
+    assert {event.kind for event in run.logged_events} == {"resumed"}
+
+
 def test_arguments_are_settings(tmp_path: Path) -> None:
     text = arguments(
         seed=1234, lr=0.00015, bf16=True, data_path=["a", "b"], world_size=64, seq_length=4096,

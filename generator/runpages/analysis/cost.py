@@ -11,6 +11,8 @@ from importlib.resources import files
 
 from runpages.model import Accelerator, Attempt, AttemptCost, Cost, Price, Quantity, Run
 
+from .continuity import gaps_in_knowledge
+from .elapsed import logged_seconds
 from .energy import EnergyOptions, analyze_energy
 from .intervals import lost_seconds
 
@@ -67,14 +69,17 @@ def analyze_cost(
     energy: EnergyOptions,
     accelerators: Sequence[Accelerator] = (),
 ) -> Cost:
-    """Device-hours = sum over attempts of wall time times devices; money = those times price."""
+    """Device-hours = sum over attempts of wall time times devices; money = those times price.
+
+    Without a clock the wall time is what the log itself counts: see `logged_seconds`.
+    """
     lost = lost_seconds(run)
     attempts = tuple(_attempt(run, a, redone=lost.get(a.number)) for a in run.attempts)
-    hours = _device_hours(attempts)
+    hours = _device_hours(run, attempts)
     price = choose_price(run.hardware.device, run.end, prices)
     return Cost(
         device_hours=hours,
-        lost_device_hours=_lost(attempts),
+        lost_device_hours=_lost(attempts, gaps_in_knowledge(run)),
         usd=_usd(run, hours, price),
         price=price,
         price_age=_age(price, run.end),
@@ -97,6 +102,8 @@ def _attempt(run: Run, attempt: Attempt, *, redone: float | None) -> AttemptCost
     if attempt.start is not None and attempt.end is not None:
         seconds = attempt.end - attempt.start
     devices = attempt.devices if attempt.devices is not None else run.hardware.devices
+    if seconds is None:
+        seconds = logged_seconds(run).value
     return AttemptCost(
         number=attempt.number,
         seconds=seconds,
@@ -111,7 +118,7 @@ def _hours(seconds: float | None, devices: int | None) -> float | None:
     return None if seconds is None or devices is None else seconds / 3600 * devices
 
 
-def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
+def _device_hours(run: Run, attempts: Sequence[AttemptCost]) -> Quantity:
     if not attempts:
         return Quantity.unknown("nothing was recorded", "h")
     if any(a.devices is None for a in attempts):
@@ -119,10 +126,17 @@ def _device_hours(attempts: Sequence[AttemptCost]) -> Quantity:
     if any(a.device_hours is None for a in attempts):
         return Quantity.unknown("no clock in the log", "h")
     total = sum(a.device_hours or 0.0 for a in attempts)
-    return Quantity(value=total, unit="h", note="wall time of each attempt times its devices")
+    note = "wall time of each attempt times its devices"
+    if any(a.start is None or a.end is None for a in run.attempts):
+        note = f"{logged_seconds(run).note}; times devices"
+    return Quantity(value=total, unit="h", note=note)
 
 
-def _lost(attempts: Sequence[AttemptCost]) -> Quantity:
+def _lost(attempts: Sequence[AttemptCost], gaps: Sequence[str]) -> Quantity:
+    if gaps:
+        return Quantity.unknown("; ".join(gaps), "h")
+    if not attempts:
+        return Quantity.unknown("nothing was recorded", "h")
     if all(a.redone_seconds == 0 for a in attempts):
         return Quantity(value=0.0, unit="h", note="no step was done twice")
     if any(a.redone_seconds is None for a in attempts):

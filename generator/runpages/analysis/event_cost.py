@@ -22,24 +22,36 @@ def with_cost(run: Run, event: Event) -> Event:
     """The event with its lost time, where the clock tells it.
 
     Stall and slowdown: time between their rows over what as many steps took before, at most what
-    the metric itself shows. Idle device: how long, of that one device. Other kinds keep what their
-    detector or a rollback charged; device-hours follow from the attempt's devices.
+    the metric itself shows. Idle device: how long, of that one device; an info without device-hours
+    where the run may not have had it. Other kinds keep what their detector or a rollback charged;
+    device-hours follow from the attempt's devices.
     """
     seconds = event.lost_seconds
+    idle = event.kind in _ONE_DEVICE
+    foreign = idle and not _all_its_own(run, event.attempt)
+    if foreign:
+        event = replace(event, severity="info")
     if seconds is None and event.kind in _SLOW:
         seconds = _over_usual(run, event)
-    if seconds is None and event.kind in _ONE_DEVICE and event.start_time and event.end_time:
+    if seconds is None and idle and event.start_time and event.end_time:
         seconds = event.end_time - event.start_time
     if seconds is None or event.lost_device_hours is not None:
         return event
-    devices = 1 if event.kind in _ONE_DEVICE else _devices(run, event.attempt)
-    hours = None if devices is None else seconds / 3600 * devices
+    devices = 1 if idle else _devices(run, event.attempt)
+    hours = None if devices is None or foreign else seconds / 3600 * devices
     return replace(event, lost_seconds=seconds, lost_device_hours=hours)
 
 
 def _devices(run: Run, attempt: int) -> int | None:
     own = next((a.devices for a in run.attempts if a.number == attempt), None)
     return run.hardware.devices if own is None else own
+
+
+def _all_its_own(run: Run, attempt: int) -> bool:
+    """Whether every sampled device was the run's: trackers sample all those of the machine."""
+    devices = _devices(run, attempt)
+    sampled = sum(i.role == "gpu_util" and i.rank is None for i in run.series.infos)
+    return devices is not None and sampled <= devices
 
 
 def _over_usual(run: Run, event: Event) -> float | None:

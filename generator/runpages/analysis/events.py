@@ -18,14 +18,22 @@ from .attempts import (
     rows_of_attempt,
     with_checkpoints,
 )
-from .detect import DETECTORS, SAMPLED, DetectorOptions, capacity_of, find_events
+from .detect import (
+    DETECTORS,
+    SAMPLED,
+    DetectorOptions,
+    capacity_of,
+    find_events,
+    is_mean_since_start,
+)
 from .devices import find_accelerator
 from .event_cost import with_cost
 from .fusion import fuse
 from .options import AnalysisOptions
-from .roles import role_of
+from .roles import RATES, role_of
 from .sampled import samples_by_attempt
 from .training_loss import with_training_loss
+from .trainings import find_trainings
 
 __all__ = ["find_run_events"]
 
@@ -49,12 +57,13 @@ def find_run_events(
     Of one severity the model's come before the machine's, then they go by step.
     """
     detectors = _with_capacity(run, options)
+    trainings = find_trainings(run)
     found: list[Event] = []
     for info in run.series.infos:
         if info.axis == "time":
             found += _of_samples(run, info, detectors)
         elif info.whole:
-            found += _of_series(run, info.name, detectors)
+            found += _of_series(run, info.name, detectors, trainings)
     found = [with_training_loss(run, event) for event in found]
     told = [_with_rollback(run, event, found, transitions) for event in found]
     across = {kind: find(run) for kind, find in RUN_DETECTORS.items()}
@@ -118,13 +127,16 @@ def _of_samples(run: Run, info: SeriesInfo, options: DetectorOptions) -> list[Ev
     return out
 
 
-def _of_series(run: Run, name: str, options: DetectorOptions) -> list[Event]:
+def _of_series(
+    run: Run, name: str, options: DetectorOptions, trainings: Mapping[int, Sequence[int]]
+) -> list[Event]:
     series = run.series[name]
     numbers = np.flatnonzero(np.bincount(series.recorded.attempt)).tolist()
     out: list[Event] = []
     for number in numbers:
         rows, first = rows_of_attempt(series, number)
-        events = _in(name, rows, series.role, number, options)
+        begun = trainings.get(number, ())
+        events = _in(name, rows, series.role, number, options, begun_anew=begun)
         # what lies before this attempt's own rows was told of the attempt that recorded it
         own = rows.step[rows.step >= first][:_START_UP_ROWS]
         out += [
@@ -144,6 +156,7 @@ def _in(
     options: DetectorOptions,
     *,
     rank: int | None = None,
+    begun_anew: Sequence[int] = (),
 ) -> tuple[Event, ...]:
     return find_events(
         rows.step,
@@ -153,6 +166,7 @@ def _in(
         role=role,
         attempt=attempt,
         rank=rank,
+        begun_anew=begun_anew,
         options=options,
     )
 
@@ -192,6 +206,9 @@ class _Looked:
             return [], "not judged by this version"
         names = [n for n, r in self.on_steps.items() if row.roles is None or r in row.roles]
         names += [n for n, r in self.sampled.items() if row.roles and r in row.roles & SAMPLED]
+        if row.roles is not None and names and row.roles & RATES:
+            names = [n for n in names if not is_mean_since_start(n)]
+            return names, "only a mean since the start was logged: single steps were not timed"
         if kind != "near_oom" or not names:
             return names, f"no metric plays {' or '.join(sorted(row.roles or {'any role'}))}"
         known = [n for n in names if self._is_measured(n)]

@@ -17,6 +17,8 @@ from .summary import flatten
 
 __all__ = ["Explanations"]
 
+Floats = NDArray[np.float64]
+
 _EXPLAINABLE = frozenset(
     {
         *("spike", "divergence", "level_shift", "grad_explosion", "drop", "plateau"),
@@ -34,6 +36,11 @@ _LEAST_STEPS = 16
 _INTERVALS = 4
 _LR_FACTOR = 1.5
 """From one row to the next: a schedule that moves slowly explains nothing."""
+_NEIGHBOURS = 4
+"""Rows on either side whose moves are the schedule's own."""
+_OUT_OF_TREND = 4.0
+"""Factor over their median move (logarithms). The last rows of a decay to 0 move ever faster: of a
+linear one by 2.8 times this median, of a cosine by 2.7."""
 _LEAST_OF_PEAK = 0.1
 """What the rate does far below its peak, as at the end of a schedule, explains nothing either."""
 _ANNEALED = 0.1
@@ -57,12 +64,15 @@ class _Change:
 class Explanations:
     """The changes of one run, and which of them lies in the place of an event."""
 
-    def __init__(self, run: Run, transitions: Sequence[Transition]) -> None:
+    def __init__(
+        self, run: Run, transitions: Sequence[Transition], events: Sequence[Event] = ()
+    ) -> None:
         self._run = run
         self._intervals: dict[str, int] = {}
         self._rates = [run.series[name] for name in run.series.with_role("lr")]
         self._changes = [
             *_restarts(transitions),
+            *_beginnings(events, transitions),
             *_rates(self._rates),
             *_counts(run),
             *_announced(run),
@@ -118,25 +128,38 @@ class Explanations:
         return self._near(event, event.start_step)
 
     def _near(self, event: Event, *steps: int) -> str:
-        """The words of a change that stands at the first of the steps, if all have one."""
+        """The words of the change nearest to the first of the steps, if all have one.
+
+        What changed after it cannot have caused it.
+        """
         window = self.window(event.metric)
-        slack = self._interval(event.metric)
         found = [
             [
-                change.words
+                (abs(step - change.at), change.words)
                 for change in self._changes
                 if change.attempt in {None, event.attempt}
-                and change.before - slack <= step <= change.at + window
+                and change.before <= step <= change.at + window
             ]
             for step in steps
         ]
-        return found[0][0] if all(found) else ""
+        # of equally near ones the first: a restart brings the others about
+        return min(found[0], key=lambda one: one[0])[1] if all(found) else ""
 
 
 def _restarts(transitions: Sequence[Transition]) -> Iterator[_Change]:
     for change in transitions:
         words = f"restart at step {units.count(change.resumed)}"
         yield _Change(before=change.resumed, at=change.resumed, attempt=change.after, words=words)
+
+
+def _beginnings(events: Sequence[Event], transitions: Sequence[Transition]) -> Iterator[_Change]:
+    """Trainings that began anew within a log."""
+    resumed = {change.resumed for change in transitions}
+    for event in events:
+        step = event.start_step
+        if event.kind == "restart" and step not in resumed:
+            words = f"training began anew at step {units.count(step)}"
+            yield _Change(before=step, at=step, attempt=event.attempt, words=words)
 
 
 def _rates(curves: Sequence[Series]) -> Iterator[_Change]:
@@ -146,11 +169,20 @@ def _rates(curves: Sequence[Series]) -> Iterator[_Change]:
             continue
         with np.errstate(all="ignore"):
             moved = np.abs(np.log(value[1:] / value[:-1]))
+            moved[~np.isfinite(moved)] = 0.0
             tall = np.maximum(value[1:], value[:-1]) >= _LEAST_OF_PEAK * np.nanmax(value)
         moved[: _START_ROWS - 1] = 0.0
-        for row in _seldom(np.isfinite(moved) & (moved > np.log(_LR_FACTOR)) & tall):
+        rows = _seldom((moved > np.log(_LR_FACTOR)) & tall)
+        for row in (r for r in rows if _leaves_trend(moved, int(r))):
             before, after = units.number(float(value[row])), units.number(float(value[row + 1]))
             yield _change(curve, int(row), f"{curve.name} went from {before} to {after}")
+
+
+def _leaves_trend(moved: Floats, row: int) -> bool:
+    """Whether a row's move is none that the rows around it make as well."""
+    before, after = moved[max(0, row - _NEIGHBOURS) : row], moved[row + 1 :][:_NEIGHBOURS]
+    around = np.concatenate([before, after])
+    return not len(around) or bool(moved[row] > _OUT_OF_TREND * np.median(around))
 
 
 def _counts(run: Run) -> Iterator[_Change]:

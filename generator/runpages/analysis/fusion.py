@@ -38,7 +38,7 @@ def fuse(run: Run, events: Sequence[Event], transitions: Sequence[Transition]) -
     place or lead up to it, `related` holding their metric and lead in steps (negative = later). The
     annealed end of a schedule is no plateau.
     """
-    explanations = Explanations(run, transitions)
+    explanations = Explanations(run, transitions, events)
     told = [explanations.explained(e) for e in events if not explanations.is_annealed(e)]
     ordered = sorted(told, key=lambda e: (_RANKS.get(e.role or "", 3), e.start_step))
     left = list(ordered)

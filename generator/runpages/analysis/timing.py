@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runpages.model import Quantity, Run, Timing
 
-__all__ = ["analyze_timing"]
+from .elapsed import logged_seconds
+from .step_time import find_step_times
 
-Floats = NDArray[np.float64]
-_AGREES = 30.0
-"""Most that a logged step time may differ from the clock's: evaluation and logging lie between the
-two, but a factor of 1,000 (its root is about 30) means that the unit is another one."""
+__all__ = ["analyze_timing"]
 
 
 def analyze_timing(run: Run) -> Timing:
-    """Step time: the logged one if there is one, else time over steps between rows of an attempt.
+    """Step time and rates of a run; `find_step_times` says where a step's time is taken from.
 
-    Percentiles are over rows. tokens/s is tokens over the time between the first and last row of
+    Percentiles are over steps. tokens/s is tokens over the time between the first and last row of
     each attempt, evaluations and checkpoints included (end-to-end).
     """
-    per_step, how = _step_seconds(run)
-    p50, p95, p99 = (_percentile(per_step, q, how) for q in (50, 95, 99))
+    times = find_step_times(run)
+    p50, p95, p99 = (times.percentile(q) for q in (50, 95, 99))
+    which = "median" if times.mean is None else "mean"
     rate = (
-        Quantity(value=1 / p50.value, unit="steps/s", note="1 / median step time")
+        Quantity(value=1 / p50.value, unit="steps/s", note=f"1 / {which} step time")
         if p50.value
         else Quantity.unknown(p50.why or "step time is 0", "steps/s")
     )
@@ -41,58 +39,6 @@ def analyze_timing(run: Run) -> Timing:
         elapsed_seconds=_elapsed(run),
         active_seconds=_active(run),
     )
-
-
-def _dense(run: Run) -> str | None:
-    names = [i.name for i in run.series.whole if i.axis == "step" and i.points > 1]
-    return max(names, key=lambda n: run.series.info(n).points) if names else None
-
-
-def _step_seconds(run: Run) -> tuple[Floats, str]:
-    """A logged step time counts if the clock confirms its unit, or if there is no clock."""
-    if run.provenance.step_unit:
-        return np.empty(0), f"the steps of this log count {run.provenance.step_unit}"
-    clock, how = _clock_seconds(run)
-    for role, factor in (("step_seconds", 1.0), ("step_milliseconds", 1e-3)):
-        for name in run.series.with_role(role):
-            values = run.series[name].value * factor
-            values = values[np.isfinite(values) & (values > 0)]
-            if not len(values):
-                continue
-            if not len(clock):
-                return values, f"logged as {name}; no clock confirms its unit"
-            ratio = float(np.median(values) / max(np.median(clock), 1e-12))
-            if 1 / _AGREES <= ratio <= _AGREES:
-                return values, f"logged as {name}"
-            how += f"; {name} disagrees with the clock, so its unit is not known"
-    return clock, how
-
-
-def _clock_seconds(run: Run) -> tuple[Floats, str]:
-    dense = _dense(run)
-    if dense is None:
-        return np.empty(0), "no metric has two rows"
-    parts = []
-    series = run.series[dense]
-    apart = 1.0
-    for number in np.unique(series.recorded.attempt):
-        rows = series.attempt(int(number))
-        seconds, steps = np.diff(rows.time), np.diff(rows.step)
-        good = np.isfinite(seconds) & (steps > 0) & (seconds >= 0)
-        parts.append(seconds[good] / steps[good])
-        apart = max(apart, float(np.median(steps[good])) if good.any() else 1.0)
-    found = np.concatenate(parts) if parts else np.empty(0)
-    if not len(found):
-        return found, "no clock in the log"
-    how = f"time between rows of {dense}"
-    # a slow step is lost in the mean of many: the reader of a percentile must know
-    return found, how + (f", each a mean over {apart:g} steps" if apart > 1 else "")
-
-
-def _percentile(values: Floats, q: float, how: str) -> Quantity:
-    if not len(values):
-        return Quantity.unknown(how, "s")
-    return Quantity(value=float(np.percentile(values, q)), unit="s", note=how)
 
 
 def _tokens(run: Run) -> Quantity:
@@ -161,7 +107,7 @@ def _counted_rate(run: Run) -> Quantity:
 
 def _elapsed(run: Run) -> Quantity:
     if run.start is None or run.end is None:
-        return Quantity.unknown("no clock in the log", "s")
+        return logged_seconds(run)
     return Quantity(value=run.end - run.start, unit="s", note="first to last record")
 
 

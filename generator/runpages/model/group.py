@@ -69,11 +69,7 @@ class SeedOutlier:
     n: int
     """Runs it was judged among, itself included."""
     rule: str
-    """`modified z score` (n >= 5) or `99 % prediction interval of the others` (n = 3, 4)."""
-    score: float
-    """The modified z score, or the distance from the others' mean over half their interval."""
-    limit: float
-    """What the score had to exceed."""
+    """What it was judged by; depends on `n`."""
     low: float
     """A value between these would be none."""
     high: float

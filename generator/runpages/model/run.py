@@ -239,6 +239,8 @@ class Provenance:
     step_unit: str = ""
     """What the steps of this log count where it is known to be something else: `epochs`,
     `samples`, `records`, `environment steps`... Then no time of a step is told."""
+    parts_joined: bool = False
+    """Whether the source puts a training's parts into one file, so that it tells no restart."""
     lossy: tuple[str, ...] = ()
     """What this format cannot tell, one sentence each."""
     warnings: tuple[str, ...] = ()

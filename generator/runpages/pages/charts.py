@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from runpages import units
 from runpages.markup import Safe, json_bytes
 from runpages.model import Columns, Event, Report, Series, statistic_key
 
@@ -88,6 +89,8 @@ class ChartSet:
     """Further charts, in the index of metrics."""
     absent: tuple[str, ...] = ()
     """What a reader would look for and no metric was recognised as."""
+    no_step: str = ""
+    """Why x cannot count steps; empty if it can."""
     no_tokens: str = ""
     """Why x cannot count tokens; empty if it can."""
     no_time: str = ""
@@ -154,6 +157,7 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
         files=files,
         more=len(index),
         absent=tuple(words for words, roles in _WANTED.items() if not roles & _roles(report)),
+        no_step=kinds["why"].get("step", ""),
         no_tokens=kinds["why"].get("tokens", ""),
         no_time=kinds["why"].get("time", ""),
     )
@@ -228,6 +232,8 @@ def _made(report: Report, plan: Plan, *, limit: int | None = None) -> _Made | No
         labels = device_labels(plan.names) if len(series) > 1 else ("",)
         for number, (one, label) in enumerate(zip(series, labels, strict=True)):
             legend += _add(drawing, report, one, number, events, label)
+    if plan.wide:
+        _ends(drawing, report, series)
     few = max(len(one) for one in series) < 2 and not drawing.marked
     if not drawing.xs or (plan.id != "loss" and few):
         return None  # a single evaluation stands in the table
@@ -339,6 +345,27 @@ def _add(
         other, start = baseline.series[name].effective, baseline.start
         if drawing.line(other, "base", f"{name}, baseline", uid=f"p{number}", start=start):
             yield "base", "baseline"
+
+
+def _ends(drawing: Drawing, report: Report, series: Sequence[Series]) -> None:
+    """The last validation loss stands at its curve's end, with the baseline's."""
+    own = next((one for one in series if one.role == "val_loss"), None)
+    if own is None:
+        return
+    other = report.baseline.run.series.get(own.name) if report.baseline is not None else None
+    value, base = _last(own), _last(other) if other is not None else None
+    if value is None:
+        return
+    above = base is None or value >= base
+    drawing.end(own.effective, f"validation {units.number(value)}", above=above)
+    if other is not None and base is not None:
+        words = f"baseline {units.number(base)}"
+        drawing.end(other.effective, words, above=not above, baseline=True)
+
+
+def _last(series: Series) -> float | None:
+    known = series.value[np.isfinite(series.value)]
+    return float(known[-1]) if len(known) else None
 
 
 def _over_ranks(report: Report, name: str) -> tuple[Columns, Columns] | None:

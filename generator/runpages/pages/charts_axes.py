@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from runpages.model import Columns, Run, SeriesInfo
 
-__all__ = ["NO_CLOCK", "NO_TOKENS", "axes", "clock_start"]
+__all__ = ["axes", "clock_start"]
 
 NO_CLOCK = "no clock in the log"
+NO_STEP = "no metric is over steps"
 NO_TOKENS = "no metric counts tokens"
 _MOST = 64
 _TOLERANCE = 1e-3
@@ -32,13 +33,17 @@ def axes(run: Run, baseline: Run | None = None) -> dict[str, Any]:
     `why` an axis is absent. The clock counts seconds since `start`. `attempts` are [first step,
     number] of those whose rows stand, where there are several."""
     clock, tokens = _clock(run), _tokens(run)
+    start = clock_start(run)
     why = {}
-    if clock is None:
+    stepless = not any(info.axis == "step" for info in run.series.whole)
+    if stepless:
+        why["step"] = NO_STEP
+    if start is None or (clock is None and not stepless):
         why["time"] = NO_CLOCK
     if tokens is None:
         why["tokens"] = NO_TOKENS
     out: dict[str, Any] = {
-        "start": clock_start(run) if clock is not None else None,
+        "start": start,
         "clock": clock,
         "tokens": tokens,
         "attempts": _attempts(run),
@@ -54,7 +59,11 @@ def clock_start(run: Run) -> float | None:
     if run.start is not None:
         return run.start
     rows = _clocked(run)
-    return float(rows.time[0]) if rows is not None else None
+    if rows is not None:
+        return float(rows.time[0])
+    sampled = [run.series[i.name].time for i in run.series.whole if i.axis == "time"]
+    known = [float(t[np.isfinite(t)].min()) for t in sampled if np.isfinite(t).any()]
+    return min(known, default=None)
 
 
 def _own(run: Run) -> list[SeriesInfo]:

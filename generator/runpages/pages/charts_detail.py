@@ -20,7 +20,11 @@ from .charts_axes import clock_start
 from .charts_data import DETAIL_SCHEMA, encoded
 from .downsample import bucketed, mean_times
 
-__all__ = ["detail_files"]
+__all__ = ["FINER", "detail_files"]
+
+FINER = ("detail-", "window-")
+"""How the names of these files begin. Where they are missing the browser stays with charts.json, so
+that a site may keep them for some runs only, and no page changes."""
 
 TILES = 8
 TILE_BUCKETS = 512

@@ -51,8 +51,9 @@ def plans(report: Report) -> Iterator[Plan]:
             taken.update(plan.names)
             yield plan
     rest = (i for i in report.run.series.whole if i.name not in taken and i.points)
+    indexed = bool(taken)  # a page of a hardware log alone shows what there is
     for number, info in enumerate(rest, start=1):
-        yield Plan(id=f"r-{number}", title=info.name, names=(info.name,), indexed=True)
+        yield Plan(id=f"r-{number}", title=info.name, names=(info.name,), indexed=indexed)
 
 
 def _roled(report: Report) -> Iterator[Plan]:

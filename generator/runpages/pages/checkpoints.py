@@ -9,7 +9,7 @@ import numpy as np
 from runpages import units
 from runpages.model import Checkpoint, Columns, Event, MetricSummary, Report
 
-from .words import ROLE_WORDS, kind_words
+from .words import ROLE_WORDS, finding_title
 
 __all__ = ["checkpoints_section"]
 
@@ -186,7 +186,7 @@ def _marks(report: Report, one: _Judged) -> tuple[tuple[str, str], ...]:
 
 
 def _named(event: Event) -> str:
-    role = ROLE_WORDS.get(event.role or "", event.metric)
-    what = "non-finite value" if event.kind == "nonfinite" else kind_words(event.kind)
-    name = role.lower() if event.role in ROLE_WORDS else role
-    return f"{name} {what} at {units.count(event.start_step)}"
+    title = finding_title(event)
+    what = title[0].lower() + title[1:]
+    of = "" if event.role in ROLE_WORDS else f" in {event.metric}"
+    return f"{what}{of} at {units.count(event.start_step)}"

@@ -95,19 +95,16 @@ def _standing(rows: Sequence[Entry]) -> dict[str, Column]:
     columns["start"] = _numbers([r["start"] for r in rows], unit="s", whole=True)
     for severity in ("critical", "warning", "info"):
         columns[severity] = _numbers([r["events"][severity] for r in rows])
-    columns["seed"] = _numbers([_or_why(r["seed"], "not logged") for r in rows])
+    columns["seed"] = _numbers(
+        [{"value": None, "why": "not logged"} if r["seed"] is None else r["seed"] for r in rows]
+    )
     columns["steps"] = _numbers([r["steps"] for r in rows])
     columns["elapsed_seconds"] = _numbers([r["elapsed_seconds"] for r in rows], unit="s")
     columns["value"] = _numbers([r["value"] for r in rows], digits=7)
-    why = "no pinned baseline of the same project and metric"
-    columns["regression"] = _numbers([_or_why(r["regression"], why) for r in rows])
+    columns["regression"] = _numbers([r["regression"] for r in rows])
     for name in _STANDING:
         columns[name] = _numbers([r["figures"][name] for r in rows], unit=FIGURES[name])
     return columns
-
-
-def _or_why(value: Any, why: str) -> Any:
-    return {"value": None, "why": why} if value is None else value
 
 
 def _choice(values: Sequence[str | None]) -> Column:

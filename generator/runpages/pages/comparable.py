@@ -17,7 +17,7 @@ import numpy as np
 from runpages.analysis.comparability import TOPICS
 from runpages.analysis.compare import COMPARED_FIGURES
 from runpages.analysis.differences import alike, facts_of
-from runpages.analysis.roles import direction_of
+from runpages.analysis.roles import LOSSES, direction_of
 from runpages.analysis.seeds import TOLD
 from runpages.markup import json_bytes
 from runpages.model import Event, MetricSummary, Quantity, Report, main_metric
@@ -51,6 +51,7 @@ class _Room(NamedTuple):
 
 
 _ROOMS = (
+    _Room(2000, 200, 60, 200),
     _Room(2000, 200, 60, 120),
     _Room(800, 100, 40, 120),
     _Room(400, 60, 30, 100),
@@ -107,9 +108,9 @@ def _standing(report: Report) -> dict[str, Any]:
 
 def _cut(report: Report, room: _Room) -> dict[str, Any]:
     told = [m for m in report.metrics.values() if m.role in TOLD]
-    first = set(report.evaluations) | {report.primary}
-    chosen = sorted(told, key=lambda m: m.name not in first)[: room.metrics]
-    kept = [m for m in told if m in chosen]
+    chosen = sorted(told, key=lambda m: m.role not in LOSSES)[: room.metrics]
+    names = {m.name for m in chosen}
+    kept = [m for m in told if m.name in names]  # in the order of the report
     facts = facts_of(report.run)
     environment = [key for key in facts if _is_package(key)]
     ordered = sorted((k for k in facts if not _is_package(k)), key=_rank)

@@ -12,7 +12,7 @@ from runpages.markup import Safe
 from runpages.model import Event, Report
 
 from .charts import event_chart
-from .words import ROLE_WORDS, SEVERITY_CLASS, Chip, Fact, fact, kind_words
+from .words import SEVERITY_CLASS, Chip, Fact, fact, finding_title, kind_words
 
 __all__ = ["findings_section"]
 
@@ -22,19 +22,7 @@ _ALIKE = 3
 _FOLDED = 100
 _MOVES = frozenset({"level_shift", "drop", "divergence", "overfit", "memory_growth"})
 """Kinds whose size is a way from one value to another, not a multiple."""
-_TITLES = {
-    "grad_explosion": "Gradient explosion",
-    "grad_vanishing": "Vanishing gradient",
-    "gpu_underuse": "GPU under-used",
-    "idle_device": "Idle device",
-    "near_oom": "Nearly out of memory",
-    "lr_mismatch": "Learning rate mismatch",
-    "memory_growth": "Growing memory",
-    "overfit": "Over-fitting",
-    "restart": "Restart",
-}
-"""Kinds whose name says what they are of."""
-_STRETCHES = frozenset({"plateau", "missing_data"})
+_STRETCHES = frozenset({"plateau", "missing_data", "idle_device"})
 """Kinds whose size is how long they last."""
 
 
@@ -107,9 +95,6 @@ def _summed(events: Sequence[Event]) -> str:
 
 def _row(report: Report, event: Event) -> _Finding:
     """What a line of the list says."""
-    role = ROLE_WORDS.get(event.role or "", "")
-    kind = "not finite" if event.kind == "nonfinite" else kind_words(event.kind)
-    title = _TITLES.get(event.kind) or (f"{role} {kind}" if role else kind.capitalize())
     metric = event.metric if event.kind != "restart" else ""
     attempt = f"attempt {event.attempt}" if len(report.run.attempts) > 1 else ""
     tail = [metric, attempt, event.explained_by, _beside(report, event)]
@@ -119,7 +104,7 @@ def _row(report: Report, event: Event) -> _Finding:
     return _Finding(
         id=f"event-{event.id}",
         chip=Chip(style=SEVERITY_CLASS[event.severity], words=event.severity),
-        title=title,
+        title=finding_title(event),
         tail=", ".join(part for part in tail if part),
         steps=steps,
         elapsed=_since_start(report, event),
@@ -172,6 +157,8 @@ def _size(event: Event) -> str:
         return "from the start" if lost is None else f"{units.count(lost)} steps redone"
     if event.kind == "nonfinite":
         return "NaN or Inf"
+    if event.kind == "idle_device" and event.lost_seconds:
+        return units.duration(event.lost_seconds)
     if event.kind in _STRETCHES:
         return f"{units.count(event.end_step - event.start_step)} steps"
     if event.peak_value is None:

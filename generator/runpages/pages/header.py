@@ -18,6 +18,8 @@ def header_section(report: Report) -> dict[str, object]:
     run = report.run
     counts = event_counts(report.events)
     chips = finding_chips(counts, report.judgements) if run.series else []
+    baseline = report.baseline.run if report.baseline else None
+    compared = f"{run.slug},{baseline.slug}&base={baseline.slug}" if baseline else run.slug
     return {
         "title": markup.yaml(title_of(run)),
         "name": title_of(run),
@@ -27,7 +29,8 @@ def header_section(report: Report) -> dict[str, object]:
         "chips": chips,
         "facts": _facts(report),
         "incomplete": run.incomplete,
-        "baseline": report.baseline.run if report.baseline else None,
+        "baseline": baseline,
+        "compare": f"../compare/?runs={compared}",
         "story": story(report),
         "verdict": verdict(report),
         "figures": key_figures(report),

@@ -20,6 +20,8 @@ __all__ = ["render_group", "render_index"]
 
 _MOST_COLUMNS = 12
 _MOST_DIFFERENCES = 200
+_MOST_COMPARED = 50
+"""Runs that the compare page is opened with."""
 _NEWEST = 200
 """Rows of the index; the browse page has them all."""
 
@@ -64,6 +66,7 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
         "group.md.jinja",
         title=markup.yaml(f"Group {group.name}"),
         name=group.name,
+        compare=f"../../../compare/?runs={','.join(group.slugs[:_MOST_COMPARED])}",
         rows=_rows(rows, "../../../"),
         metrics=[_metric(metric, names) for metric in group.metrics],
         further=[row for one in group.further_sets for row in _further(one, names)],

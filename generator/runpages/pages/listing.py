@@ -67,7 +67,7 @@ def listed_facts(report: Report) -> dict[str, Any]:
         "commit": run.code.commit[:12],
         "direction": primary.direction if primary else None,
         "figures": {name: _quantity(value) for name, value in figures.items()},
-        "regression": plain(_regression(report)),
+        "regression": _quantity(_regression(report)),
         "roles": {
             role: plain(report.metrics[name].final)
             for role in ROLES
@@ -98,19 +98,24 @@ def _quantity(given: Quantity) -> Any:
     return plain(given.value)
 
 
-def _regression(report: Report) -> float | None:
+def _regression(report: Report) -> Quantity:
     """How much worse than the pinned baseline, as a part of the baseline's value; negative is
-    better. None where the two cannot be compared: another project, metric or no finite value."""
+    better."""
     base = report.baseline
-    if base is None or base.run.ref.project != report.run.ref.project:
-        return None
+    if base is None:
+        return Quantity.unknown("no baseline is pinned, or this is it")
+    if base.run.ref.project != report.run.ref.project:
+        return Quantity.unknown("the pinned baseline is of another project")
     own = report.metrics.get(report.primary or "")
     other = base.metrics.get(report.primary or "")
-    if own is None or other is None or not other.final or own.direction is None:
-        return None
+    if own is None or own.direction is None:
+        return Quantity.unknown("no metric says which is better")
+    if other is None:
+        return Quantity.unknown(f"the pinned baseline has no {own.name}")
+    if not other.final or not math.isfinite(own.final - other.final):
+        return Quantity.unknown("no finite value to compare, or the baseline's is 0")
     sign = 1 if own.direction == "lower" else -1
-    change = sign * (own.final - other.final) / abs(other.final)
-    return change if math.isfinite(change) else None
+    return Quantity(value=sign * (own.final - other.final) / abs(other.final))
 
 
 def _settings(config: Mapping[str, object]) -> dict[str, object]:

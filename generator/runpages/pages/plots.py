@@ -110,6 +110,7 @@ class Drawing:
     times: list[tuple[float, float] | None] = field(default_factory=list)
     """From which to which second of the run each of `shapes` lasts."""
     notes: list[dict[str, Any]] = field(default_factory=list)
+    ends: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def curve(
@@ -253,6 +254,18 @@ class Drawing:
                      "text": plotly_text(words), "yanchor": "bottom"}
                 )  # fmt: skip
 
+    def end(self, rows: Columns, words: str, *, above: bool, baseline: bool = False) -> None:
+        """Names the last value of a curve at its end."""
+        good = np.flatnonzero(np.isfinite(rows.value))
+        if len(good) > 1:
+            last = good[-1]
+            self.ends.append(
+                {"name": "end base" if baseline else "end", "showarrow": False,
+                 "x": float(self.axis.of(rows, self.start)[last]), "y": float(rows.value[last]),
+                 "text": plotly_text(words), "xanchor": "right",
+                 "yanchor": "bottom" if above else "top"}
+            )  # fmt: skip
+
     def _span(self, event: Event) -> tuple[float, float] | None:
         """What the band covers; of what lasts to the end only its onset, so as not to tint all."""
         begin, end = float(event.start_step), float(event.end_step)
@@ -304,6 +317,8 @@ class Drawing:
         y_range, kind, remarks = _y_range(self.values, log_from)
         self.remarks[:0] = remarks
         left, right = self._extent()
+        log = kind == "log"  # Plotly places words on such an axis by the logarithm
+        ends = [note | {"y": math.log10(note["y"])} if log else note for note in self.ends]
         layout: dict[str, Any] = {
             "template": {},  # not the default one, which is large
             "meta": self.axis.kind,
@@ -314,7 +329,7 @@ class Drawing:
             },
             "yaxis": {"range": y_range, "type": kind, "exponentformat": "e"},
             "shapes": self.shapes,
-            "annotations": self.notes,
+            "annotations": [*self.notes, *ends],
             "hovermode": "x unified",
         }
         if self.marked:

@@ -72,6 +72,7 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
         "charts": charts.charts,
         "more": charts.more,
         "absent": charts.absent,
+        "no_step": charts.no_step,
         "no_tokens": charts.no_tokens,
         "no_time": charts.no_time,
         **samples,

@@ -150,10 +150,10 @@ def _happened(report: Report) -> str:
     if not more:
         return first.message
     kinds = Counter(kind_words(e.kind) for e in more)
+    if len(more) == 1:
+        return f"{first.message} One more finding of weight: {next(iter(kinds))}."
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
-    if len(more) == 1:
-        return f"{first.message} 1 more finding of weight: {kind_words(more[0].kind)}."
     return f"{first.message} {units.count(len(more))} more findings of weight: {counted}{rest}."
 
 

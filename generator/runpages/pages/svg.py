@@ -8,6 +8,7 @@ inner SVG with a stroke that does not scale. Colours come from rp.css by these c
     path.band       min-max band, together with the class of its curve unless that is .run
     path.dot        single points, together with the class of their curve
     rect.ev.crit|.warn|.info, text.ev        findings
+    text.end        the last value of a curve
     line.bad        a non-finite value at the lower edge
     svg.rp-svg, svg.rp-spark                 a whole chart, a word-sized curve
 
@@ -109,7 +110,9 @@ def draw(figure: Any, *, label: str) -> Safe:
     parts += [_trace(t, x, y) for t in figure.data if t.meta != "bad"]
     parts.append("</svg>")
     parts += [_mark(t, x) for t in figure.data if t.meta == "bad"]
-    parts += [_annotation(a, x) for a in layout.annotations or ()]
+    for note in layout.annotations or ():
+        ends = (note.name or "").startswith("end")
+        parts.append(_end(note, x, y) if ends else _annotation(note, x))
     parts.append("</svg>")
     return Safe("".join(parts))
 
@@ -157,6 +160,16 @@ def _annotation(note: Any, x: _Scale) -> str:
     return (
         f'<text class="ev" x="{_percent(at)}" y="0" dy="-.4em" text-anchor="{anchor}">'
         f"{text(note.text)}</text>"
+    )
+
+
+def _end(note: Any, x: _Scale, y: _Scale) -> str:
+    """The last value of a curve, above or below its end; y is in units of the axis."""
+    at = 1 - (note.y - y.low) / (y.high - y.low)
+    rise = "-.5em" if note.yanchor == "bottom" else "1.2em"
+    return (
+        f'<text class="{text(note.name)}" x="{_percent(float(x(note.x)))}" y="{_percent(at)}" '
+        f'dy="{rise}" text-anchor="end">{text(note.text)}</text>'
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runpages import units
+from runpages.analysis.continuity import gaps_in_knowledge
 from runpages.markup import Safe, text
 from runpages.model import Report
 
@@ -80,10 +81,23 @@ def _lede(report: Report) -> str:
     restarts = [event.message for event in report.events if event.kind == "restart"]
     number = max(len(report.run.attempts), len(report.run.series.spans))
     if number == 1:
-        return "One attempt, never interrupted."
+        return _alone(report)
     more = len(restarts) - 3
     rest = f" {units.count(more)} more restarts are among the findings." if more > 0 else ""
     return f"{units.count(number)} attempts. {' '.join(restarts[:3])}{rest}".strip()
+
+
+def _alone(report: Report) -> str:
+    """Of a log with one attempt: that it never stopped only where the log can tell that."""
+    anew = sorted({event.start_step for event in report.events if event.kind == "restart"})
+    told = list(gaps_in_knowledge(report.run))
+    if anew:
+        places = ", ".join(units.count(step) for step in anew[:3])
+        more = f" and {units.count(len(anew) - 3)} more" if len(anew) > 3 else ""
+        told.insert(0, f"training began anew at step{'s' * (len(anew) > 1)} {places}{more}")
+    if not told:
+        return "One attempt, never interrupted."
+    return f"One attempt in the log; {'; '.join(told)}."
 
 
 def _svg(parts: Iterable[str], height: int, label: str) -> Safe:

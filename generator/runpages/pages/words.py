@@ -16,7 +16,6 @@ from runpages.model import SEVERITIES, Event, Judgement, Quantity, Report, Run
 
 __all__ = [
     "CAUSE_WORDS",
-    "KIND_WORDS",
     "ROLE_WORDS",
     "SEVERITY_CLASS",
     "Chip",
@@ -24,6 +23,7 @@ __all__ = [
     "event_counts",
     "fact",
     "finding_chips",
+    "finding_title",
     "group_slug",
     "kind_words",
     "of_planned",
@@ -33,15 +33,6 @@ __all__ = [
 ]
 
 SEVERITY_CLASS = {"critical": "crit", "warning": "warn", "info": "info"}
-KIND_WORDS = {
-    "nonfinite": "non-finite values",
-    "grad_explosion": "gradient explosion",
-    "grad_vanishing": "vanishing gradient",
-    "gpu_underuse": "GPU under-use",
-    "near_oom": "near out of memory",
-    "lr_mismatch": "learning rate mismatch",
-}
-"""What a reader calls a kind of finding; others go by their name."""
 CAUSE_WORDS = {
     "restart_gaps": "Between attempts",
     "redone": "Steps done again",
@@ -77,6 +68,30 @@ _GENERIC = re.compile(
     re.IGNORECASE,
 )
 """Names of files, folders and trials that any run could have."""
+_KIND_WORDS = {
+    "nonfinite": "non-finite value",
+    "level_shift": "level shift",
+    "overfit": "over-fitting",
+    "grad_explosion": "gradient explosion",
+    "grad_vanishing": "vanishing gradient",
+    "idle_device": "idle device",
+    "gpu_underuse": "GPU under-used",
+    "data_bottleneck": "data bottleneck",
+    "memory_growth": "memory growth",
+    "near_oom": "nearly out of memory",
+    "lr_mismatch": "learning rate mismatch",
+    "repeated_data": "repeated data",
+    "seed_outlier": "seed outlier",
+    "missing_data": "missing data",
+}
+"""What a reader calls a kind where its own name is no word; others go by their name."""
+_OF_A_ROLE = frozenset(
+    {
+        *("nonfinite", "spike", "divergence", "level_shift", "plateau", "drop"),
+        *("slowdown", "stall", "jitter"),
+    }
+)
+"""Kinds that are said of a metric; the others say by themselves what they are about."""
 _OF_LOSSES = frozenset({"spike", "divergence"})
 """Kinds that are looked for in losses."""
 _NEARLY_ALL = 0.995
@@ -152,7 +167,7 @@ def of_planned(report: Report) -> str:
 
 def kind_words(kind: str) -> str:
     """A kind of finding in the middle of a sentence."""
-    return KIND_WORDS.get(kind, kind.replace("_", " "))
+    return _KIND_WORDS.get(kind, kind.replace("_", " "))
 
 
 def title_of(run: Run) -> str:
@@ -180,6 +195,14 @@ def event_counts(events: Iterable[Event]) -> dict[str, int]:
     for event in events:
         counts[event.severity] += 1
     return counts
+
+
+def finding_title(event: Event) -> str:
+    """`Loss spike`, `Over-fitting`, `Restart`."""
+    kind = kind_words(event.kind)
+    role = ROLE_WORDS.get(event.role or "", "") if event.kind in _OF_A_ROLE else ""
+    title = f"{role} {kind}".strip()
+    return title[0].upper() + title[1:]
 
 
 def finding_chips(counts: Mapping[str, int], judgements: Sequence[Judgement] = ()) -> list[Chip]:

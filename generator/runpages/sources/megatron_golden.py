@@ -168,6 +168,7 @@ class _Reading:
                 records_damaged=ledger.damaged,
                 bytes_damaged=ledger.bytes_damaged,
                 step_source="key of `values` (training iteration)",
+                parts_joined=True,
                 lossy=LOSSY,
                 warnings=(*ledger.warnings, *self._not_recorded(series)),
             ),

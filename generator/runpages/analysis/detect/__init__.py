@@ -8,10 +8,12 @@ from .find import (
     DetectorOptions,
     event_id,
     event_of,
+    find_beginnings,
     find_events,
 )
 from .memory import capacity_of
 from .sentences import NAMES
+from .throughput import is_mean_since_start
 from .track import Candidate, Floats, Track, level_of, noise_of, running_median, segments, stretches
 from .words import describe
 
@@ -27,7 +29,9 @@ __all__ = [
     "describe",
     "event_id",
     "event_of",
+    "find_beginnings",
     "find_events",
+    "is_mean_since_start",
     "level_of",
     "noise_of",
     "running_median",

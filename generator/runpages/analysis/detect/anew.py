@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .track import Candidate, Floats, Track
 
-__all__ = ["begins_anew", "split"]
+__all__ = ["Beginning", "beginnings", "begins_anew", "split"]
 
 Steps = NDArray[np.int64]
 
@@ -25,14 +27,29 @@ MOST_STARTS = 64
 """More are an oscillation."""
 
 
-def split(track: Track) -> list[Track]:
-    """The series cut where it starts over; usually itself alone."""
-    cuts = [int(track.finite[c]) for c in _starts(track)]
-    if not cuts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """Where a loss shows that training began anew: after one row, at the latest at the next."""
+
+    row: int
+    after_step: int
+    step: int
+
+
+def beginnings(track: Track) -> list[Beginning]:
+    """Of the trainings in a loss after the first; usually none."""
+    rows = [int(track.finite[c]) for c in _starts(track)]
+    step = track.steps
+    return [Beginning(row=r, after_step=int(step[r - 1]), step=int(step[r])) for r in rows]
+
+
+def split(track: Track, rows: Sequence[int]) -> list[Track]:
+    """The series cut before each of the rows."""
+    if not rows:
         return [track]
-    bounds = [0, *cuts, len(track.values)]
+    bounds = [0, *rows, len(track.values)]
     parts = []
-    for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, end in pairwise(bounds):
         values = track.values[first:end]
         finite = np.flatnonzero(np.isfinite(values))
         steps, times = track.steps[first:end], track.times[first:end]

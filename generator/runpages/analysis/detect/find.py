@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from runpages.analysis.roles import LOSSES, direction_of, role_of
 from runpages.model import Event
 
-from .anew import begins_anew, split
+from .anew import Beginning, beginnings, begins_anew, split
 from .divergence import DivergenceOptions, find_divergence
 from .drop import SCORES, DropOptions, find_drops
 from .gradients import (
@@ -55,6 +55,7 @@ __all__ = [
     "DetectorOptions",
     "event_id",
     "event_of",
+    "find_beginnings",
     "find_events",
 ]
 
@@ -137,6 +138,7 @@ def find_events(
     role: str | None = None,
     attempt: int = 1,
     rank: int | None = None,
+    begun_anew: Sequence[int] = (),
     options: DetectorOptions = DetectorOptions(),
 ) -> tuple[Event, ...]:
     """Events in one series, by start.
@@ -145,9 +147,35 @@ def find_events(
     were not recorded are absent. `times` (n,) are UTC seconds. `metric` is the name as logged, from
     which the role follows unless `role` is given; a metric without a role is judged for non-finite
     values only. `direction` (`lower`, `higher`) says which way is better where the role does not.
-    Empty, constant and all-NaN series are legal. Raises ValueError for falling steps or unequal
-    lengths.
+    `begun_anew` are steps at which another series shows that training began anew
+    (`find_beginnings`): what lies on either side of one is judged by itself. Empty, constant and
+    all-NaN series are legal. Raises ValueError for falling steps or unequal lengths.
     """
+    track = _track(steps, values, times=times, metric=metric, direction=direction, role=role)
+    if not len(track.values):
+        return ()
+    found = _found(track, begun_anew, options)
+    return tuple(event_of(track, c, track.times, attempt=attempt, rank=rank) for c in found)
+
+
+def find_beginnings(
+    steps: ArrayLike, values: ArrayLike, *, metric: str, role: str | None
+) -> list[Beginning]:
+    """Where a loss shows that training began anew; nothing for other metrics. As `find_events`."""
+    track = _track(steps, values, times=None, metric=metric, direction=None, role=role)
+    with np.errstate(all="ignore"):
+        return beginnings(track) if track.role in LOSSES else []
+
+
+def _track(
+    steps: ArrayLike,
+    values: ArrayLike,
+    *,
+    times: ArrayLike | None,
+    metric: str,
+    direction: str | None,
+    role: str | None,
+) -> Track:
     step = np.asarray(steps)
     value = np.asarray(values, dtype=np.float64)
     unknown = np.broadcast_to(np.nan, value.shape)
@@ -158,7 +186,7 @@ def find_events(
         raise ValueError("steps fall: split the series into its attempts first")
     meaning = role or role_of(metric)
     better = direction or (direction_of(meaning))
-    track = Track(
+    return Track(
         name=metric,
         role=meaning,
         sign=-1.0 if better == "higher" else 1.0,
@@ -167,23 +195,19 @@ def find_events(
         finite=np.flatnonzero(np.isfinite(value)),
         times=time,
     )
-    if not len(value):
-        return ()
-    found = _found(track, options)
-    return tuple(event_of(track, c, time, attempt=attempt, rank=rank) for c in found)
 
 
-def _found(track: Track, options: DetectorOptions) -> list[Candidate]:
+def _found(track: Track, begun_anew: Sequence[int], options: DetectorOptions) -> list[Candidate]:
     """Of each training in the series by itself: one that begins anew has another level."""
     with np.errstate(all="ignore"):
-        trainings = split(track) if track.role in LOSSES else [track]
+        own = {b.row for b in beginnings(track)} if track.role in LOSSES else set()
+    others = np.searchsorted(track.steps, np.asarray(begun_anew, dtype=np.int64)).tolist()
+    cuts = sorted(own | {row for row in others if 0 < row < len(track.values)})
     out: list[Candidate] = []
-    offset = 0
-    for training in trainings:
-        if offset:
+    for offset, training in zip([0, *cuts], split(track, cuts), strict=True):
+        if offset in own:
             out.append(begins_anew(track, offset))
         out += [_moved(c, offset) for c in settled(_candidates(training, options))]
-        offset += len(training.values)
     return out
 
 

@@ -28,12 +28,12 @@ class GradExplosionOptions:
     """
 
     excursion: SpikeOptions = field(
-        default_factory=lambda: SpikeOptions(min_factor=4.0, clear_factor=5.0, clear_k=16.0)
+        default_factory=lambda: SpikeOptions(
+            min_factor=4.0, clear_factor=5.0, clear_k=16.0, tail_points=8000
+        )
     )
     """What comes back: at least four times the level and out of the norm's own tail, or five times
     and 16 sd: real norms have tails in which single spikes hide."""
-    tail_points: int = 8000
-    """From so many rows on the tail is known well enough to excuse a lone row (SpikeOptions)."""
     min_factor: float = 4.0
     """What does not come back: least factor at the end over the best level before."""
     least_k: float = 8.0
@@ -76,11 +76,9 @@ def find_grad_explosions(
     wide = list(_departures(rows, y, options))
     growth = next((w for w in wide if not w.recovered), None)
     begin = growth.start if growth else len(track.values)
-    long = len(y) >= options.tail_points
     del rows, y  # 160 MB in a run of ten million steps
     brief = [_named(found) for found in find_spikes(track, options.excursion)]
     brief = [b for b in brief if b.end < begin and _tall(track, b, options)]
-    brief = [b for b in brief if not (long and _is_lone(track, b))]
     yield from (b for b in brief if not any(_overlap(b, w) for w in wide))
     for found in wide:
         # the excursion's own edges, where the norm's tail shows them, are sharper than a block's
@@ -99,12 +97,6 @@ def _named(found: Candidate) -> Candidate:
 def _tall(track: Track, found: Candidate, options: GradExplosionOptions) -> bool:
     level = found.level or 0.0
     return level <= 0 or float(track.values[found.peak]) >= options.min_factor * level
-
-
-def _is_lone(track: Track, found: Candidate) -> bool:
-    """One row that the norm's own tail would not tell."""
-    within = found.threshold is not None and track.values[found.peak] < found.threshold
-    return found.start == found.end and bool(within)
 
 
 def _overlap(one: Candidate, other: Candidate) -> bool:
@@ -130,10 +122,12 @@ def _departures(
         limit = float(needed[onset - 1])
         stays = last == len(thin) - 1
         own = thin[onset : last + 1]
+        if len(own) < 3:
+            continue
         end = own[-max(3, len(own) // 10) :] if stays else own
-        tall = float(np.median(end)) if stays else float(np.sort(own)[-min(3, len(own))])
+        tall = float(np.median(end)) if stays else float(np.sort(own)[-3])
         ahead = float(np.max(gone.smooth[onset : onset + reach], initial=-math.inf))
-        if len(own) < 3 or tall - level < limit or ahead - level < floor:
+        if tall - level < limit or ahead - level < floor:
             continue
         calm = level + max(3 * float(gone.noise[onset - 1]), math.log(options.calm_factor))
         sharp = onset

@@ -54,14 +54,16 @@ def find_overfit(track: Track, options: OverfitOptions = OverfitOptions()) -> It
     rise = float(np.median(rest[-max(options.least_evaluations, window) :])) - level
     if _at_once(y[lowest:], level, rise, window) > options.most_sudden * rise:
         return
-    start = (lowest + 1) * block
+    # what is told as the minimum is a row of the log, not a median
+    least = int(np.argmin(track.y))
+    start = min(max(lowest * block, least) + 1, len(track.y) - 1)
     peak = start + int(np.argmax(track.y[start:]))
     yield Candidate(
         kind="overfit",
         start=int(track.finite[start]),
         end=int(track.finite[-1]),
         peak=int(track.finite[peak]),
-        level=track.sign * level,
+        level=track.sign * float(track.y[least]),
         threshold=track.sign * (level + needed),
         recovered=False,
         severity="warning",

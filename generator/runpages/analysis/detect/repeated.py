@@ -23,8 +23,6 @@ class RepeatedDataOptions:
     """
 
     min_points: int = 200
-    blocks: int = 2048
-    """At most as many block medians are looked at."""
     side_shares: tuple[float, ...] = (0.01, 0.025)
     """Lengths of the stretches whose means are compared, as shares of the blocks, the one after
     the other: noise hides a step from the short one, other steps spoil the long one."""
@@ -62,9 +60,8 @@ def find_repeated_data(
     y = track.y
     if len(y) < options.min_points:
         return
-    width = max(1, len(y) // options.blocks)
-    count = len(y) // width
-    blocks = np.median(y[: count * width].reshape(count, width), axis=1)
+    blocks, width = track.thin
+    count = len(blocks)
     at = track.steps[track.finite[: count * width : width]]
     sides = [max(options.least_side, int(share * count)) for share in options.side_shares]
     # logs are often denser at the start

@@ -8,7 +8,7 @@ from runpages import units
 from runpages.analysis.roles import RATES
 from runpages.model import Event
 
-__all__ = ["NAMES", "SENTENCES"]
+__all__ = ["NAMES", "SENTENCES", "came_back"]
 
 NAMES = {"loss": "Loss", "val_loss": "Validation loss", "grad_norm": "Gradient norm"}
 
@@ -29,19 +29,23 @@ def _between(event: Event) -> str:
     return f"from {_at(event.start_step)} to {units.count(event.end_step)}"
 
 
+def came_back(event: Event) -> str:
+    """How an excursion ended that ended."""
+    if not event.recovered:
+        return "came back most of the way, but not soon to its level"
+    if event.start_step == event.end_step:
+        return "was back at its level in the next record"
+    return f"was back at its level after {_at(event.end_step)}"
+
+
 def _explosion(event: Event, ending: str) -> str:
     rose = f"{_name(event)} rose from {_value(event.baseline_value)} to {_value(event.peak_value)}"
-    if not event.recovered:
+    if event.recovered is False:
         return (
             f"{rose} from {_at(event.start_step)} on, highest at {_at(event.peak_step)}, and "
             f"{ending or 'did not come back'}."
         )
-    back = (
-        "was back at its level in the next record"
-        if event.start_step == event.end_step
-        else f"was back at its level after {_at(event.end_step)}"
-    )
-    return f"{rose} at {_at(event.peak_step)} and {ending or back}."
+    return f"{rose} at {_at(event.peak_step)} and {ending or came_back(event)}."
 
 
 def _vanishing(event: Event, ending: str) -> str:

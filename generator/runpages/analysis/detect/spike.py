@@ -24,8 +24,14 @@ __all__ = ["SpikeOptions", "find_spikes", "tail_threshold"]
 
 Bools = NDArray[np.bool_]
 
+APART_SHAPE = 1.0
+"""Where rare hard batches begin to outnumber the usual noise a tail is locally heavier than as a
+whole; beyond this shape it has not even a mean."""
 LONG_TAIL = 1500
-"""From this many points on the upper 4, 1 and 1/4 % tell the tail."""
+"""From this many points on quantiles tell the tail: the upper 16, 4 and 1 %, and the tallest peaks
+not less."""
+MANY = 4000
+"""From this many points on the upper 4, 1 and 1/4 % do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,9 @@ class SpikeOptions:
     """Factor from which on a gradient norm is a spike in any tail."""
     clear_k: float = 0.0
     """sd that it must reach for that, too."""
+    tail_points: float = math.inf
+    """From so many points on the tail is known well enough to excuse a lone row that is clear, but
+    within it."""
     warn_relative: float = 0.1
     """From this share of the level on a spike is a warning, below it an info."""
     warn_lone_relative: float = 0.25
@@ -69,8 +78,23 @@ class SpikeOptions:
     short_points: int = 48
     """Under so many the level's window has its least width, five rows, and a loss is also judged
     against the rows before it."""
+    back_share: float = 0.05
+    """It is over when this share of its height is left at most, or `back_k`."""
+    back_k: float = 2.0
+    """sd over the level before it that are back at the level."""
     transient_points: int = 32
     """Longest initial transient: what falls from the start is no excursion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """What a point can pass, in sd and in height (a share of the level, or on the logarithm)."""
+
+    single: float
+    pair: float
+    clear: float
+    tall: float
+    clear_size: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,6 +105,24 @@ class _Work:
     level: Floats
     z: Floats
     logarithmic: bool
+
+    def passed(self, at: int, limits: _Limits) -> float | None:
+        """The lowest limit that the point is beyond; None where only a wider view told it."""
+        beside = np.concatenate([self.z[max(0, at - 1) : at], self.z[at + 1 : at + 2]])
+        pair = min(float(self.z[at]), float(np.max(beside, initial=-math.inf)))
+        sigma, level = self.sigma(at), float(self.level[at])
+        scale = 1.0 if self.logarithmic else abs(level)
+        met = [
+            level + max(k * sigma, size * scale)
+            for reached, k, size in (
+                (self.z[at], limits.single, limits.tall),
+                (self.z[at], limits.clear, limits.clear_size),
+                (pair, limits.pair, limits.tall),
+            )
+            if reached > k
+        ]
+        met = [limit for limit in met if limit <= self.y[at]]
+        return min(met) if met else None
 
     def size(self) -> Floats:
         """Height over the level: as a share of it, or on the logarithm."""
@@ -112,7 +154,7 @@ def tail_threshold(
     if size < LONG_TAIL:
         least *= 1.3 * (1 + 8 / max(size, 8))
         return _short_tail(z, least=least, found=found, options=options)
-    shares = np.array([0.04, 0.01, 0.0025])
+    shares = np.array([0.04, 0.01, 0.0025] if size >= MANY else [0.16, 0.04, 0.01])
     counts = np.maximum(1, (shares * size).astype(int))
     ranks = len(z) - counts
     q = np.partition(z, ranks)[ranks]
@@ -129,6 +171,8 @@ def tail_threshold(
         k = q[2] + second / math.log(4) * math.log(ratio)
     else:
         k = q[2] + second / (1 - 4.0**-shape) * (ratio**shape - 1)
+    if size < MANY:
+        k = max(k, _short_tail(z, least=least, found=found, options=options))
     return float(min(max(k, least), options.most_k))
 
 
@@ -137,7 +181,7 @@ def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> flo
 
     `z` lie at the positions `at`. In a tail of shape xi the logarithm of the ratio of the r-th peak
     to the next is exponential with mean xi/r (Hill's estimator rests on that). The lowest gap among
-    the tallest 200 points counts that the heaviest tail would show with a probability of
+    the tallest 200 points counts that a tail of APART_SHAPE would show with a probability of
     `expected_false`.
     """
     rank = min(200, len(z) // 4)
@@ -148,7 +192,7 @@ def _end_of_tail(z: Floats, at: NDArray[np.int64], options: SpikeOptions) -> flo
     if len(peaks) < 4 or not peaks[-1] > 0:
         return math.inf
     gaps = np.arange(1, len(peaks)) * np.log(np.minimum(peaks[:-1], 1e9) / peaks[1:])
-    wide = np.flatnonzero(gaps > options.most_shape * math.log(len(gaps) / options.expected_false))
+    wide = np.flatnonzero(gaps > APART_SHAPE * math.log(len(gaps) / options.expected_false))
     return float(peaks[wide[-1] + 1]) if len(wide) else math.inf
 
 
@@ -183,15 +227,17 @@ def find_spikes(track: Track, options: SpikeOptions = SpikeOptions()) -> Iterato
     if len(track.finite) < options.min_points:
         return
     work = _prepare(track)
-    hits, k = _hits(work, options)
+    hits, limits = _hits(work, options)
     found = [e for e in _extents(hits, work.z) if _stands(work, e, options)]
     wide: list[tuple[int, int]] = []
     if not work.logarithmic:
         # what lasts longer than the level's window has pulled the level up with it
         wide = [e for e in excursions(track) if not _in_transient(work, e, options)]
         wide += [e for e in _doubled(work.y, options) if _stands(work, e, options)]
+    long = len(work.y) >= options.tail_points
     for start, end in _united(found, wide):
-        yield _candidate(track, work, (start, end), k=k, options=options)
+        if not (long and start == end and _in_tail(work, start, limits.single)):
+            yield _candidate(track, work, (start, end), limits=limits, options=options)
 
 
 def _doubled(y: Floats, options: SpikeOptions) -> list[tuple[int, int]]:
@@ -232,21 +278,22 @@ def _prepare(track: Track) -> _Work:
     return _Work(y=y, level=level, z=z, logarithmic=logarithmic)
 
 
-def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
-    """Points that stand out, and the k of single points.
+def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, _Limits]:
+    """Points that stand out, and the limits that they passed.
 
     Found excursions are left out of the tail and k is taken again: else a run with many spikes
     would hide them from itself (masking). A run without any is never looked at twice.
     """
     size = work.size()
     logarithmic = work.logarithmic
-    tall = size >= (math.log(options.min_factor) if logarithmic else options.min_relative)
-    clear = size >= (math.log(options.clear_factor) if logarithmic else options.clear_relative)
+    least = math.log(options.min_factor) if logarithmic else options.min_relative
+    enough = math.log(options.clear_factor) if logarithmic else options.clear_relative
+    tall, clear = size >= least, size >= enough
     clear &= work.z >= options.clear_k
     del size  # 80 MB in a run of ten million steps
     pairs = np.minimum(work.z[1:], work.z[:-1])
     hits = np.zeros(len(work.z), dtype=bool)
-    k = options.most_k
+    k = pair_k = options.most_k
     for _ in range(4):
         near = _near(hits)
         noise = ~near & (work.z < 2 * options.most_k)
@@ -264,7 +311,8 @@ def _hits(work: _Work, options: SpikeOptions) -> tuple[Bools, float]:
         if np.array_equal(found, hits):
             break
         hits = found
-    return hits, k
+    clear_k = max(options.least_k, options.clear_k)
+    return hits, _Limits(single=k, pair=pair_k, clear=clear_k, tall=least, clear_size=enough)
 
 
 def _threshold(
@@ -272,7 +320,7 @@ def _threshold(
 ) -> float:
     """`tail_threshold` of the noise; of long runs of what is above 1 sd and stands not apart."""
     size = int(np.count_nonzero(noise))
-    if size < LONG_TAIL:
+    if size < MANY:
         return tail_threshold(z[noise], least=least, found=found, options=options)
     at = np.flatnonzero(noise & (z > 1))
     if len(at) < size // 20:
@@ -320,7 +368,7 @@ def _stands(work: _Work, extent: tuple[int, int], options: SpikeOptions) -> bool
     start, end = extent
     if _in_transient(work, extent, options):
         return False
-    after = work.y[end + 1 : end + 1 + max(3, len(work.y) // 20)]
+    after = work.y[end + 1 : end + 1 + _soon(work)]
     own = slice(start, end + 1)
     height = float(np.max(work.y[own] - work.level[own]))
     return len(after) > 0 and float(np.median(after)) - work.level[start] <= 0.5 * height
@@ -352,29 +400,53 @@ def _united(found: list[tuple[int, int]], wide: list[tuple[int, int]]) -> list[t
     return out
 
 
+def _level_before(work: _Work, start: int, peak: int) -> float:
+    before = work.y[max(0, start - 9) : start]
+    return min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
+
+
+def _back(work: _Work, end: int, limit: float) -> int | None:
+    """The last row before the curve is at the limit or below; None where it soon never is."""
+    after = work.y[end + 1 : end + 1 + _soon(work)]
+    below = np.flatnonzero(after <= limit)
+    return end + int(below[0]) if len(below) else None
+
+
+def _soon(work: _Work) -> int:
+    """Rows within which an excursion must come back."""
+    return max(3, len(work.y) // 20)
+
+
+def _in_tail(work: _Work, at: int, k: float) -> bool:
+    """Whether the run's own tail would not tell a lone point."""
+    return bool(work.y[at] < _level_before(work, at, at) + k * work.sigma(at))
+
+
 def _candidate(
-    track: Track, work: _Work, extent: tuple[int, int], *, k: float, options: SpikeOptions
+    track: Track, work: _Work, extent: tuple[int, int], *, limits: _Limits, options: SpikeOptions
 ) -> Candidate:
     start, end = extent
     peak = start + int(np.argmax(work.y[start : end + 1]))
-    before = work.y[max(0, start - 9) : start]
-    level = min(float(work.level[peak]), float(np.median(before)) if len(before) else math.inf)
+    level = _level_before(work, start, peak)
     height = float(work.y[peak]) - level
-    needed = level + k * work.sigma(peak)
+    passed = work.passed(peak, limits)
+    back = _back(
+        work, end, level + max(options.back_share * height, options.back_k * work.sigma(peak))
+    )
     if work.logarithmic:
         serious = height >= math.log(options.warn_factor)
-        level, needed = math.exp(level), math.exp(min(needed, 700.0))
+        level, passed = math.exp(level), None if passed is None else math.exp(passed)
     else:
         share = options.warn_lone_relative if start == end else options.warn_relative
         serious = height >= share * abs(level)
-        level, needed = track.sign * level, track.sign * needed
+        level, passed = track.sign * level, None if passed is None else track.sign * passed
     return Candidate(
         kind="spike",
         start=int(track.finite[start]),
-        end=int(track.finite[end]),
+        end=int(track.finite[end if back is None else back]),
         peak=int(track.finite[peak]),
         level=level,
-        threshold=needed,
-        recovered=True,
+        threshold=passed,
+        recovered=None if back is None else True,
         severity="warning" if serious else "info",
     )

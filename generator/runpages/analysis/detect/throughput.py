@@ -21,6 +21,7 @@ __all__ = [
     "StepCosts",
     "find_slowdowns",
     "find_stalls",
+    "is_mean_since_start",
     "step_costs",
     "tall_stretches",
 ]
@@ -93,6 +94,11 @@ class StepCosts:
         return math.exp(-cost) if self.rate else math.exp(cost)
 
 
+def is_mean_since_start(name: str) -> bool:
+    """Whether a metric of a step's time is no time of a step, so that nothing is judged by it."""
+    return name.rpartition("/")[2].lower() in _SINCE_START
+
+
 def find_stalls(track: Track, options: StallOptions = StallOptions()) -> Iterator[Candidate]:
     """Rows far slower than their neighbours and than the run's own slow rows; no overhead."""
     times = step_costs(track, options)
@@ -129,8 +135,7 @@ def step_costs(track: Track, options: StallOptions) -> StepCosts | None:
 def _step_costs(track: Track, options: StallOptions) -> StepCosts | None:
     values = track.values[track.finite]
     good = values > 0
-    averaged = track.name.rpartition("/")[2].lower() in _SINCE_START
-    if averaged or int(good.sum()) < options.min_points:
+    if is_mean_since_start(track.name) or int(good.sum()) < options.min_points:
         return None
     rate = track.sign < 0
     cost = np.log(values[good]) * (-1 if rate else 1)

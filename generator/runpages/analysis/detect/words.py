@@ -6,7 +6,7 @@ from runpages import units
 from runpages.analysis.roles import RATES
 from runpages.model import Event
 
-from .sentences import NAMES, SENTENCES
+from .sentences import NAMES, SENTENCES, came_back
 from .trend_words import TRENDS
 
 __all__ = ["describe"]
@@ -39,12 +39,7 @@ def describe(event: Event, *, ending: str = "") -> str:
     if event.kind in {"stall", "slowdown"}:
         return _slower(event, level, value, ending)
     peak = units.count(event.start_step if event.peak_step is None else event.peak_step)
-    back = (
-        "was back at its level in the next record"
-        if event.start_step == event.end_step
-        else f"was back at its level after step {units.count(event.end_step)}"
-    )
-    return f"{what} rose from {level} to {value} at step {peak} and {ending or back}."
+    return f"{what} rose from {level} to {value} at step {peak} and {ending or came_back(event)}."
 
 
 def _nonfinite_ending(event: Event) -> str:
