@@ -9,6 +9,7 @@ from pages import factory
 from runpages.model import KINDS, Event
 from runpages.pages import render
 from runpages.pages.findings import findings_section
+from runpages.pages.story import story
 
 
 def event(step: int, kind="spike", metric="train/loss", **facts) -> Event:
@@ -137,3 +138,20 @@ def test_no_kind_is_shown_by_a_name_with_underscores():
 def test_known_roles_have_a_name_and_the_metric_stays():
     (row,) = findings_section(with_events(event(1, role="grad_norm", metric="gn")))["findings"]
     assert (row.title, row.tail) == ("Gradient norm spike", "gn")
+
+
+def test_what_came_back_says_in_which_row_it_did():
+    rows = findings_section(with_events(
+        event(10, recovered=True, evidence=((5, 1.0), (10, 5.0), (15, 1.0))),
+        event(20, end_step=30, recovered=True, evidence=((20, 5.0), (30, 4.0), (35, 1.0))),
+        event(50, end_step=60, recovered=True),
+    ))["findings"]  # fmt: skip
+    assert [row.recovered for row in rows] == ["in the next row", "by step 35", "after step 60"]
+
+
+def test_a_kind_is_not_named_twice_in_a_title_and_reads_as_words():
+    explosion = event(1, "grad_explosion", "gn", role="grad_norm", severity="warning")
+    shown = with_events(explosion, event(2, "overfit", "v", role="val_loss"), explosion)
+    titles = [row.title for row in findings_section(shown)["findings"]]
+    assert titles == ["Gradient explosion", "Over-fitting", "Gradient explosion"]
+    assert "One more finding of weight: gradient explosion." in story(shown)

@@ -19,6 +19,7 @@ from runpages.model import Hardware, LoggedEvent, ModelFacts, Price, Target
 from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
 from runpages.pages.all_figures import FIGURES
 from runpages.pages.figures import key_figures
+from runpages.pages.provenance import provenance_section
 
 GOLDEN = Path(__file__).parent / "golden"
 SITE = SimpleNamespace(title="Training runs", section="runs")
@@ -352,13 +353,44 @@ def test_a_group_page_shows_mean_sd_and_n_and_the_run_page_only_links_it() -> No
     assert "4.0000" not in page_of(members[0]).text
 
 
+@pytest.mark.parametrize(
+    ("name", "run_id", "title"),
+    [
+        ("trial_1", "study_0/ogbg_jax/trial_1", "ogbg_jax/trial_1"),
+        (
+            "lightning_logs/version_0",
+            "vae/lightning_logs/version_0",
+            "vae/lightning_logs/version_0",
+        ),
+        ("train", "golf/2026_Naive/train_seed42.log#2", "2026_Naive/train_seed42 #2"),
+        ("train_log", "train_log.jsonl", "train_log"),
+        ("trial_1", "study_0/trial_1", "trial_1"),
+        ("gpt-2 small", "a/b/c", "gpt-2 small"),
+    ],
+)
+def test_a_name_that_any_run_could_have_gives_way_to_the_end_of_its_id(name, run_id, title) -> None:
+    report = factory.report(name=name, run_id=run_id)
+    assert list_row(report)["name"] == title
+    assert f"<h1>{title}</h1>" in unescape(render(report).markdown)
+
+
+def test_the_metrics_of_many_cores_are_one_row() -> None:
+    columns = {f"cpu.{i}.percent": factory.rows(0, 3, lambda s, i=i: i + s) for i in range(12)}
+    rows = provenance_section(factory.report({**columns, "gpu.0.gpu": factory.rows(0, 3, float)}))
+    names = [(row[0], row[2], row[9]) for row in rows["metrics"]]
+    assert names == [
+        ("gpu.0.gpu", "3", "0 to 2.000"),
+        ("cpu.0.percent and 11 more of its kind", "36", "0 to 13.00"),
+    ]
+
+
 def test_runs_of_one_name_are_told_apart_by_their_ids():
-    ids = ("a/wmt/trial", "a/ogbg/trial", "b/wmt/trial")
-    rows = [list_row(factory.report(name="trial", run_id=i)) for i in ids]
+    ids = ("a/wmt/blip", "a/ogbg/blip", "b/wmt/blip")
+    rows = [list_row(factory.report(name="blip", run_id=i)) for i in ids]
     rows.append(list_row(factory.report(name="other", run_id="c/other")))
     page = render_index(rows, site=SITE).markdown
     words = re.sub(r"&#(\d+);", lambda m: chr(int(m[1])), page)
-    assert words.count("<small>a/wmt/trial · ") == 1
-    assert "<small>ogbg/trial · " in words
-    assert "<small>b/wmt/trial · " in words
+    assert words.count("<small>a/wmt/blip · ") == 1
+    assert "<small>ogbg/blip · " in words
+    assert "<small>b/wmt/blip · " in words
     assert "c/other" not in words.replace("c-other", "")

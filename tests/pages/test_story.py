@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from pages import factory
+from runpages import analyze
 from runpages.model import Attempt, Event, Hardware, ModelFacts, Provenance, Quantity
 from runpages.pages.story import story
+from runpages.sources import open_source, sniff
 
 LOSS = {"val/loss": factory.rows(0, 200, factory.falling)}
 
@@ -50,7 +55,7 @@ def test_the_share_of_the_plan_is_told_with_the_step():
     told = story(factory.report(LOSS, config={"trainer": {"max_steps": 1000}}))
     assert told.startswith("The run reached step 199 of 1,000 planned steps (20 %).")
     told = story(factory.report(LOSS, config={"max_steps": 200}))
-    assert told.startswith("The run reached step 199, all 200 planned steps.")
+    assert told.startswith("The run reached step 199 of 200 planned steps.")
 
 
 def test_the_baseline_is_named_with_the_direction_in_words():
@@ -97,6 +102,18 @@ def test_what_only_the_runs_own_summary_says_of_its_end_is_told():
     assert "Its own summary ends with final_int8 val_bpb 1.235." in told
 
 
+def test_losses_of_players_are_counted():
+    columns = {name: factory.rows(0, 99, factory.falling) for name in ("D_A", "G_A", "cycle_A")}
+    told = story(factory.report(columns))
+    assert "It logged 3 losses, none of them known as the training loss." in told
+
+
+def test_a_single_further_finding_is_named_without_a_count():
+    events = (event(9, "divergence", "critical"), event(1, "grad_explosion"))
+    told = story(replace(factory.report(LOSS), events=events))
+    assert told.endswith("One more finding of weight: gradient explosion.")
+
+
 def test_an_agent_is_judged_by_its_reward():
     told = story(factory.report({"episodic_return": factory.rows(0, 200, lambda _: 350.0)}))
     assert "Reward ended at 350" in told
@@ -130,3 +147,20 @@ def test_money_is_told_with_whose_price_it_is_and_pennies_are_not():
     assert story(replace(report, cost=cost)).endswith("It cost 10.3 device-hours.")
     cost = replace(report.cost, device_hours=Quantity(value=0.001, unit="h"))
     assert "cost" not in story(replace(report, cost=cost))
+
+
+def _told_of(folder: Path, name: str) -> str:
+    (ref,) = (ref for ref in sniff(folder).runs if ref.run_id.endswith(name))
+    return story(analyze(open_source(ref.kind, folder).read(ref)))
+
+
+@pytest.mark.acceptance
+def test_real_runs_tell_their_plan_and_their_score(shared):
+    star = shared / "data/logs/hf_trainer/HangerYang+Star"
+    assert "step 40,000 of 252,780 planned steps (16 %)" in _told_of(star, "Star")
+    golf = shared / "data/logs/textlogs/openai+parameter-golf/records/track_non_record_16mb"
+    told = _told_of(golf, "LegendreGPT/train.log")
+    assert "final_INT7_zlib_roundtrip val_bpb 1.235" in told
+    told = _told_of(golf, "4h_pgut3/train.log")
+    assert "step 329,430 of 500,000 planned steps (66 %)" in told
+    assert "val_bpb 1.207" in told

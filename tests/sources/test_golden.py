@@ -73,10 +73,21 @@ def test_nan_in_quotes_is_absence_and_the_bare_word_a_value(tmp_path: Path) -> N
     run = read(tmp_path)
     assert run.series["lm loss"].step.tolist() == [1, 3]
     assert np.isnan(run.series["lm loss"].value).tolist() == [False, True]
-    assert run.provenance.warnings == ("lm loss: not recorded at 2 of its steps (`nan` in quotes)",)
+    assert run.provenance.warnings == (
+        'lm loss: not recorded at 2 of the steps between 2 and 4 (written as "nan")',
+    )
     assert run.provenance.records_damaged == 0
     assert run.series.with_role("loss") == ("lm loss",)
     assert (run.state, run.start) == ("ended", None)
+
+
+def test_metrics_that_lack_the_end_say_so_together(tmp_path: Path) -> None:
+    rows = {1: 3.0, 2: 2.0, 3: "nan", 4: "nan"}
+    write(tmp_path / "g.json", {"lm loss": rows, "num-zeros": rows})
+    (told,) = read(tmp_path).provenance.warnings
+    assert told.startswith(
+        "lm loss, num-zeros: not recorded at 2 steps, the last ones, between 3 and 4"
+    )
 
 
 def test_the_restarted_half_is_a_second_attempt(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from runpages.markup import json_number
 from runpages.model import Quantity, Report, main_metric
 
 from .all_figures import FIGURES
-from .words import event_counts
+from .words import event_counts, title_of
 
 __all__ = ["list_row", "plain", "run_json"]
 
@@ -42,7 +42,7 @@ def list_row(report: Report) -> dict[str, Any]:
     elapsed = report.timing.elapsed_seconds
     return {
         "slug": run.slug,
-        "name": run.name,
+        "name": title_of(run),
         "id": run.ref.run_id,
         "source": run.ref.kind,
         "project": run.ref.project,

@@ -11,7 +11,7 @@ from runpages.model import MetricSummary, Report, main_metric
 
 from .words import Fact, of_planned, quantity
 
-__all__ = ["delta", "key_figures"]
+__all__ = ["delta", "key_figures", "unknown_losses"]
 
 _LOSS = re.compile(
     r"(.*[_/. ])?(loss|nll)(es)?([_/. ].*)?|(D|G|cycle|idt)_[AB]|(G_GAN|G_L1|D_real|D_fake)",
@@ -42,7 +42,9 @@ def key_figures(report: Report) -> list[Fact]:
     """At most eight; an absent one says why in its place."""
     return [
         _judged_by(report),
-        _metric(report, "loss", "Training loss", _no_loss(report)),
+        _metric(
+            report, "loss", "Training loss", unknown_losses(report) or "no training loss logged"
+        ),
         _steps(report),
         _throughput(report),
         _elapsed(report),
@@ -66,11 +68,11 @@ def _judged_by(report: Report) -> Fact:
     return _metric(report, primary.role or "", words, "")
 
 
-def _no_loss(report: Report) -> str:
-    """Losses of several players or parts play no role: that there are some is said."""
+def unknown_losses(report: Report) -> str:
+    """Losses of several players or parts play no role: that there are some is said; else empty."""
     losses = sum(info.role is None and _names_loss(info.name) for info in report.run.series.whole)
     if not losses:
-        return "no training loss logged"
+        return ""
     what = "1 loss, not" if losses == 1 else f"{units.count(losses)} losses, none of them"
     return f"{what} known as the training loss"
 
@@ -110,9 +112,7 @@ def _steps(report: Report) -> Fact:
         number, prefix = units.si(tokens.value, 4)
         unit = f"{prefix} tokens".strip()
         done = units.count(steps.value or 0)
-        told = of_planned(report) or "steps"
-        planned = f"steps, {told}" if told.startswith("all") else told
-        note = f"in {done} {planned}{redone}"
+        note = f"in {done} {of_planned(report) or 'steps'}{redone}"
         return Fact(label="Trained on", value=number, unit=unit, note=note)
     if steps.value is None:
         return Fact(label="Steps", value="", why=steps.why)

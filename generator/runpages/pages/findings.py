@@ -12,7 +12,7 @@ from runpages.markup import Safe
 from runpages.model import Event, Report
 
 from .charts import event_chart
-from .words import KIND_WORDS, SEVERITY_CLASS, Chip, Fact, fact, finding_title
+from .words import SEVERITY_CLASS, Chip, Fact, fact, finding_title, kind_words
 
 __all__ = ["findings_section"]
 
@@ -80,7 +80,7 @@ def _summed(events: Sequence[Event]) -> str:
         kinds.setdefault((event.kind, event.metric), []).append(event)
     parts = []
     for (kind, metric), own in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        words = f"{units.count(len(own))} × {KIND_WORDS.get(kind, kind)}"
+        words = f"{units.count(len(own))} × {kind_words(kind)}"
         if kind != "restart":
             words += f" in {metric}"
         peaks = [(e.peak_value, e.peak_step) for e in own if e.peak_value is not None]
@@ -179,8 +179,14 @@ def _recovered(event: Event) -> str:
     if event.lost_steps is not None:
         return f"rolled back, {units.count(event.lost_steps)} steps lost"
     if event.recovered:
-        after = event.end_step - event.start_step + 1
-        return "next step" if after <= 1 else f"after {units.count(after)} steps"
+        back = next((step for step, _ in event.evidence if step > event.end_step), None)
+        if event.start_step == event.end_step:
+            return "in the next row"
+        return (
+            f"after step {units.count(event.end_step)}"
+            if back is None
+            else (f"by step {units.count(back)}")
+        )
     return "n/a" if event.recovered is None else "no"
 
 
@@ -227,7 +233,7 @@ def _looked_for(report: Report) -> str:
 
 
 def _judged(report: Report) -> str:
-    done = [j.kind.replace("_", " ") for j in report.judgements if j.judged]
+    done = [kind_words(j.kind) for j in report.judgements if j.judged]
     return ", ".join(done)
 
 
@@ -235,5 +241,5 @@ def _not_judged(report: Report) -> list[tuple[str, str]]:
     by_reason: dict[str, list[str]] = {}
     for judgement in report.judgements:
         if not judgement.judged:
-            by_reason.setdefault(judgement.why_not, []).append(judgement.kind.replace("_", " "))
+            by_reason.setdefault(judgement.why_not, []).append(kind_words(judgement.kind))
     return [(", ".join(kinds), why) for why, kinds in by_reason.items()]

@@ -8,7 +8,7 @@ from runpages.model import Report
 from .figures import key_figures
 from .notes import verdict
 from .story import story
-from .words import Fact, event_counts, fact, finding_chips, group_slug, state_chip
+from .words import Fact, event_counts, fact, finding_chips, group_slug, state_chip, title_of
 
 __all__ = ["header_section"]
 
@@ -21,8 +21,8 @@ def header_section(report: Report) -> dict[str, object]:
     baseline = report.baseline.run if report.baseline else None
     compared = f"{run.slug},{baseline.slug}&base={baseline.slug}" if baseline else run.slug
     return {
-        "title": markup.yaml(run.name),
-        "name": run.name,
+        "title": markup.yaml(title_of(run)),
+        "name": title_of(run),
         "slug": run.slug,
         "project": run.ref.project or run.ref.source,
         "state": state_chip(run),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+
 from runpages import markup, units
 from runpages.markup import Safe
 from runpages.model import Provenance, Report
@@ -9,6 +14,11 @@ from runpages.model import Provenance, Report
 from .words import Fact, fact
 
 __all__ = ["provenance_section"]
+
+_CORE = re.compile(r"(.*cpu)[._/]?\d+([._/].*)?")
+"""A metric of one core, as W&B names it: `system/cpu.17.cpu_percent`."""
+_CORES_TOLD = 8
+"""More than these are one row."""
 
 
 def provenance_section(report: Report) -> dict[str, object]:
@@ -58,8 +68,17 @@ def _sentences(report: Report) -> list[str]:
 
 
 def _metrics(report: Report) -> list[tuple[str, ...]]:
+    infos = report.run.series.whole
+    family = {
+        info.name: "".join(found.groups(""))
+        for info in infos
+        if (found := _CORE.fullmatch(info.name))
+    }
+    many = {name for name, n in Counter(family.values()).items() if n > _CORES_TOLD}
     out = []
-    for info in report.run.series.whole:
+    for info in infos:
+        if family.get(info.name) in many:
+            continue
         summary = report.metrics.get(info.name)
         if summary is None:
             out.append((info.name, info.role or "none", units.count(info.points), *["n/a"] * 9))
@@ -80,7 +99,32 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
                 _number(None if summary.slope is None else 1000 * summary.slope, 3),
             )
         )
-    return out
+    folded = sorted(many)
+    return [*out, *(_cores(report, [n for n in family if family[n] == one]) for one in folded)]
+
+
+def _cores(report: Report, names: Sequence[str]) -> tuple[str, ...]:
+    """One row for the same metric of each core: counts are of all, values over all of them."""
+    found = [report.metrics[name] for name in names if name in report.metrics]
+    label = f"{names[0]} and {units.count(len(names) - 1)} more of its kind"
+    if not found:
+        return (label, "none", *["n/a"] * 10)
+    finals = [summary.final for summary in found]
+    middle = median(finals)
+    spread = median(abs(final - middle) for final in finals)
+    low, high = min(s.low for s in found), max(s.high for s in found)
+    return (
+        label,
+        found[0].role or "none",
+        units.count(sum(s.points for s in found)),
+        units.count(sum(s.superseded for s in found)),
+        units.count(sum(s.nonfinite for s in found)),
+        "n/a",
+        f"{units.number(middle)} ± {units.number(spread, 2)}",
+        *["n/a"] * 2,
+        f"{units.number(low)} to {units.number(high)}",
+        *["n/a"] * 2,
+    )
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -11,8 +11,9 @@ from collections import Counter
 from runpages import units
 from runpages.model import Event, MetricSummary, Report
 
+from .figures import unknown_losses
 from .own_summary import finals
-from .words import KIND_WORDS, ROLE_WORDS, of_planned
+from .words import ROLE_WORDS, kind_words, of_planned
 
 __all__ = ["story"]
 
@@ -47,7 +48,7 @@ def _made(report: Report) -> str:
     who = f"{article} {model}" if model else "The run"
     step = f"{_one(run.provenance.step_unit)} {units.count(report.steps.value or 0)}"
     if planned := of_planned(report):
-        step += f"{',' if planned.startswith('all') else ''} {planned}"
+        step += f" {planned}"
     running = run.state == "running"
     tokens = report.timing.tokens.value
     if tokens is not None:
@@ -80,7 +81,8 @@ def _where(report: Report) -> str:
 def _ended(report: Report) -> str:
     summary = report.metrics.get(report.primary or "")
     if summary is None:
-        return ""
+        losses = unknown_losses(report)
+        return f"It logged {losses}." if losses else ""
     if summary.final != summary.final:
         return f"{summary.name} holds no finite value."
     name = ROLE_WORDS.get(summary.role or "", summary.name)
@@ -147,7 +149,7 @@ def _happened(report: Report) -> str:
     first, *more = weighty
     if not more:
         return first.message
-    kinds = Counter(KIND_WORDS.get(e.kind, e.kind) for e in more)
+    kinds = Counter(kind_words(e.kind) for e in more)
     if len(more) == 1:
         return f"{first.message} One more finding of weight: {next(iter(kinds))}."
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))

@@ -15,7 +15,7 @@ from runpages.markup import Safe, text
 from runpages.model import Report
 
 from .svg import ticks
-from .words import SEVERITY_CLASS
+from .words import SEVERITY_CLASS, kind_words
 
 __all__ = ["Lane", "Timeline", "timeline"]
 
@@ -155,7 +155,7 @@ def _findings(report: Report, axis: _Axis) -> Lane:
         if (place, style) in seen:
             continue
         seen.add((place, style))
-        kind = event.kind.replace("_", " ")
+        kind = kind_words(event.kind)
         words = f"step {units.count(event.start_step)}: {kind} in {event.metric}"
         parts.append(
             f'<svg x="{place:.1f}%" y="{_BAR // 2}" overflow="visible"><path class="{style}" '

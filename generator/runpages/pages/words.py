@@ -9,13 +9,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from runpages import units
 from runpages.model import SEVERITIES, Event, Judgement, Quantity, Report, Run
 
 __all__ = [
     "CAUSE_WORDS",
-    "KIND_WORDS",
     "ROLE_WORDS",
     "SEVERITY_CLASS",
     "Chip",
@@ -25,9 +25,11 @@ __all__ = [
     "finding_chips",
     "finding_title",
     "group_slug",
+    "kind_words",
     "of_planned",
     "quantity",
     "state_chip",
+    "title_of",
 ]
 
 SEVERITY_CLASS = {"critical": "crit", "warning": "warn", "info": "info"}
@@ -58,7 +60,15 @@ ROLE_WORDS = {
     "gpu_power": "Device power",
 }
 """What a reader calls a metric of this role; others go by their name as logged."""
-KIND_WORDS = {
+_TITLE_PARTS = 4
+_GENERIC = re.compile(
+    r"(trial|version|run|seed|fold|study|attempt|train(ing)?|log|loss|lightning|tensorboard|csv|"
+    r"metrics?|measurements?|eval(uation)?|output|stdout|console|result|progress|history|monitor)s?"
+    r"([-_ #.]*(trial|run|seed|log|loss|out|state|history|metric|\d+)s?)*(\.[a-z]{2,5})?",
+    re.IGNORECASE,
+)
+"""Names of files, folders and trials that any run could have."""
+_KIND_WORDS = {
     "nonfinite": "non-finite value",
     "level_shift": "level shift",
     "overfit": "over-fitting",
@@ -140,7 +150,7 @@ def quantity(
 
 
 def of_planned(report: Report) -> str:
-    """`of 252,780 planned steps (16 %)`, or `all 500 planned steps`; empty where no plan is known.
+    """`of 252,780 planned steps (16 %)`; empty where no plan is known.
 
     The first step may have the number 0 and the last need not be logged: no per cent is told of
     what is nearly all.
@@ -149,11 +159,34 @@ def of_planned(report: Report) -> str:
     if done is None or planned is None:
         return ""
     unit = report.run.provenance.step_unit or "steps"
-    if done >= planned - 1:
-        return f"all {units.count(planned)} planned {unit}"
     share = done / planned
-    percent = f" ({units.percent(share, 2)} %)" if share < _NEARLY_ALL else ""
+    nearly = share >= _NEARLY_ALL or done >= planned - 1
+    percent = "" if nearly else f" ({units.percent(share, 2)} %)"
     return f"of {units.count(planned)} planned {unit}{percent}"
+
+
+def kind_words(kind: str) -> str:
+    """A kind of finding in the middle of a sentence."""
+    return _KIND_WORDS.get(kind, kind.replace("_", " "))
+
+
+def title_of(run: Run) -> str:
+    """The run's name; where that is a word that any run could have (`trial_1`, `train_log`), the
+    end of its id from the last part on that says something, of two to four parts."""
+    if not _says_nothing(run.name.rpartition("/")[2]):
+        return run.name
+    path, mark, number = run.ref.run_id.partition("#")
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    for count in range(2, min(len(parts), _TITLE_PARTS) + 1):
+        told = parts[-count:]
+        if not all(map(_says_nothing, told)):
+            told[-1] = told[-1].removesuffix(PurePosixPath(told[-1]).suffix)
+            return "/".join(told) + (f" #{number}" if mark else "")
+    return run.name
+
+
+def _says_nothing(part: str) -> bool:
+    return _GENERIC.fullmatch(part) is not None
 
 
 def event_counts(events: Iterable[Event]) -> dict[str, int]:
@@ -166,7 +199,7 @@ def event_counts(events: Iterable[Event]) -> dict[str, int]:
 
 def finding_title(event: Event) -> str:
     """`Loss spike`, `Over-fitting`, `Restart`."""
-    kind = KIND_WORDS.get(event.kind, event.kind.replace("_", " "))
+    kind = kind_words(event.kind)
     role = ROLE_WORDS.get(event.role or "", "") if event.kind in _OF_A_ROLE else ""
     title = f"{role} {kind}".strip()
     return title[0].upper() + title[1:]

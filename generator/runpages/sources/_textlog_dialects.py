@@ -31,6 +31,7 @@ __all__ = [
     "Dialect",
     "EventLine",
     "RowLine",
+    "any_of",
     "load_all",
 ]
 
@@ -386,6 +387,24 @@ def load_all(tables: Iterable[Mapping[str, Any]], before: Sequence[Dialect] = ()
         known[dialect.name] = dialect
         found.append(dialect)
     return found
+
+
+def any_of(dialect: Dialect) -> re.Pattern[str] | None:
+    """One pattern that tells quickly that a line is of none of the dialect's other kinds."""
+    patterns: Sequence[re.Pattern[str]] = (
+        *dialect.begin,
+        *dialect.end,
+        *dialect.checkpoint,
+        *dialect.sample,
+        *dialect.hints,
+    )
+    if not patterns:
+        return None
+    plain = (re.sub(r"\(\?P<\w+>", "(?:", pattern.pattern) for pattern in patterns)
+    try:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in plain), re.ASCII)
+    except re.error:  # flags or back references: each has to be asked
+        return re.compile("")
 
 
 def _built_in() -> tuple[tuple[Dialect, ...], tuple[EventLine, ...]]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runpages.model import Checkpoint, LoggedEvent, Sample
 
 from ._textlog_config import Settings
-from ._textlog_dialects import EVENTS, Dialect, EventLine
+from ._textlog_dialects import EVENTS, Dialect, EventLine, any_of
 from ._textlog_lines import Counts, TextLine, text_lines
 from ._textlog_places import Places
 from ._textlog_rows import Clock, Message, Row, RowFinder, message_of, starts_of
@@ -96,7 +95,7 @@ class Reading:
     def __post_init__(self) -> None:
         self.settings = Settings(self.dialect)
         self._finder = RowFinder(self.dialect, within=self.places.within)
-        self._other = _any_of(self.dialect)
+        self._other = any_of(self.dialect)
         self._ticks = any(line.tick for line in self.dialect.row)
 
     def read(self, path: Path, section: Section) -> None:
@@ -485,21 +484,3 @@ class Reading:
 
 def _said(sample: Sample, text: str) -> Sample:
     return Sample(kind=sample.kind, name=sample.name, text=text)
-
-
-def _any_of(dialect: Dialect) -> re.Pattern[str] | None:
-    """One pattern that tells quickly that a line is of none of the dialect's other kinds."""
-    patterns: Sequence[re.Pattern[str]] = (
-        *dialect.begin,
-        *dialect.end,
-        *dialect.checkpoint,
-        *dialect.sample,
-        *dialect.hints,
-    )
-    if not patterns:
-        return None
-    plain = (re.sub(r"\(\?P<\w+>", "(?:", pattern.pattern) for pattern in patterns)
-    try:
-        return re.compile("|".join(f"(?:{pattern})" for pattern in plain), re.ASCII)
-    except re.error:  # flags or back references: each has to be asked
-        return re.compile("")

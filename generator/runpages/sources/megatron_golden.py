@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from runpages.errors import SourceError
-from runpages.model import Attempt, Provenance, Run, RunRef
+from runpages.model import Attempt, Provenance, Run, RunRef, SeriesSet
 
 from ._jsonscan import Damaged, JsonScan
 from ._textfiles import Ledger, mapping_of, number, whole
@@ -102,7 +102,8 @@ class _Reading:
     spool: Spool = field(default_factory=Spool)
     summary: dict[str, Any] = field(default_factory=dict)
     seen: list[int] = field(default_factory=list)
-    absent: dict[str, int] = field(default_factory=dict)
+    absent: dict[str, list[int]] = field(default_factory=dict)
+    """Metric -> the steps at which it was not recorded."""
 
     def document(self, name: str, attempt: int) -> None:
         document = JsonScan.of_file(self.ledger, name)
@@ -127,7 +128,8 @@ class _Reading:
             except Damaged:
                 continue
             if piece.value == _ABSENT:
-                self.absent[metric] = self.absent.get(metric, 0) + 1
+                at = whole(key)
+                self.absent.setdefault(metric, []).extend([] if at is None else [at])
                 continue
             step, value = whole(key), number(piece.value)
             if step is None or value is None:
@@ -168,13 +170,26 @@ class _Reading:
                 step_source="key of `values` (training iteration)",
                 parts_joined=True,
                 lossy=LOSSY,
-                warnings=(*ledger.warnings, *self._not_recorded()),
+                warnings=(*ledger.warnings, *self._not_recorded(series)),
             ),
         )
 
-    def _not_recorded(self) -> Iterator[str]:
-        for metric, count in self.absent.items():
-            yield f"{metric}: not recorded at {count:,} of its steps (`nan` in quotes)"
+    def _not_recorded(self, series: SeriesSet) -> Iterator[str]:
+        """One sentence for metrics that lack the same steps; whether these are the end."""
+        alike: dict[tuple[int, ...], list[str]] = {}
+        for metric, steps in self.absent.items():
+            alike.setdefault(tuple(sorted(steps)), []).append(metric)
+        for missing, metrics in alike.items():
+            if not missing:
+                continue
+            where = "of the steps"
+            ends = [int(series[m].recorded.step[-1]) for m in metrics if m in series]
+            if missing[0] > max(ends, default=-1):
+                where = "steps, the last ones,"
+            yield (
+                f"{', '.join(metrics)}: not recorded at {len(missing):,} {where}"
+                f' between {missing[0]:,} and {missing[-1]:,} (written as "nan")'
+            )
 
 
 def _attempts(seen: Sequence[int], spans: Mapping[int, tuple[int, int]]) -> Iterator[Attempt]:

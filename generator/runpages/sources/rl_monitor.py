@@ -143,7 +143,7 @@ def _run(
             records_damaged=ledger.damaged,
             bytes_damaged=ledger.bytes_damaged,
             ranks_seen=tuple(sorted(files)) if len(files) > 1 else (),
-            step_source="sum of `l` (steps of all environments in episodes that are over)",
+            step_source="sum of l (steps of all environments in episodes that are over)",
             step_unit="environment steps",
             lossy=LOSSY if len(lives) == 1 else (*LOSSY, APPENDED),
             warnings=(*ledger.warnings, *_strangers(files)),
