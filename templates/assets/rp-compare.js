@@ -9,8 +9,8 @@ import { environment, samples } from "./rp-compare-more.js";
 import { picker } from "./rp-compare-pick.js";
 import { STYLES, escaped, markdown, swatch, table } from "./rp-compare-sheet.js";
 import { MOST, keep, parsed } from "./rp-compare-state.js";
-import { look } from "./rp-look.js";
 import * as tables from "./rp-compare-tables.js";
+import { look } from "./rp-look.js";
 import { element } from "./rp-tools.js";
 import { number } from "./rp-units.js";
 
