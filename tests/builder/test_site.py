@@ -165,7 +165,16 @@ def test_a_new_run_changes_its_own_files_its_group_and_the_index(tmp_path, logs)
     assert built.written == (slug,)
     others = [path for path in built.files_written if slug not in path]
     assert "index.md" in others
-    indexes = ("index.md", "browse.md", "feed.xml", "llms.txt", "by/", "assets/index/", "groups/")
+    indexes = (
+        "index.md",
+        "browse.md",
+        "compare.md",
+        "feed.xml",
+        "llms.txt",
+        "by/",
+        "assets/index/",
+        "groups/",
+    )
     assert all(path.startswith(indexes) for path in others), others
     assert "assets/index/runs.json" in others
     assert any(path.startswith("by/group/seeds-") for path in others)

@@ -67,7 +67,7 @@ def by_mkdocs(project):
 
 def test_mkdocs_builds_strictly(by_mkdocs):
     lists = [page for page in by_mkdocs if page.startswith("runs/by/")]
-    assert len(by_mkdocs) - len(lists) == 3 + len(("index", "browse"))
+    assert len(by_mkdocs) - len(lists) == 3 + len(("index", "browse", "compare"))
     kinds = {page.split("/")[2] for page in lists}
     assert kinds == {"index.html", "group", "month", "project"}
     assert max(charts for charts, _, _ in by_mkdocs.values()) >= 3

@@ -50,10 +50,10 @@ def test_a_log_beside_no_run_is_a_run_with_hardware_only(tmp_path):
     assert (run.hardware.device, run.hardware.devices) == ("NVIDIA L4", 2)
     assert {info.name: info.role for info in run.series.infos} == {
         "system/gpu.0.gpu": "gpu_util",
-        "system/gpu.0.memory.used (MiB)": None,
+        "system/gpu.0.memory.used (MiB)": "gpu_memory",
         "system/gpu.0.powerWatts": "gpu_power",
         "system/gpu.1.gpu": "gpu_util",
-        "system/gpu.1.memory.used (MiB)": None,
+        "system/gpu.1.memory.used (MiB)": "gpu_memory",
         "system/gpu.1.powerWatts": "gpu_power",
     }
     util = run.series["system/gpu.1.gpu"]

@@ -56,7 +56,8 @@ def _logged_twice(run: Run) -> int | None:
     series = run.series[dense.name]
     for number in np.unique(series.recorded.attempt):
         rows = series.attempt(int(number))
-        again = (np.diff(rows.step) == 0) & (np.diff(rows.value) != 0)
+        # compared, not subtracted: infinities have no difference
+        again = (rows.step[1:] == rows.step[:-1]) & (rows.value[1:] != rows.value[:-1])
         if 0 < int(again.sum()) <= max(1, _MOST_TWICE * len(again)):
             return int(rows.step[int(np.argmax(again))])
     return None
