@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from page_weight import served
 from runpages import analyze, builder
@@ -131,15 +131,15 @@ def _metrics(client: Any) -> dict[str, float]:
     return {m["name"]: m["value"] for m in client.send("Performance.getMetrics")["metrics"]}
 
 
-def measured(site: Path, slugs: list[str], chromium: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def measured(
+    site: Path, slugs: list[str], browser: Browser
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """(runs, what they cost) of each count."""
-    with served(site) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with served(site) as address:
         for count in (n for n in COUNTS if n <= len(slugs)):
             page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
             yield count, visited(page, f"{address}/runs/compare/?runs={','.join(slugs[:count])}")
             page.close()
-        browser.close()
 
 
 def main() -> None:
@@ -148,8 +148,11 @@ def main() -> None:
         raise SystemExit("no chromium found: give its path")
     with tempfile.TemporaryDirectory() as folder:
         site, slugs = site_of(max(COUNTS), Path(folder))
-        for count, found in measured(site, slugs, chromium):
-            print(json.dumps({"runs": count, **found}))
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for count, found in measured(site, slugs, browser):
+                print(json.dumps({"runs": count, **found}))
+            browser.close()
 
 
 if __name__ == "__main__":

