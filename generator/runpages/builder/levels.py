@@ -21,8 +21,8 @@ __all__ = ["check_size", "choose_full", "full_list", "is_finer", "level_of"]
 
 _LIST = "assets/index/full.json"
 _ROOM = 0.9
-"""Part of `max_mb` that our files may fill: MkDocs adds the frame of each page and its search, about
-20 KB a run with Material (measured on a site of 60 runs)."""
+"""Part of `max_mb` that our files may fill: MkDocs adds the frame of each page and its search,
+about 20 KB a run with Material (measured on a site of 60 runs)."""
 _NAMED = 5
 """Runs that the error names."""
 
