@@ -30,6 +30,7 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from runpages import analyze, builder
 from runpages.builder.assets import shared_assets
+from runpages.builder.levels import full_list
 from runpages.config import load_settings
 from runpages.model import Attempt, Columns, Report, Run, RunRef, SeriesSet
 from runpages.pages import list_row, render, render_index
@@ -94,7 +95,8 @@ def site_of(report: Report, folder: Path) -> tuple[Path, str]:
     index = render_index([list_row(report)], site=settings.site)
     files["docs/runs/index.md"] = index.markdown.encode()
     files |= {f"docs/{name}": data for name, data in index.files.items()}
-    files |= {f"docs/runs/{name}": data for name, data in shared_assets().items()}
+    shared = shared_assets() | full_list([report.run.slug])
+    files |= {f"docs/runs/{name}": data for name, data in shared.items()}
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from runpages import errors
         errors.LockedError("archive"),
         errors.ArchiveError("run.json", "damaged", "restore it"),
         errors.ForeignFileError("a.md", "was changed"),
+        errors.SiteSizeError("docs/runs", 950_000, 1, [("a-0123456789", 500_000)]),
         errors.StrictError("3 secrets"),
     ],
 )

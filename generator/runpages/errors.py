@@ -12,7 +12,8 @@
     ├── DemoError                 1  a training process of the demo failed
     ├── LockedError               5  another runpages process works here
     ├── ArchiveError              3  a damaged record in the archive
-    └── ForeignFileError          2  a file that runpages did not write stands in the way
+    ├── ForeignFileError          2  a file that runpages did not write stands in the way
+    └── SiteSizeError             2  the pages would be more than `[site] max_mb` allows
 
 The sentence is built here from attributes: what was expected, what was found, where, what to do.
 Only the entrances print errors; nothing below them catches `RunpagesError` to hide it.
@@ -20,7 +21,7 @@ Only the entrances print errors; nothing below them catches `RunpagesError` to h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "MissingExtraError",
     "NotThisFormatError",
     "RunpagesError",
+    "SiteSizeError",
     "SourceError",
     "StrictError",
     "UnknownNameError",
@@ -169,6 +171,26 @@ class ForeignFileError(RunpagesError):
         self.path = str(path)
         self.why = why
         super().__init__(f"{self.path}: {why}; move or delete it, then build again")
+
+
+class SiteSizeError(RunpagesError):
+    """More bytes than the site may have. `largest` are (slug, bytes), the largest run first."""
+
+    exit_code = 2
+
+    def __init__(
+        self, section: Path | str, size: int, max_mb: int, largest: Sequence[tuple[str, int]]
+    ) -> None:
+        self.section = str(section)
+        self.size = size
+        self.max_mb = max_mb
+        self.largest = tuple(largest)
+        runs = ", ".join(f"{slug} ({run / 1e6:.2f} MB)" for slug, run in self.largest)
+        super().__init__(
+            f"{self.section}: pages and data would be {size / 1e6:.1f} MB, more than 90 % of "
+            f"[site] max_mb = {max_mb}, and nothing was written; largest runs: {runs or 'none'}; "
+            "lower [site] full_runs, publish fewer runs ([publish] include) or raise max_mb"
+        )
 
 
 def _rebuilt(

@@ -3,7 +3,7 @@
 // @ts-check
 import { Axes } from "./rp-axes.js";
 import { axisOf, drawing, fullOf, plotted } from "./rp-draw.js";
-import { CHARTS, DETAIL, decoded, finer, forget, refined, stored, thinned } from "./rp-files.js";
+import { CHARTS, DETAIL, FULL, decoded, finer, forget, refined, stored, thinned } from "./rp-files.js";
 import { CONFIG, plotly } from "./rp-library.js";
 import { start as showTools } from "./rp-tools.js";
 import { plain, range, read, write } from "./rp-view.js";
@@ -153,10 +153,17 @@ export class Charts {
     return finerThere ? this.axes?.window(this.window(chart), shown, "step") ?? null : null;
   }
 
+  /** Whether the site keeps finer levels of this run: a page is the same with and without. */
+  kept() {
+    const list = new URL("../../index/full.json", this.source).href;
+    return stored(list, FULL).then(({ slugs }) => slugs.includes(this.file.slug), () => false);
+  }
+
   /** Exchanges what is in the window for a finer level, where there is one. @param {Chart} chart */
   async refine(chart) {
     const steps = this.steps(chart);
-    const files = steps ? finer(this.file.detail, ...steps) : [];
+    const under = steps ? finer(this.file.detail, ...steps) : [];
+    const files = under.length && await this.kept() ? under : [];
     const answers = await Promise.allSettled(files.map(([name]) => stored(new URL(name, this.source).href, DETAIL)));
     if (this.signal.aborted || !chart.gd.isConnected || String(this.steps(chart)) !== String(steps)) return;
     let traces = chart.coarse;

@@ -8,6 +8,7 @@
 
 export const CHARTS = "runpages.charts/2";
 export const DETAIL = "runpages.detail/1";
+export const FULL = "runpages.full/1";
 
 /** Promises by URL, dropped on failure so that the next touch tries again. @type {Map<string, Promise<any>>} */
 const loaded = new Map();

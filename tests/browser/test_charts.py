@@ -15,6 +15,7 @@ import pytest
 from pages.factory import START, joined, make_run, rows
 from runpages import analyze
 from runpages.builder.assets import shared_assets
+from runpages.builder.levels import full_list
 from runpages.model import Report, SeriesSet
 from runpages.pages.charts import build_charts
 from runpages.pages.templating import render_template
@@ -94,6 +95,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     files |= page_of("hardware", analyze(replace(make_run(), series=sampled)))
     unclocked = columns._replace(time=np.full(100, np.nan))
     files |= page_of("blind", analyze(make_run({"train/loss": unclocked})))
+    full = [report.run.slug for report in (many(), calm())]
+    files |= full_list(full)
+    light = calm()
+    ref = replace(light.run.ref, run_id="light")
+    light = replace(light, run=replace(light.run, ref=ref))
+    assert light.run.slug not in full
+    files |= page_of("light", light)
     for name, data in files.items():
         path = root / "deep" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -280,7 +288,23 @@ def test_more_rows_than_there_is_room_for_are_means_with_their_extremes(opened) 
     assert np.mean([y[n] for n in inside]) == pytest.approx(values.mean(), abs=0.002)
 
 
-def test_a_run_that_keeps_no_finer_levels_zooms_into_the_first(opened) -> None:
+def test_a_light_run_zooms_into_the_first_level_and_asks_for_no_other(opened) -> None:
+    tab = opened(run="light")
+    assert tab.fetched("full.json") == []  # only a zoom asks
+    tab.touch("loss")
+    assert tab.fetched("full.json") == []
+    tab.page.locator("[data-rp-chart=loss]").get_by_title("Zoom in").click()
+    tab.wait("loss", "e.layout.xaxis.range[0] > 900")
+    tab.page.locator("[data-rp-chart=loss]").get_by_title("Zoom in").click()
+    tab.wait("loss", "e.layout.xaxis.range[0] > 1400")
+    tab.page.wait_for_load_state("networkidle")
+    assert tab.fetched("full.json") == ["full.json"]
+    assert (tab.fetched("detail-"), tab.fetched("window-")) == ([], [])
+    assert 250 <= len(tab.line("loss", "train/loss")["x"]) <= 302
+    assert tab.problems == []
+
+
+def test_where_a_finer_file_cannot_be_had_the_first_level_stands(opened) -> None:
     tab = opened(run="two")
     tab.page.route("**/detail-*.json", lambda route: route.fulfill(status=404))
     tab.touch("loss")

@@ -80,7 +80,25 @@ def test_from_an_empty_folder_to_pages(tmp_path):
     shown = json.loads(runpages("show", "first", "--json", cwd=tmp_path).stdout)
     assert shown["slug"] == row["slug"]
     assert shown["events"][0]["kind"] == "spike"
-    assert "[warning] Loss" in runpages("show", row["slug"][:8], cwd=tmp_path).stdout
+    said = runpages("show", row["slug"][:8], cwd=tmp_path).stdout
+    assert "[warning] Loss" in said
+    assert "on the site: full, with the finer levels of its charts" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ("[site]\nfull_runs = 0\n", "light, without finer levels of its charts"),
+        ('[publish]\ninclude = ["others/*"]\n', "no page ([publish] include leaves it out)"),
+    ],
+)
+def test_show_tells_what_the_site_has_of_a_run(tmp_path, settings, level):
+    write_rundir(tmp_path / "logs" / "first")
+    (tmp_path / "runpages.toml").write_text(
+        f'{settings}[[source]]\nkind = "auto"\nlocation = "logs"\n'
+    )
+    runpages("pull", cwd=tmp_path)
+    assert f"on the site: {level}\n" in runpages("show", "first", cwd=tmp_path).stdout
 
 
 def test_init_adds_itself_to_an_existing_site(tmp_path):

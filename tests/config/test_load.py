@@ -54,6 +54,7 @@ def test_settings_are_read(tmp_path):
             "[site]\ntitle='x'\ntitel = 'y'\n",
             r":3: unknown key 'titel' in \[site\]; there are: title",
         ),
+        ("[site]\n\nfull_runs = -1\n", r":3: \[site\] full_runs = -1: 0 or more was expected"),
         ("[sites]\n", r":1: unknown key 'sites'; there are: .*site"),
         (
             "[[source]]\nkind='auto'\nlocation='a'\n\n[[source]]\nkind='auto'\n",

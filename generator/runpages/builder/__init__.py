@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .assets import plotly_bundle
+from .levels import level_of
 from .make import Built, archive_state, build, report_of, rows
 from .outcome import Outcome, Pulled
 from .project import add_to_project, write_project
@@ -17,6 +18,7 @@ __all__ = [
     "archive_state",
     "build",
     "find_runs",
+    "level_of",
     "plotly_bundle",
     "pull",
     "read_generated",

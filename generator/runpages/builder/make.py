@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -24,6 +24,7 @@ from runpages.pages.templating import template_folder
 from runpages.redact import redact_text
 
 from .assets import shared_assets
+from .levels import check_size, choose_full, full_list, is_finer
 from .listings import index_pages, seed_set_of
 from .write import read_generated, write_section
 
@@ -51,6 +52,8 @@ class _Task:
     slug: str
     key: str
     settings: Settings
+    full: bool
+    """Whether its finer files are wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,14 @@ class _Card:
     key: str
     row: dict[str, Any]
     files: dict[str, str]
+    finer: dict[str, str] = field(default_factory=dict)
+    """Files that are written of full runs only."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What pages about many runs need beside the row; of a group, its seed set."""
+
+    def wanted(self, *, full: bool) -> dict[str, str]:
+        """Path -> digest of what a run of this level has."""
+        return {**self.files, **self.finer} if full else self.files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +86,7 @@ def build(
 
     A page whose inputs (archived files, pinned baseline, settings, generator) have not changed is
     left alone. A run that cannot be rendered is listed in `failed`, the others are built. Raises
-    ConfigError, ForeignFileError or LockedError.
+    ConfigError, ForeignFileError, LockedError or SiteSizeError.
     """
     settings = config if isinstance(config, Settings) else load_settings(config)
     with locked(settings.cache_path):
@@ -110,6 +119,8 @@ class _Builder:
         self.progress = progress
         self.archive = Archive(settings.archive_path)
         self.failed: list[tuple[str, str]] = []
+        self.begun: dict[str, float | None] = {}
+        """Starts of the runs to be published."""
         self.generator = _generator_digest() + _own_templates(settings)
         pinned = settings.baseline.default
         if pinned and pinned not in self.archive:
@@ -121,21 +132,25 @@ class _Builder:
         generated = read_generated(section)
         keys = self._keys()
         cards = {s: c for s, k in keys.items() if (c := self._cached("pages", s, k)) is not None}
-        kept = {s: c for s, c in cards.items() if _present(section, c, generated.files)}
+        full = choose_full(self.begun, settings=self.settings, archive=self.archive)
+        wanted = {s: c.wanted(full=s in full) for s, c in cards.items()}
+        kept = {s: cards[s] for s, w in wanted.items() if _present(section, w, generated.files)}
         files: dict[str, bytes] = {}
         changed = [slug for slug in keys if slug not in kept]
-        rendered = self._render(_page, {slug: keys[slug] for slug in changed})
+        rendered = self._render(_page, {slug: keys[slug] for slug in changed}, full=full)
         cards = dict(kept)
         for slug, page in rendered.items():
             cards[slug] = page.card
             files.update(page.files)
-        unchanged = {path: digest for card in kept.values() for path, digest in card.files.items()}
+        unchanged = {path: digest for slug in kept for path, digest in wanted[slug].items()}
         group_files, group_kept, seed_sets = self._groups(cards, generated.files)
         files.update(group_files)
         unchanged.update(group_kept)
         ordered = _ordered([{**card.row, **card.facts} for card in cards.values()])
         files.update(index_pages(ordered, seed_sets, site=self.settings.site))
+        files.update(full_list(s for s, card in cards.items() if s in full and card.finer))
         files.update(shared_assets())
+        check_size(section, files, unchanged, max_mb=self.settings.site.max_mb)
         state = archive_state(self.archive)
         done = write_section(section, files, unchanged, archive=state)
         for slug, page in rendered.items():
@@ -165,7 +180,8 @@ class _Builder:
         baseline = self.settings.baseline.default
         common = [
             self.generator,
-            repr(self.settings.site),
+            # pages do not know their level
+            repr(replace(self.settings.site, full_runs=0, max_mb=0)),
             repr(sorted(self.settings.metrics.items())),
             repr(self.settings.model),
             repr(self.settings.accelerator),
@@ -184,6 +200,7 @@ class _Builder:
                 continue
             if not self.settings.publish.matches(run):
                 continue
+            self.begun[slug] = run.start
             prices = self._prices(run.end)
             parts = [*common, self.archive.digest(slug), repr(prices)]
             keys[slug] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -197,9 +214,15 @@ class _Builder:
         return [row for row in self.settings.price if row.valid_from <= day]
 
     def _render(
-        self, task: Callable[[_Task], _Rendered], keys: Mapping[str, str]
+        self,
+        task: Callable[[_Task], _Rendered],
+        keys: Mapping[str, str],
+        *,
+        full: frozenset[str] = frozenset(),
     ) -> dict[str, _Rendered]:
-        tasks = [_Task(slug=s, key=k, settings=self.settings) for s, k in keys.items()]
+        tasks = [
+            _Task(slug=s, key=k, settings=self.settings, full=s in full) for s, k in keys.items()
+        ]
         out: dict[str, _Rendered] = {}
         # a worker costs its start-up (imports of plotly and pyarrow): few pages are faster here
         kind = self.settings.engine.kind if len(tasks) > 3 else "serial"
@@ -228,7 +251,7 @@ class _Builder:
             path = group_slug(name)
             key = hashlib.sha256("\n".join(cards[s].key for s in slugs).encode()).hexdigest()
             card = self._cached("groups", path, key)
-            if card is not None and _present(self.settings.section_path, card, listed):
+            if card is not None and _present(self.settings.section_path, card.files, listed):
                 kept.update(card.files)
                 seed_sets.append(card.facts)
                 continue
@@ -250,7 +273,7 @@ class _Builder:
     def _cached(self, kind: str, name: str, key: str) -> _Card | None:
         try:
             data = json.loads((self.settings.cache_path / kind / f"{name}.json").read_bytes())
-            card = _Card(**{name: data[name] for name in ("key", "row", "files", "facts")})
+            card = _Card(**{f.name: data[f.name] for f in fields(_Card)})
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return card if card.key == key else None
@@ -267,10 +290,16 @@ def _page(task: _Task) -> _Rendered:
     settings = task.settings
     page = render(report, section=settings.site.section, templates=settings.templates_path)
     files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
+    digests = _digests(files)
     card = _Card(
-        key=task.key, row=list_row(report), files=_digests(files), facts=listed_facts(report)
+        key=task.key,
+        row=list_row(report),
+        files={path: digest for path, digest in digests.items() if not is_finer(path)},
+        finer={path: digest for path, digest in digests.items() if is_finer(path)},
+        facts=listed_facts(report),
     )
-    return _Rendered(card=card, files=files)
+    wanted = card.wanted(full=task.full)
+    return _Rendered(card=card, files={path: files[path] for path in wanted})
 
 
 def _section_files(page: Page, path: str, section: str) -> dict[str, bytes]:
@@ -283,10 +312,9 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
     return {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
 
 
-def _present(section: Path, card: _Card, listed: Mapping[str, str]) -> bool:
+def _present(section: Path, wanted: Mapping[str, str], listed: Mapping[str, str]) -> bool:
     return all(
-        listed.get(path) == digest and (section / path).is_file()
-        for path, digest in card.files.items()
+        listed.get(path) == digest and (section / path).is_file() for path, digest in wanted.items()
     )
 
 

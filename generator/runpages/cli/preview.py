@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -52,6 +53,8 @@ def preview(
             raise UsageError(f"{path}: there is no such file or folder")
     _project(folder, paths)
     settings = load_settings(folder / "runpages.toml")
+    # what a host takes is no limit on this machine
+    settings = replace(settings, site=replace(settings.site, max_mb=0))
     with progress_bar("reading", quiet=quiet) as progress:
         pulled = builder.pull(settings, running=True, progress=progress)
     with progress_bar("pages", quiet=quiet) as progress:

@@ -16,6 +16,12 @@ from .shell import config_option, json_option, say, warn
 
 __all__ = ["find_slug", "show"]
 
+_LEVELS = {
+    "full": "full, with the finer levels of its charts",
+    "light": "light, without finer levels of its charts",
+    "": "no page ([publish] include leaves it out)",
+}
+
 
 @click.command()
 @click.argument("run")
@@ -31,6 +37,7 @@ def show(run: str, config: str, as_json: bool) -> None:
         return
     document = run_json(report)
     say(f"{document['name']}  ({document['slug']})")
+    say(f"on the site: {_LEVELS[builder.level_of(settings, report.run.slug)]}")
     say(f"state {document['state']}, source {document['source']}, project {document['project']}")
     for key, figure in document["figures"].items():
         value, unit, why = (figure.get(part, "") for part in ("value", "unit", "why"))

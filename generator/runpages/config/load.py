@@ -27,6 +27,7 @@ _CHOICES = {
     ("model", "loss_unit"): ("", "nats", "bits"),
     ("energy", "region"): ("", *shipped_grid()),
 }
+_NOT_NEGATIVE = {("site", "full_runs"), ("site", "max_mb")}
 
 
 def load_settings(path: str | Path = "runpages.toml") -> Settings:
@@ -133,6 +134,9 @@ class _Reader:
             problem = f"[{table}] {key} = {value!r} is not known; there are: {known}"
             raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
         whole = isinstance(value, int) and not isinstance(value, bool)
+        if (table, key) in _NOT_NEGATIVE and whole and value < 0:
+            problem = f"[{table}] {key} = {value!r}: 0 or more was expected"
+            raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
         if hint in (float, str | float) and whole:
             return float(value)
         if hint is str and hasattr(value, "isoformat"):

@@ -44,6 +44,13 @@ class SiteSettings:
     """Folder below `docs_dir` that runpages writes; nothing else may live there."""
     templates: str = ""
     """Folder of templates that change the run page block by block, relative to runpages.toml."""
+    full_runs: int = 200
+    """So many of the newest runs keep the finer levels of their charts, beside the baseline and
+    runs with a verdict."""
+    max_mb: int = 900
+    """Megabytes (10⁶ bytes) that the site may have: a build that would fill 90 % of them with pages
+    and data stops before it writes; 0 = no limit. GitHub Pages takes sites of up to 1 GB
+    (docs.github.com, GitHub Pages limits)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

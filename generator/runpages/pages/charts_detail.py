@@ -23,8 +23,8 @@ from .downsample import bucketed, mean_times
 __all__ = ["FINER", "detail_files"]
 
 FINER = ("detail-", "window-")
-"""How the names of these files begin. Where they are missing the browser stays with charts.json, so
-that a site may keep them for some runs only, and no page changes."""
+"""How the names of these files begin. A site keeps them for some runs only, and no page changes: of
+runs that its list does not name the browser stays with charts.json."""
 
 TILES = 8
 TILE_BUCKETS = 512
