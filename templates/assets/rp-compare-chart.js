@@ -89,8 +89,8 @@ export function draw(chart, window, page) {
   const grid = (chart.log ? logTicks(range) : ticks(range, 5)).flatMap((v) => [
     drawn("line", { class: "grid", x1: 0, x2: "100%", y1: at(v), y2: at(v) }), drawn("text", { x: -8, y: at(v), dy: ".35em", "text-anchor": "end" }, [tick(v)])]);
   const below = ticks(window, 5).map((v) => { const share = px(v) / 10; return drawn("text", { x: `${share.toFixed(2)}%`, y: "100%", dy: "1.35em", "text-anchor": share < 4 ? "start" : share > 96 ? "end" : "middle" }, [page.axis(v)]); });
-  const order = [...chart.lines].sort((p, q) => q.side - p.side); // the base lies on top of many, behind few
-  const lines = (chart.lines.length > 5 ? order : order.reverse()).map((line) => drawn("path", { class: style(line.side), "data-side": line.side, d: path(line, px, py, chart.log) }));
+  const order = [...chart.lines].sort((p, q) => q.side - p.side); // the base on top: through its dashes an equal curve is seen, behind one it is not
+  const lines = order.map((line) => drawn("path", { class: style(line.side), "data-side": line.side, d: path(line, px, py, chart.log) }));
   const inner = drawn("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", width: "100%", height: "100%", class: "rp-clip" }, lines);
   const cursor = drawn("line", { class: "axis", y1: 0, y2: "100%", visibility: "hidden" });
   const picked = drawn("rect", { class: "rp-picked", y: 0, height: "100%", visibility: "hidden" });

@@ -2,7 +2,7 @@
 // @ts-check
 import { Runs } from "./rp-browse-data.js";
 import { element } from "./rp-tools.js";
-import { day } from "./rp-units.js";
+import { day, number } from "./rp-units.js";
 
 const MOST = 20;
 
@@ -15,7 +15,7 @@ async function choices(runs, root) {
   const out = [];
   const groups = new Map();
   for (let row = runs.count - 1; row >= 0; row--) {
-    const facts = [apart.text(row), project.text(row), value.missing(row) ? "" : `${metric.text(row)} ${value.text(row)}`, start.missing(row) ? "" : day(start.number(row))];
+    const facts = [apart.text(row), project.text(row), value.missing(row) ? "" : `${metric.text(row)} ${number(value.number(row))}`, start.missing(row) ? "" : day(start.number(row))];
     out.push({ slug: slug.text(row), name: name.text(row), facts: facts.filter(Boolean).join(" · "), words: runs.words(row) });
     if (!group.missing(row)) groups.set(group.text(row), (groups.get(group.text(row)) ?? 0) + 1);
   }

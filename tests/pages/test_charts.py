@@ -211,7 +211,7 @@ def test_shares_and_bytes_of_memory_do_not_share_a_chart():
     assert [(c.id, c.metrics) for c in charts] == [
         ("gpu-memory", names[:1]), ("gpu-memory-bytes", names[1:]),
     ]  # fmt: skip
-    assert charts[1].unit == "bytes"
+    assert [c.unit for c in charts] == ["%", "bytes"]
 
 
 def test_redone_rows_are_drawn_faint_and_the_line_breaks_at_the_restart():

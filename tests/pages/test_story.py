@@ -141,6 +141,13 @@ def test_the_end_of_a_crash_is_told():
     assert story(factory.report(LOSS, state="crashed")).endswith("It crashed.")
 
 
+def test_a_log_of_several_trainings_says_where_each_began():
+    report = factory.report(LOSS, state="failed")
+    began = tuple(event(step, "restart") for step in (80, 160))
+    told = story(replace(report, events=began))
+    assert told.endswith("Training began anew at steps 80, 160. It failed.")
+
+
 def test_money_is_told_with_whose_price_it_is_and_pennies_are_not():
     report = factory.report(LOSS)
     cost = replace(report.cost, device_hours=Quantity(value=10.31, unit="h"))

@@ -81,7 +81,7 @@ def analyze_goodput(run: Run) -> Goodput:
     waited = sum(max(0.0, gap) for gap in gaps)
     redone = sum(a.redone_seconds for a in attempts)
     known = {
-        "restart_gaps": _seconds(waited, f"{len(gaps)} restarts" if gaps else "no restart"),
+        "restart_gaps": _seconds(waited, f"{len(gaps) or 'no'} restart{'s' * (len(gaps) > 1)}"),
         "redone": _seconds(redone, "steps that a later attempt did again"),
     }
     split = _split(run, attempts)

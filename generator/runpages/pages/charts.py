@@ -52,7 +52,7 @@ _WANTED = {
         "step_seconds",
         "step_milliseconds",
     },
-    "devices": {"gpu_util", "gpu_power", "gpu_memory"},
+    "device use": {"gpu_util", "gpu_power", "gpu_memory"},
 }
 """What a reader of a training run looks for -> the roles that show it."""
 _AROUND = 60

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runpages.analysis.detect.memory import capacity_of
 from runpages.model import Report, Series, SeriesInfo
 
 __all__ = ["Plan", "device_labels", "plans"]
@@ -85,7 +86,8 @@ def _roled(report: Report) -> Iterator[Plan]:
     memory = _in_order(by_role("gpu_memory", most=2 * _DEVICES))
     size = tuple(name for name in memory if "bytes" in name.lower())
     share = tuple(name for name in memory if name not in size)
-    yield Plan(id="gpu-memory", title="Device memory", names=share[:_DEVICES])
+    per_cent = "%" if all(capacity_of(name, None) for name in share) else ""
+    yield Plan(id="gpu-memory", title="Device memory", names=share[:_DEVICES], unit=per_cent)
     yield Plan(id="gpu-memory-bytes", title="Device memory", names=size[:_DEVICES], unit="bytes")
 
 

@@ -146,7 +146,7 @@ def _elapsed(report: Report) -> Fact:
     attempts = len(report.run.attempts)
     if active.value is not None and attempts > 1:
         note = f"{units.duration(active.value)} of it in {attempts} attempts"
-    value, _, unit = units.duration(elapsed.value).partition(" ")
+    value, _, unit = units.duration(elapsed.value).rpartition(" ")
     return Fact(label="Elapsed", value=value, unit=unit, note=note)
 
 

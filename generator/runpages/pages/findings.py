@@ -52,6 +52,7 @@ def findings_section(report: Report) -> dict[str, object]:
         "more_findings": [_row(report, event) for event in folded[:_FOLDED]],
         "more_findings_words": _summed(folded),
         "findings_left": units.count(max(0, len(folded) - _FOLDED)),
+        "findings_clock": report.run.start is not None,
         "findings_count": units.count(len(report.events)),
         "looked_for": _looked_for(report),
         "judged": _judged(report),

@@ -24,7 +24,7 @@ def header_section(report: Report) -> dict[str, object]:
         "title": markup.yaml(title_of(run)),
         "name": title_of(run),
         "slug": run.slug,
-        "project": run.ref.project or run.ref.source,
+        "project": run.ref.project or run.ref.kind or run.ref.source,
         "state": state_chip(run),
         "chips": chips,
         "facts": _facts(report),

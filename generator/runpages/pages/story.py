@@ -13,7 +13,7 @@ from runpages.model import Event, MetricSummary, Report
 
 from .figures import unknown_losses
 from .own_summary import finals
-from .words import ROLE_WORDS, kind_words, of_planned
+from .words import ROLE_WORDS, begun_anew, kind_words, of_planned
 
 __all__ = ["story"]
 
@@ -163,7 +163,8 @@ def _interrupted(report: Report) -> str:
     )
     attempts = len(report.run.attempts)
     if attempts < 2:
-        return f"{state}." if state else ""
+        # the end told above is that of the last of its trainings alone
+        return " ".join(f"{s}." for s in (begun_anew(report).capitalize(), state) if s)
     told = next((e.lost_steps for e in _weighty(report)), None)
     if report.redone_steps and told == report.redone_steps:
         return f"{state}." if state else ""  # the finding's own words have said it

@@ -15,7 +15,7 @@ from runpages.markup import Safe, text
 from runpages.model import Report
 
 from .svg import ticks
-from .words import SEVERITY_CLASS, kind_words
+from .words import SEVERITY_CLASS, begun_anew, kind_words
 
 __all__ = ["Lane", "Timeline", "timeline"]
 
@@ -89,12 +89,7 @@ def _lede(report: Report) -> str:
 
 def _alone(report: Report) -> str:
     """Of a log with one attempt: that it never stopped only where the log can tell that."""
-    anew = sorted({event.start_step for event in report.events if event.kind == "restart"})
-    told = list(gaps_in_knowledge(report.run))
-    if anew:
-        places = ", ".join(units.count(step) for step in anew[:3])
-        more = f" and {units.count(len(anew) - 3)} more" if len(anew) > 3 else ""
-        told.insert(0, f"training began anew at step{'s' * (len(anew) > 1)} {places}{more}")
+    told = [*filter(None, [begun_anew(report)]), *gaps_in_knowledge(report.run)]
     if not told:
         return "One attempt, never interrupted."
     return f"One attempt in the log; {'; '.join(told)}."

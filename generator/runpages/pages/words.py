@@ -20,6 +20,7 @@ __all__ = [
     "SEVERITY_CLASS",
     "Chip",
     "Fact",
+    "begun_anew",
     "event_counts",
     "fact",
     "finding_chips",
@@ -147,6 +148,16 @@ def quantity(
         unit=(unit or given.unit).strip(),
         note=note or given.note,
     )
+
+
+def begun_anew(report: Report) -> str:
+    """`training began anew at steps 80,000, 160,000` inside one attempt; empty where it did not."""
+    anew = sorted({event.start_step for event in report.events if event.kind == "restart"})
+    if not anew:
+        return ""
+    places = ", ".join(units.count(step) for step in anew[:3])
+    more = f" and {units.count(len(anew) - 3)} more" if len(anew) > 3 else ""
+    return f"training began anew at step{'s' * (len(anew) > 1)} {places}{more}"
 
 
 def of_planned(report: Report) -> str:
