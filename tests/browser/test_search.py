@@ -54,6 +54,9 @@ QUERIES = {
     "sweep/trial-17": "sweep/trial-17",
     "trial-18": "sweep/trial-18",
     "3e-4": "amber-basin",
+    "lr 3e-4": "amber-basin",
+    "1.0e-2": "spiked",
+    "3E-03": "quiet-harbor",
     "lr 0.0003": "amber-basin",
     "lr=0.0003": "amber-basin",
     "0.003": "quiet-harbor",
@@ -69,8 +72,7 @@ QUERIES = {
     "bf16": "sweep/trial-17",
     "4fd2a1b": "long-context",
     "9f8e7d6c5b4a39281706f5e4d3c2b1a0": "gpt2-355m-tinystories",
-    "fineweb-edu": "gpt2-124m-fineweb",
-    "router-balance": "moe_8x7b_top2",
+    "moe router-balance": "moe_8x7b_top2",
     "noor": "sweep/trial-17",
     "spiked": "spiked",
     "loss spike": "spiked",
@@ -168,6 +170,14 @@ def test_what_readers_type_finds_the_right_run_first(page, slugs):
     table = "\n".join(f"{rank} {query!r}: {results[query][:4]}" for query, rank in ranks.items())
     print(table)
     assert [query for query, rank in ranks.items() if rank != 1] == [], table
+
+
+def test_a_tag_or_dataset_finds_its_listing_and_then_its_runs(page, slugs):
+    dataset, tag = found(page, ["fineweb-edu", "router-balance"])
+    assert dataset[0].startswith("runs/by/dataset/")
+    assert dataset[1] == f"runs/{slugs['gpt2-124m-fineweb']}/"
+    assert tag[0].startswith("runs/by/tag/")
+    assert tag[1] == f"runs/{slugs['moe_8x7b_top2']}/"
 
 
 def test_a_run_is_one_entry_of_the_index(site):
