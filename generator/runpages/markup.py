@@ -45,6 +45,7 @@ _FORBIDDEN = re.compile(
     f"\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]"
 )
 _ENCODED = re.compile(r"[^A-Za-z0-9 \x80-\U0010ffff]")
+_ENCODED_TITLE = re.compile(r"[^A-Za-z0-9 \-._/+,:=\x80-\U0010ffff]")
 _ENTITIES = {chr(code): f"&#{code};" for code in range(128)}
 _TAG = re.compile(r"(<(?:\"[^\"]*\"|[^\"<>])*>)")
 
@@ -80,8 +81,13 @@ def pre(value: object) -> Safe:
 
 
 def yaml(value: object) -> Safe:
-    """A quoted YAML (and JSON) string whose text is entity-encoded: titles are printed as HTML."""
-    return Safe(json.dumps(str(text(value)), ensure_ascii=False))
+    """A quoted YAML (and JSON) string whose text is entity-encoded: titles are printed as HTML.
+
+    No Markdown is read in a title, so the marks that names are made of stay: a search index takes
+    the title as it stands here, and would not find `lr-sweep` in `lr&#45;sweep`.
+    """
+    encoded = _ENCODED_TITLE.sub(lambda match: _ENTITIES[match.group()], _clean(value))
+    return Safe(json.dumps(encoded, ensure_ascii=False))
 
 
 def url(value: object) -> Safe:

@@ -12,6 +12,7 @@ import pytest
 
 from runpages import builder
 from runpages.config import load_settings
+from runpages.plugin import read_exponents
 from runs import write_rundir, write_tensorboard
 
 ENV = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
@@ -125,3 +126,20 @@ def test_no_page_loads_anything_from_elsewhere(project, by_mkdocs):
         assert "<script" not in article
         assert not re.search(r"\son\w+=", article)
         assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", article)
+
+
+def test_the_search_script_is_prepared_once(tmp_path):
+    worker = tmp_path / "assets/javascripts/workers/search.0123.min.js"
+    worker.parent.mkdir(parents=True)
+    worker.write_text("theirs")
+    read_exponents(tmp_path)
+    once = worker.read_text()
+    read_exponents(tmp_path)
+    assert once.startswith("/**")
+    assert once.endswith("theirs")
+    assert worker.read_text() == once
+
+
+def test_a_site_without_a_search_script_stays_as_it_is(tmp_path):
+    read_exponents(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,11 @@ not_in_nav: |
 markdown_extensions: [attr_list, md_in_html, toc, tables, admonition]
 
 plugins:
-  - search
+  - search:
+      # Parts of names are words too: `learning_rate`, `val/loss`, `optimizer.lr`, `lr=0.0003`.
+      separator: '[\\s\\-/_=:,;()\\[\\]"]+|\\.(?!\\d)|&[lg]t;'
+      # By default a title weighs 1,000 times its text, and `1e-3` would find `355m` first.
+      fields: {{title: {{boost: 3}}}}
   - runpages
 
 nav:

@@ -26,6 +26,7 @@ from .provenance import provenance_section
 from .reproduce import reproduce_section
 from .resources import resources_section
 from .samples import samples_section
+from .search_words import search_section
 from .templating import render_template
 from .timeline import timeline
 
@@ -33,6 +34,7 @@ __all__ = ["Page", "render"]
 
 _SECTIONS = (
     header_section,
+    search_section,
     findings_section,
     evaluations_section,
     own_summary_section,

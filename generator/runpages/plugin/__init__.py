@@ -1,7 +1,8 @@
 """The MkDocs plugin: a convenience on top of pages that are complete without it.
 
-It adds our style sheet and script, keeps run pages out of the navigation, and warns when the
-archive holds runs that the pages do not show yet. It writes nothing below docs_dir.
+It adds our style sheet and script, keeps run pages out of the navigation, lets the search read
+`3e-4`, and warns when the archive holds runs that the pages do not show yet. It writes nothing
+below docs_dir.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from runpages.builder import archive_state, read_generated
 from runpages.builder.assets import SCRIPT, STYLE
 from runpages.config import load_settings
 from runpages.errors import RunpagesError
+from runpages.pages.templating import template_folder
 
 __all__ = ["RunpagesConfig", "RunpagesPlugin"]
 
@@ -50,6 +52,19 @@ class RunpagesPlugin(BasePlugin[RunpagesConfig]):
         except RunpagesError as error:
             raise PluginError(f"runpages: {error}") from error
         return config
+
+    def on_post_build(self, *, config: MkDocsConfig) -> None:
+        if self.config.enabled:
+            read_exponents(Path(config.site_dir))
+
+
+def read_exponents(site: Path) -> None:
+    """Let the theme's search worker understand `3e-4`; a site without one is left as it is."""
+    ours = (template_folder() / "plugin" / "search.js").read_text(encoding="utf-8")
+    for worker in (site / "assets" / "javascripts" / "workers").glob("search.*.min.js"):
+        theirs = worker.read_text(encoding="utf-8")
+        if not theirs.startswith(ours):
+            worker.write_text(ours + theirs, encoding="utf-8")
 
 
 def add_assets(config: MkDocsConfig, section: str) -> None:
