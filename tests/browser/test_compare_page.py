@@ -478,14 +478,14 @@ def test_colours_follow_the_palette(visit, site):
 @pytest.mark.parametrize(
     "family", ["textlogs/AGNDM+build-nanogpt", "hf_trainer", "wandb", "algoperf"]
 )
-def test_real_runs_are_judged_as_the_command_line_does(chrome, shared, tmp_path, family):
+def test_real_runs_are_judged_as_the_command_line_does(browser, shared, tmp_path, family):
     (tmp_path / "team").mkdir()
     shutil.copytree(shared / "data/logs" / family, tmp_path / "team/logs")
     with served(tmp_path / "team", tmp_path / "served") as address:
         settings = load_settings(tmp_path / "team/runpages.toml")
         slugs = [row["slug"] for row in builder.rows(settings)][:6]
         expected = as_on_the_page(Site(address, tmp_path / "team").document(*slugs))
-        page = chrome.new_page()
+        page = browser.new_page()
         page.goto(f"{address}runs/compare/")
         found = page.evaluate(JUDGED, [f"{address}runs/", slugs])
         page.close()
