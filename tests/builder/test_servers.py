@@ -306,6 +306,7 @@ def test_a_server_that_dies_while_runs_are_read(project: Project) -> None:
     open_server = serving(stored)
     server = open_server.__enter__()
     ended = threading.Event()
+    ending = threading.Lock()  # many requests are answered at once, the server ends once
 
     def end() -> None:
         open_server.__exit__(None, None, None)
@@ -313,9 +314,9 @@ def test_a_server_that_dies_while_runs_are_read(project: Project) -> None:
 
     def faults(request: Request, _count: int) -> Fault | None:
         if len({r.variables["name"] for r in server.asked("HistoryPage")}) > 3:
-            if not ended.is_set():
+            if ending.acquire(blocking=False):
                 threading.Thread(target=end).start()
-                ended.wait(30)
+            ended.wait(30)
             return Fault(reset=True)
         return None
 
