@@ -14,6 +14,7 @@ import math
 import operator
 import os
 import platform
+import shlex
 import socket
 import sys
 import time
@@ -55,7 +56,7 @@ class Recorder:
             "host": socket.gethostname(),
             "python": platform.python_version(),
             "os": platform.platform(),
-            "command": " ".join(sys.argv),
+            "command": _command(),
             "cpus": os.cpu_count(),
         }
         self.event("start", **found | facts)
@@ -139,6 +140,16 @@ def _attempts_in(directory: Path) -> int:
             given = row.get("attempt")
             lives = max(lives + 1, given if type(given) is int else 0)
     return lives or int((directory / "metrics.jsonl").exists())
+
+
+def _command() -> str:
+    """How this process was started, to be pasted into a shell: `python -m train --lr 3e-4`.
+
+    `sys.orig_argv` keeps `-m` and the interpreter's own options, which `sys.argv` loses.
+    """
+    if not sys.orig_argv:  # an embedded interpreter
+        return shlex.join(sys.argv)
+    return shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
 
 
 def _plain(value: object) -> object:

@@ -38,6 +38,12 @@ def number(value: float, digits: int = 4) -> str:
     return _signed(f"{value:,.{decimals}f}")
 
 
+def logged(value: float, digits: int = 6) -> str:
+    """`number` without the zeros that round it off: a row that says 0.3089 is printed as that."""
+    text = number(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
 def count(value: float) -> str:
     """A whole number with thousands separated."""
     return _signed(f"{round(value):,}")

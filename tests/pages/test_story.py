@@ -80,8 +80,15 @@ def test_a_difference_has_no_more_digits_than_its_values():
 
 
 def test_a_metric_that_got_worse_tells_its_best():
+    bent = {"val/loss": factory.rows(0, 5, lambda s: 1 + abs(s - 2) / 2)}
+    assert "ended at 2.000, after a best of 1.000 at step 2." in story(factory.report(bent))
+
+
+def test_a_best_that_the_finding_tells_is_told_once():
     bent = {"val/loss": factory.rows(0, 200, lambda s: 1 + abs(s - 100) / 100)}
-    assert "after a best of 1.000 at step 100" in story(factory.report(bent))
+    told = story(factory.report(bent))
+    assert "rose above its minimum of 1.000 from step 101 on" in told
+    assert "best" not in told
 
 
 def test_the_best_of_noisy_rows_is_no_worsening():

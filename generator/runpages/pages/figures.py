@@ -39,8 +39,8 @@ def delta(summary: MetricSummary, report: Report) -> str:
 
 
 def key_figures(report: Report) -> list[Fact]:
-    """At most eight; an absent one says why in its place."""
-    return [
+    """At most eight, those that are known first; an absent one says why."""
+    figures = [
         _judged_by(report),
         _metric(
             report, "loss", "Training loss", unknown_losses(report) or "no training loss logged"
@@ -57,6 +57,7 @@ def key_figures(report: Report) -> list[Fact]:
         _energy(report),
         quantity("Cost", report.cost.usd, value=_money(report.cost.usd.value)),
     ]
+    return sorted(figures, key=lambda figure: bool(figure.why))
 
 
 def _judged_by(report: Report) -> Fact:

@@ -109,7 +109,7 @@ def _row(report: Report, event: Event) -> _Finding:
         tail=", ".join(part for part in tail if part),
         steps=steps,
         elapsed=_since_start(report, event),
-        size=_size(event),
+        size=_size(report, event),
         recovered=_recovered(event),
         message=event.message,
         metric=metric,
@@ -124,7 +124,7 @@ def _finding(report: Report, event: Event) -> _Finding:
         row,
         chart=event_chart(report, event),
         rows=tuple(
-            (units.count(s), units.number(v, 6), s == event.peak_step) for s, v in event.evidence
+            (units.count(s), units.logged(v), s == event.peak_step) for s, v in event.evidence
         ),
         facts=_event_facts(report, event),
     )
@@ -152,7 +152,7 @@ def _since_start(report: Report, event: Event) -> str:
     return units.duration(event.start_time - report.run.start)
 
 
-def _size(event: Event) -> str:
+def _size(report: Report, event: Event) -> str:
     if event.kind == "restart":
         lost = event.lost_steps
         return "from the start" if lost is None else f"{units.count(lost)} steps redone"
@@ -164,7 +164,8 @@ def _size(event: Event) -> str:
         return f"{units.count(event.end_step - event.start_step)} steps"
     if event.peak_value is None:
         return "n/a"
-    peak = units.number(event.peak_value)
+    summary = report.metrics.get(event.metric)
+    peak = f"{units.number(event.peak_value)} {summary.unit if summary else ''}".rstrip()
     level = event.baseline_value
     if level is None or not math.isfinite(event.peak_value):
         return peak

@@ -47,7 +47,10 @@ def _provenance(report: Report) -> list[Fact]:
         fact("Reader", found.reader),
         fact("Records read", f"{units.count(found.records_read)}{expected}"),
         fact("Damaged records", damaged),
-        fact("Points", f"{units.count(points)} in {units.count(len(whole))} metrics"),
+        fact(
+            "Points",
+            f"{units.count(points)} in {units.count(len(whole))} metric{'s' * (len(whole) != 1)}",
+        ),
         *([fact("Ranks", _ranks(found))] if found.ranks_seen else []),
         fact("Step", found.step_source),
         fact("Secrets redacted", redacted),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runpages import units
@@ -25,6 +26,8 @@ class _Resources:
 
     times: list[Fact]
     cost: list[Fact]
+    unknown: list[Fact]
+    """One for each reason; its label names all that it keeps from being known."""
     doubt: str
     sentences: list[str]
     goodput: list[dict[str, str]]
@@ -44,14 +47,25 @@ def resources_section(report: Report) -> dict[str, object]:
 def _resources(report: Report) -> _Resources:
     """Time beside cost, how the figures came about, and where the elapsed time went."""
     sentences = [*_utilization(report), _price(report), _grid(report)]
+    times, cost = _times(report), _cost(report)
     return _Resources(
-        times=_times(report),
-        cost=_cost(report),
+        times=[fact for fact in times if not fact.why],
+        cost=[fact for fact in cost if not fact.why],
+        unknown=_unknown([*times, *cost]),
         doubt=report.utilization.doubt,
         sentences=[sentence for sentence in sentences if sentence],
         goodput=_goodput(report),
         attempts=_attempts(report),
     )
+
+
+def _unknown(facts: Iterable[Fact]) -> list[Fact]:
+    """`Elapsed · Goodput · Step time, median` and why: a page of n/a is read as one sentence."""
+    by_reason: dict[str, list[str]] = {}
+    for fact in facts:
+        if fact.why:
+            by_reason.setdefault(fact.why, []).append(fact.label)
+    return [Fact(label=" · ".join(labels), value="", why=why) for why, labels in by_reason.items()]
 
 
 def _attempts(report: Report) -> list[tuple[str, ...]]:

@@ -87,7 +87,9 @@ def _ended(report: Report) -> str:
         return f"{summary.name} holds no finite value."
     name = ROLE_WORDS.get(summary.role or "", summary.name)
     text = f"{name} ended at {units.number(summary.final)}"
-    if _got_worse(summary):
+    told = next((e for e in _weighty(report)), None)
+    tells_best = told is not None and (told.kind, told.metric) == ("overfit", summary.name)
+    if _got_worse(summary) and not tells_best:
         at = units.count(summary.best_step or 0)
         text += f", after a best of {units.number(summary.best or 0.0)} at step {at}"
     return f"{text}{_against(report, summary)}.{_scored(report)}"

@@ -54,9 +54,9 @@ def _drop(event: Event, what: str, ending: str) -> str:
 
 def _overfit(event: Event, what: str, ending: str) -> str:
     return (
-        f"{what} rises since step {units.count(event.start_step)} from its minimum of "
-        f"{_value(event.baseline_value)}, to {_value(event.peak_value)} at step {_peak(event)}, "
-        f"and {ending or 'did not come back'}."
+        f"{what} rose above its minimum of {_value(event.baseline_value)} from step "
+        f"{units.count(event.start_step)} on, to {_value(event.peak_value)} at step "
+        f"{_peak(event)}, and {ending or 'did not come back'}."
     )
 
 
