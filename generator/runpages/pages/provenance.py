@@ -137,3 +137,7 @@ def _number(value: float | None, digits: int = 4) -> str:
 def _console(console: str) -> Safe | None:
     lines = console.rstrip().splitlines()[-80:]
     return markup.pre("\n".join(line[:400] for line in lines)) if lines else None
+
+
+def _metrics(number: int) -> str:
+    return f"{units.count(number)} {'metric' if number == 1 else 'metrics'}"
