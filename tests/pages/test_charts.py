@@ -63,6 +63,15 @@ def test_charts_stand_in_the_order_in_which_they_matter():
     assert [c.title for c in charts[-2:]] == ["odd", "other"]
 
 
+def test_what_an_agent_is_judged_by_is_the_first_chart():
+    columns = {
+        "l": rows(0, 50, lambda s: 1 + s % 7),
+        "episodic_return": rows(0, 50, lambda s: s * s),
+    }
+    charts = build_charts(analyze(make_run(columns))).charts
+    assert [chart.title for chart in charts] == ["Reward, episodic_return", "l"]
+
+
 def test_charts_beyond_the_limit_are_counted():
     charts = built({f"metric {n}": rows(0, 9, line) for n in range(9)}, limit=4)
     assert (len(charts.charts), charts.more) == (4, 5)

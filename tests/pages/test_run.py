@@ -292,7 +292,7 @@ def test_losses_at_the_steps_that_were_asked_for() -> None:
 def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:
     text = page_of(factory.healthy(command="python train.py", seed=3)).text
     assert "2 of 8 things that are needed to redo it were recorded" in text
-    assert "Commit missing: which code ran is not known" in text
+    assert "Missing: commit: which code ran is not known" in text
     assert "Seed 3" in text
     assert "# commit: not logged" in text
 

@@ -178,3 +178,9 @@ def test_real_runs_tell_their_plan_and_their_score(shared):
     told = _told_of(golf, "4h_pgut3/train.log")
     assert "step 329,430 of 500,000 planned steps (66 %)" in told
     assert "val_bpb 1.207" in told
+
+
+def test_a_unit_that_the_log_leaves_open_is_one_of_each():
+    provenance = Provenance(reader="mlperf 1", step_unit="epochs or tokens", step_source="n")
+    told = story(factory.report(LOSS, provenance=provenance))
+    assert "reached epoch or token 1" in told

@@ -44,7 +44,7 @@ class Plan:
 
 
 def plans(report: Report) -> Iterator[Plan]:
-    """Loss, gradient norm, learning rate, speed, evaluations, devices, then what has no role; last
+    """Loss, reward, gradient norm, learning rate, speed, evaluations, devices, then what has no role; last
     what the page does not show by itself."""
     taken: set[str] = set()
     for plan in (*_roled(report), *_plain(report)):
@@ -67,6 +67,9 @@ def _roled(report: Report) -> Iterator[Plan]:
 
     losses = by_role("loss", most=2) + by_role("val_loss", most=2)
     yield Plan(id="loss", title="Loss", names=losses, wide=True, log_from=_LOG)
+    for number, name in enumerate(by_role("reward"), start=1):
+        title = name if "reward" in name.lower() else f"Reward, {name}"
+        yield Plan(id=f"reward-{number}", title=title, names=(name,), wide=not losses)
     norms = by_role("grad_norm")
     yield Plan(id="grad-norm", title="Gradient norm", names=norms, log_from=_LOG_NORM)
     for role, title in (

@@ -139,5 +139,5 @@ def _console(console: str) -> Safe | None:
     return markup.pre("\n".join(line[:400] for line in lines)) if lines else None
 
 
-def _metrics(number: int) -> str:
+def _metrics_words(number: int) -> str:
     return f"{units.count(number)} {'metric' if number == 1 else 'metrics'}"

@@ -22,6 +22,8 @@ class _Redo:
     lede: str
     commands: Safe | None
     facts: list[Fact]
+    missing: list[str]
+    """`commit: which code ran is not known`."""
 
 
 def reproduce_section(report: Report) -> dict[str, object]:
@@ -52,14 +54,13 @@ def _redo(report: Report) -> _Redo:
     return _Redo(
         lede=lede,
         commands=markup.pre(found.commands) if found.commands else None,
-        facts=[_fact(item) for item in found.items],
+        facts=[_fact(item) for item in found.items if item.value],
+        missing=[f"{item.name}: {item.why}" for item in found.items if not item.value],
     )
 
 
 def _fact(item: Needed) -> Fact:
     label = item.name.capitalize()
-    if not item.value:
-        return Fact(label=label, value="", why=f"missing: {item.why}")
     if item.name == "command":
         return Fact(label=label, value="the last of the lines above")
     note = f"incomplete: {item.why}" if item.why else ""

@@ -66,6 +66,8 @@ def _made(report: Report) -> str:
 
 def _one(unit: str) -> str:
     """`epoch` of `epochs`, `sample of the clock` of `samples of the clock`."""
+    if " or " in unit:  # what the log leaves open
+        return " or ".join(_one(part) for part in unit.split(" or "))
     name, of, rest = unit.partition(" of ")
     one = name.removesuffix("es") if name.endswith("ches") else name.removesuffix("s")
     return f"{one}{of}{rest}" or "step"
