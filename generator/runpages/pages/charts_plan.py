@@ -44,8 +44,8 @@ class Plan:
 
 
 def plans(report: Report) -> Iterator[Plan]:
-    """Loss, reward, gradient norm, learning rate, speed, evaluations, devices, then what has no role; last
-    what the page does not show by itself."""
+    """Loss, reward, gradient norm, learning rate, speed, evaluations, devices, then what has no
+    role; last what the page does not show by itself."""
     taken: set[str] = set()
     for plan in (*_roled(report), *_plain(report)):
         if plan.names:
