@@ -134,11 +134,27 @@ export class Charts {
     const Plotly = await plotly();
     if (this.signal.aborted || !chart.gd.isConnected) return;
     chart.shown = this.window(chart);
-    const { data, layout, over } = drawing(chart, this.view, /** @type {Axes} */ (this.axes), this.full(chart), chart.shown);
+    const siblings = await this.behind(chart);
+    if (this.signal.aborted || !chart.gd.isConnected) return;
+    const { data, layout, over } = drawing(chart, this.view, /** @type {Axes} */ (this.axes), this.full(chart), chart.shown, siblings);
     const words = chart.figure.querySelector(".rp-over");
     if (words) words.textContent = over;
     place(chart);
     await Plotly.react(chart.gd, data, layout, CONFIG);
+  }
+
+  /** The other runs of the group, where the page names one. */
+  async family() {
+    const { group } = /** @type {HTMLElement} */ (document.querySelector(".rp-tools")).dataset;
+    const [{ family }] = await Promise.all([import("./rp-siblings.js"), this.main()]);
+    return family(this.source, group ?? "", this.file.slug);
+  }
+
+  /** Curves of siblings, while the reader wants them; none where they cannot be had: the control says so. @param {Chart} chart */
+  async behind(chart) {
+    if (!this.view.sib || chart.entry.axis !== "step") return [];
+    const { behind } = await import("./rp-siblings.js");
+    return this.family().then((family) => behind(family, chart.coarse), () => []);
   }
 
   paintAll() {

@@ -39,6 +39,7 @@ function placed({ entry }, axes, shown) {
   const start = axes.axes.start ?? 0;
   return (/** @type {number} */ x, /** @type {Trace | null} */ trace = null, i = 0) => {
     if (!shown) return x;
+    if (trace?.axes) return shown === "wall" ? NaN : trace.axes.fromStep(x, shown); // it ran on other days
     if (entry.axis === "time") {
       if (shown === "wall" && trace?.meta === "base") return NaN;
       return x * entry.unit_seconds + entry.offset + (shown === "wall" ? start : 0);
@@ -177,16 +178,18 @@ function lines(chart, trace, x, view, attempts) {
   };
   if (fill === "toself") return [area({ x, y, name }, meta)];
   const { stroke: color, width, dash, opacity } = look(svg, "path", meta);
-  const line = { ...base, mode: trace.mode, line: { color, width, dash, simplify: false }, marker: { color, size: 5 }, opacity };
+  const line = /** @type {any} */ ({ ...base, mode: trace.mode, line: { color, width, dash, simplify: false }, marker: { color, size: 5 }, opacity });
   const out = [];
   const smooth = view.sm && trace.mode === "lines" && !trace.exact;
   if (lo && hi && !smooth) out.push(area(outline(x, lo, hi), meta === "run" ? "band" : `band ${meta}`));
+  if (trace.mute) line.hoverinfo = "skip";
+  if (smooth && meta === "sibling") return [{ ...line, y: smoothed(y, view.sm) }];
   if (smooth) {
     out.push({ ...line, opacity: RAW * opacity, hoverinfo: "skip", showlegend: false });
     return [...out, { ...line, y: smoothed(y, view.sm), hovertemplate: "%{y} smoothed" }];
   }
   const text = remarks(trace, attempts);
-  return [...out, { ...line, ...(text ? { text, hovertemplate: "%{y}%{text}" } : { hoverinfo: "all" }) }];
+  return [...out, { ...line, ...(text ? { text, hovertemplate: "%{y}%{text}" } : trace.mute ? {} : { hoverinfo: "all" }) }];
 }
 
 /** @param {Chart} chart @param {(x: number) => number} place @param {(v: number) => number} to
@@ -239,21 +242,22 @@ function dateFormat([a, b]) {
 const large = (range) => Math.max(...range.map(Math.abs)) >= 10000;
 
 /** The figure. `shown` is the window in units of the chart's axis, `whole` whether that is everything.
- * @param {Chart} chart @param {View} view @param {import("./rp-axes.js").Axes} axes @param {Range} full @param {Range} shown */
-export function drawing(chart, view, axes, full, shown) {
+ * @param {Chart} chart @param {View} view @param {import("./rp-axes.js").Axes} axes @param {Range} full @param {Range} shown
+ * @param {Trace[]} siblings drawn behind */
+export function drawing(chart, view, axes, full, shown, siblings = []) {
   const { svg, entry, plot } = chart;
   const kind = axisOf(chart, view.ax);
   const wall = kind === "wall";
   const place = placed(chart, axes, kind);
   const { name, to } = plotted(kind, full);
   const log = isLog(chart, view);
-  const traces = chart.traces.filter((t) => view.base || t.meta !== "base");
+  const traces = [...siblings, ...chart.traces.filter((t) => view.base || t.meta !== "base")];
   const drawn = traces.map((trace) => ({ trace, x: trace.x.map((v, i) => to(place(v, trace, i))).map((v) => (Number.isFinite(v) ? v : null)) }));
   const data = drawn.flatMap(({ trace, x }) => lines(chart, trace, x, view, entry.axis === "step" ? axes.axes.attempts : []));
   const whole = shown[0] === full[0] && shown[1] === full[1];
   const stands = entry.layout.yaxis;
   const window = /** @type {Range} */ (shown.map(to));
-  const seen = drawn.filter(({ trace }) => trace.meta !== "bad").map(({ trace: { y, lo, hi, exact }, x }) =>
+  const seen = drawn.filter(({ trace }) => trace.meta !== "bad" && trace.meta !== "sibling").map(({ trace: { y, lo, hi, exact }, x }) =>
     ({ x, columns: lo && hi && !(view.sm && !exact) ? [lo, hi] : [y] }));
   const y = whole && log === (stands.type === "log") ? stands.range : yRange(stands, reach(seen, window, log), log);
   const words = look(svg, "text", "");

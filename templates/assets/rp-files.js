@@ -3,8 +3,9 @@
 
 /** @typedef {(number|null)[]} Column */
 /** @typedef {{key: string, mode: string, meta: string, name: string, fill?: string, yaxis?: string,
- *   text?: string[], x: number[], y: Column, lo?: Column, hi?: Column, t?: number[], exact?: boolean}} Trace
- * `exact`: no noise, never smoothed */
+ *   text?: string[], x: number[], y: Column, lo?: Column, hi?: Column, t?: number[], exact?: boolean,
+ *   axes?: import("./rp-axes.js").Axes, mute?: boolean}} Trace
+ * `exact`: no noise, never smoothed; `axes` of a sibling: its own; `mute`: not named under the pointer */
 
 export const CHARTS = "runpages.charts/2";
 export const DETAIL = "runpages.detail/1";

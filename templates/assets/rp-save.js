@@ -2,6 +2,7 @@
 // @ts-check
 import { drawing, fullOf } from "./rp-draw.js";
 import { plotly } from "./rp-library.js";
+import { escaped, plain } from "./rp-text.js";
 
 /** @typedef {import("./rp-draw.js").Chart} Chart */
 /** @typedef {import("./rp-axes.js").Axes} Axes */
@@ -13,11 +14,6 @@ function cell(value) {
   const text = value == null ? "" : String(value);
   const guarded = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
-}
-
-/** Plotly's texts are encoded for it. @param {string} text */
-function plain(text) {
-  return text.replace(/&#(\d+);/g, (_, code) => String.fromCodePoint(Number(code)));
 }
 
 /** The rows in the window. `min` and `max` are those of the rows that one line of the table stands for.
@@ -61,7 +57,7 @@ export async function save(chart, kind, slug, axes, view) {
   const page = getComputedStyle(chart.plot);
   const title = chart.figure.querySelector("figcaption b")?.textContent ?? "";
   Object.assign(layout, { paper_bgcolor: page.getPropertyValue("--rp-bg").trim(), showlegend: true,
-    title: { text: title.replace(/[&<>$]/g, (c) => `&#${c.charCodeAt(0)};`), x: 0.01, font: { size: 15, color: page.color } },
+    title: { text: escaped(title), x: 0.01, font: { size: 15, color: page.color } },
     legend: { orientation: "h", y: -0.18 }, margin: { l: 64, r: 20, t: 56, b: 70 } });
   await Plotly.downloadImage({ data, layout }, { format: kind.toLowerCase(), filename: name, width: 1000, height: 460, scale: 2 });
 }

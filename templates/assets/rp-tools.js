@@ -26,12 +26,17 @@ export function choice(legend, name, choices, chosen) {
 
 /** @param {HTMLElement} place @param {Charts} page */
 export function start(place, page) {
-  const { noStep, noTokens, noTime, baseline } = place.dataset;
+  const { noStep, noTokens, noTime, baseline, group } = place.dataset;
   const smooth = element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0",
     oninput: () => page.change({ sm: Number(smooth.value) }) });
   const weight = element("output");
   const said = element("output", { className: "rp-quiet" });
   const base = element("input", { type: "checkbox", onchange: () => page.change({ base: base.checked }) });
+  const others = element("output", { className: "rp-quiet" });
+  const siblings = element("input", { type: "checkbox", onchange: () => page.change({ sib: siblings.checked }) });
+  const tell = async () => {
+    others.textContent = await page.family().then(counted, () => "could not be loaded");
+  };
   const copy = element("button", { type: "button", textContent: "Copy link", onclick: async () => {
     const done = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
     said.textContent = done ? "copied" : "the address bar has it";
@@ -44,6 +49,7 @@ export function start(place, page) {
     element("label", { title: "Exponential moving average of the points drawn, without the bias of its start" }, ["smooth ", smooth, weight]),
     choice("y", "rp-y", [["", "auto"], ["linear", "linear"], ["log", "log"]], (y) => page.change({ y })),
     ...(baseline ? [element("label", {}, [base, " baseline"])] : []),
+    ...(group ? [element("label", { title: "The other runs of its group, faint" }, [siblings, " siblings ", others])] : []),
     copy, said, reset,
   ];
   const wide = matchMedia("(min-width: 45em)").matches; // a phone has no room for all of it
@@ -57,8 +63,17 @@ export function start(place, page) {
     smooth.value = String(view.sm);
     weight.textContent = view.sm.toFixed(2);
     base.checked = view.base;
+    siblings.checked = view.sib;
+    if (group && view.sib) tell();
+    else others.textContent = "";
     reset.hidden = !view.x;
   };
   page.watchers.push(show);
   show(page.view);
+}
+
+/** @param {import("./rp-siblings.js").Family} family */
+function counted({ runs, left }) {
+  if (!runs.length) return left ? "could not be loaded" : "(no other run)";
+  return left ? `(${runs.length} of ${runs.length + left})` : `(${runs.length})`;
 }

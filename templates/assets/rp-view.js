@@ -1,12 +1,12 @@
-// What the reader has chosen to see, kept in the address: ?x=a..b&ax=tokens&sm=0.6&y=log&base=0&m=r-1
+// What the reader has chosen to see, kept in the address: ?x=a..b&ax=tokens&sm=0.6&y=log&base=0&sib=1&m=r-1
 // @ts-check
 import { AXES } from "./rp-axes.js";
 
 /** @typedef {import("./rp-axes.js").Range} Range */
 /** @typedef {{x: Range | null, ax: import("./rp-axes.js").Axis, sm: number, y: "" | "log" | "linear",
- *   base: boolean, m: string[]}} View */
+ *   base: boolean, sib: boolean, m: string[]}} View */
 
-const NAMES = ["x", "ax", "sm", "y", "base", "m"];
+const NAMES = ["x", "ax", "sm", "y", "base", "sib", "m"];
 const NUMBER = "(-?\\d{1,16}(?:\\.\\d{1,16})?(?:e[+-]?\\d{1,2})?)";
 const RANGE = new RegExp(`^${NUMBER}\\.\\.${NUMBER}$`);
 const MOST = 12;
@@ -31,6 +31,7 @@ export function read(search, home) {
     sm: /^0?\.\d{1,3}$/.test(text("sm")) ? Number(text("sm")) : 0,
     y: y === "log" || y === "linear" ? y : "",
     base: text("base") !== "0",
+    sib: text("sib") === "1",
     m: [...new Set(text("m").split(","))].filter((id) => /^[a-z][a-z0-9-]{0,40}$/.test(id)).slice(0, MOST),
   };
 }
@@ -46,6 +47,7 @@ export function write(view, home, hash = location.hash) {
     view.sm && `sm=${view.sm}`,
     view.y && `y=${view.y}`,
     !view.base && "base=0",
+    view.sib && "sib=1",
     view.m.length && `m=${view.m.join(",")}`,
   ];
   url.search = parts.filter(Boolean).join("&");
@@ -54,4 +56,4 @@ export function write(view, home, hash = location.hash) {
 }
 
 /** Whether the drawings show it as well. @param {View} view @param {string} home */
-export const plain = (view, home) => !view.x && view.ax === home && !view.sm && !view.y && view.base;
+export const plain = (view, home) => !view.x && view.ax === home && !view.sm && !view.y && view.base && !view.sib;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,9 @@ from runpages.builder.assets import shared_assets
 from runpages.builder.levels import full_list
 from runpages.model import Report, SeriesSet
 from runpages.pages.charts import build_charts
+from runpages.pages.comparable import comparable_file
 from runpages.pages.templating import render_template
+from runpages.pages.words import group_slug
 
 pytestmark = pytest.mark.browser
 
@@ -72,13 +75,36 @@ def calm() -> Report:
     return analyze(make_run({"train/loss": rows(0, 4000, lambda s: 3 + noise[s])}))
 
 
+def seeded(number: int, level: float, *, lr: bool = True) -> Report:
+    """One of a group whose seeds end at different levels."""
+    columns = {"train/loss": rows(0, 400, lambda s: level + np.exp(-s / 90))}
+    if lr:
+        columns["lr"] = rows(0, 400, lambda s: 1e-3 * (1 - s / 400))
+    run = make_run(columns, group="seeds & <b>more</b>", start=START, name=f"<i>kin</i> {number}")
+    return analyze(replace(run, ref=replace(run.ref, run_id=f"kin {number}")))
+
+
+def kin() -> dict[str, bytes]:
+    """Pages of a run with two siblings that have files and one that has none, and of one alone."""
+    first, *others = [seeded(1, 2.0), seeded(2, 2.5), seeded(3, 1.5, lr=False)]
+    slugs = [one.run.slug for one in (first, *others)]
+    group = {"schema": "runpages.group/1", "slugs": [*slugs, "gone-0123456789"]}
+    files = page_of("kin", first)
+    files[f"groups/{group_slug(first.run.group)}.json"] = json.dumps(group).encode()
+    for one in others:
+        files[f"assets/runs/{one.run.slug}/compare.json"] = comparable_file(one)
+    lonely = replace(calm(), run=replace(calm().run, group="lonely"))
+    return files | page_of("lonely", lonely)
+
+
 def page_of(name: str, report: Report) -> dict[str, bytes]:
     """Files of a page with the charts of a run."""
     charts = build_charts(report)
     curves = render_template(
         "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent,
         no_step=charts.no_step, no_tokens=charts.no_tokens,
-        no_time=charts.no_time, baseline=report.baseline, data=f"../../assets/runs/{name}",
+        no_time=charts.no_time, baseline=report.baseline,
+        family=group_slug(report.run.group) if report.run.group else "", data=f"../../assets/runs/{name}",
     )  # fmt: skip
     page = PAGE.format(up="../../", curves=curves)
     files = {f"assets/runs/{name}/{file}": data for file, data in charts.files.items()}
@@ -102,6 +128,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     light = replace(light, run=replace(light.run, ref=ref))
     assert light.run.slug not in full
     files |= page_of("light", light)
+    files |= kin()
     for name, data in files.items():
         path = root / "deep" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -555,3 +582,55 @@ def test_without_javascript_the_drawings_stand(browser, site: str) -> None:
     assert tab.page.locator(".rp-plot > svg").count() == 12
     assert tab.page.locator("path.run").first.is_visible()
     tab.context.close()
+
+
+def sibling_lines(tab: Tab, chart: str) -> list[dict]:
+    script = (
+        "e => e.data.filter(t => (t.name ?? '').includes('kin')).map(t => ({n: t.name, y: t.y}))"
+    )
+    return tab.live(chart).evaluate(script)
+
+
+def test_siblings_come_when_asked_for_and_go_again(opened) -> None:
+    tab = opened(run="kin")
+    tab.touch("loss")
+    assert sibling_lines(tab, "loss") == []
+    assert tab.fetched("/groups/") == []
+    tab.page.get_by_label("siblings").check()
+    tab.wait("loss", "e.data.some(t => t.name.includes('kin'))")
+    lines = sibling_lines(tab, "loss")
+    # the name of a run is no markup to Plotly
+    assert [line["n"] for line in lines] == [
+        "&#60;i&#62;kin&#60;/i&#62; 2",
+        "&#60;i&#62;kin&#60;/i&#62; 3",
+    ]
+    assert [round(line["y"][-1], 1) for line in lines] == [2.5, 1.5]
+    names = tab.live("loss").evaluate("e => e.data.map(t => t.name)")
+    assert names[-1] == "train/loss"  # its own curve lies on top
+    assert "(2 of 3)" in tab.page.locator(".rp-tools").inner_text()
+    tab.touch("lr")
+    tab.wait("lr", "e.data.some(t => t.name.includes('kin'))")
+    assert len(sibling_lines(tab, "lr")) == 1
+    tab.page.get_by_label("siblings").uncheck()
+    tab.wait("loss", "!e.data.some(t => t.name.includes('kin'))")
+    assert "sib" not in tab.page.url
+    tab.problems = [p for p in tab.problems if "404" not in p]  # the one that has no file
+
+
+def test_siblings_are_part_of_the_link_and_follow_the_axis(opened) -> None:
+    tab = opened("?sib=1&ax=elapsed", run="kin")
+    tab.wait("loss", "e.data.some(t => t.name.includes('kin'))")
+    x = tab.live("loss").evaluate("e => e.data.find(t => t.name.includes('kin')).x")
+    assert x[-1] == pytest.approx(399 / 60, rel=0.02)  # one row a second, in minutes
+    tab.problems = [p for p in tab.problems if "404" not in p]
+
+
+def test_siblings_that_cannot_be_had_leave_the_chart_as_it_was(opened) -> None:
+    tab = opened("?sib=1", run="lonely")
+    tab.page.get_by_text("could not be loaded").wait_for()
+    tab.wait("loss", "e.data.some(t => t.name === 'train/loss')")
+    tab.problems = [p for p in tab.problems if "404" not in p]
+
+
+def test_a_run_without_a_group_is_not_asked_for_siblings(tab: Tab) -> None:
+    assert tab.page.get_by_label("siblings").count() == 0

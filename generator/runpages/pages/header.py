@@ -30,6 +30,7 @@ def header_section(report: Report) -> dict[str, object]:
         "facts": _facts(report),
         "incomplete": run.incomplete,
         "baseline": baseline,
+        "family": group_slug(run.group) if run.group else "",
         "compare": f"../compare/?runs={compared}",
         "story": story(report),
         "verdict": verdict(report),
