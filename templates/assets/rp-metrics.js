@@ -24,13 +24,18 @@ export async function start(place, page) {
   }
 
   /** @param {Entry} entry */
-  async function open([, , pack, id]) {
+  async function open([title, , pack, id]) {
     if (opened.has(id)) return;
     const source = new URL(`metrics-${String(pack).padStart(2, "0")}.json`, page.source).href;
     const figure = element("figure", { className: "rp-chart", tabIndex: 0 });
     Object.assign(figure.dataset, { rpSrc: source, rpChart: id });
     opened.set(id, figure);
     grid.append(figure);
+    if (pack >= page.file.light_packs && !(await page.kept())) {
+      figure.append(element("figcaption", {}, [element("b", { textContent: title }), " its curve is kept of the site's newest runs only",
+        element("span", { className: "rp-key" }, [element("button", { type: "button", textContent: "Close", onclick: () => { close(id); tell(); } })])]));
+      return;
+    }
     const file = await stored(source, CHARTS);
     const chart = file.charts.find((/** @type {any} */ c) => c.id === id);
     if (!chart || opened.get(id) !== figure) return close(id);

@@ -20,6 +20,7 @@ from runpages.builder.levels import full_list
 from runpages.model import Report, SeriesSet
 from runpages.pages.charts import build_charts
 from runpages.pages.comparable import comparable_file
+from runpages.pages.room import LIGHT, Room
 from runpages.pages.templating import render_template
 from runpages.pages.words import group_slug
 
@@ -97,11 +98,12 @@ def kin() -> dict[str, bytes]:
     return files | page_of("lonely", lonely)
 
 
-def page_of(name: str, report: Report) -> dict[str, bytes]:
+def page_of(name: str, report: Report, room: Room = LIGHT) -> dict[str, bytes]:
     """Files of a page with the charts of a run."""
-    charts = build_charts(report)
+    charts = build_charts(report, room=room)
     curves = render_template(
         "curves.md.jinja", charts=charts.charts, more=charts.more, absent=charts.absent,
+        uncharted=charts.uncharted,
         no_step=charts.no_step, no_tokens=charts.no_tokens,
         no_time=charts.no_time, baseline=report.baseline,
         family=group_slug(report.run.group) if report.run.group else "", data=f"../../assets/runs/{name}",
@@ -128,6 +130,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     light = replace(light, run=replace(light.run, ref=ref))
     assert light.run.slug not in full
     files |= page_of("light", light)
+    crowded = analyze(replace(make_run(run_id="crowded"), series=many().run.series))
+    files |= page_of("crowded", crowded, Room(1, 0))
     files |= kin()
     for name, data in files.items():
         path = root / "deep" / name
@@ -518,6 +522,17 @@ def test_the_index_finds_and_opens_further_metrics(tab: Tab) -> None:
     tab.page.get_by_role("button", name="Close").click()
     assert tab.page.locator(".rp-opened figure").count() == 0
     assert "m=" not in tab.page.url
+
+
+def test_a_light_run_says_which_curves_it_has_not(opened) -> None:
+    tab = opened(run="crowded")
+    tab.page.get_by_text("further metrics").click()
+    tab.page.get_by_role("button", name="extra 44", exact=True).click()
+    figure = tab.page.locator(".rp-opened figure")
+    figure.get_by_text("kept of the site's newest runs only").wait_for()
+    assert tab.fetched("metrics-") == []
+    figure.get_by_role("button", name="Close").click()
+    assert figure.count() == 0
 
 
 def test_opened_metrics_are_part_of_the_link(opened) -> None:

@@ -90,6 +90,7 @@ def test_the_file_stands_beside_the_page_and_is_the_same_every_time():
 
 
 def test_a_light_page_stays_within_its_files(heavy):
-    files = render(heavy).files
-    light = [n for n in files if not n.rpartition("/")[2].startswith(("detail-", "window-"))]
+    page = render(heavy)
+    light = [data for name, data in page.files.items() if name not in page.finer]
     assert len(light) + 1 <= 8
+    assert sum(map(len, light)) + len(page.markdown) + 20_000 <= 300_000

@@ -109,7 +109,7 @@ def test_samples_json_is_bounded_and_keeps_the_newest(prompts):
             for step in range(800 // prompts)]  # fmt: skip
     _, files = shown(*made)
     document = json.loads(files["samples.json"])
-    assert 30_000 < len(files["samples.json"]) <= 100_000
+    assert 20_000 < len(files["samples.json"]) <= 100_000
     assert document["count"] == len(made)
     newest = max(s["step"] for s in document["samples"] if s["group"] == 0)
     assert newest == 800 // prompts - 1

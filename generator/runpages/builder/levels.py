@@ -15,9 +15,8 @@ from runpages.archive import Archive
 from runpages.config import Settings
 from runpages.errors import RunpagesError, SiteSizeError
 from runpages.markup import json_bytes
-from runpages.pages.charts_detail import FINER
 
-__all__ = ["check_size", "choose_full", "full_list", "is_finer", "level_of"]
+__all__ = ["check_size", "choose_full", "full_list", "level_of"]
 
 _LIST = "assets/index/full.json"
 _ROOM = 0.9
@@ -25,11 +24,6 @@ _ROOM = 0.9
 about 20 KB a run with Material (measured on a site of 60 runs)."""
 _NAMED = 5
 """Runs that the error names."""
-
-
-def is_finer(path: str) -> bool:
-    """Whether only full runs have this file."""
-    return PurePosixPath(path).name.startswith(FINER)
 
 
 def choose_full(

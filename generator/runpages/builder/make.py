@@ -24,7 +24,7 @@ from runpages.pages.templating import template_folder
 from runpages.redact import redact_text
 
 from .assets import shared_assets
-from .levels import check_size, choose_full, full_list, is_finer
+from .levels import check_size, choose_full, full_list
 from .listings import index_pages, seed_set_of
 from .write import read_generated, write_section
 
@@ -291,11 +291,12 @@ def _page(task: _Task) -> _Rendered:
     page = render(report, section=settings.site.section, templates=settings.templates_path)
     files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
     digests = _digests(files)
+    finer = {name.removeprefix(f"{settings.site.section}/") for name in page.finer}
     card = _Card(
         key=task.key,
         row=list_row(report),
-        files={path: digest for path, digest in digests.items() if not is_finer(path)},
-        finer={path: digest for path, digest in digests.items() if is_finer(path)},
+        files={path: digest for path, digest in digests.items() if path not in finer},
+        finer={path: digest for path, digest in digests.items() if path in finer},
         facts=listed_facts(report),
     )
     wanted = card.wanted(full=task.full)

@@ -16,11 +16,10 @@ from PIL import Image
 
 from runpages.model import Media
 
+from .room import Room
+
 __all__ = ["Album", "Film"]
 
-_FILES = 3
-"""With the page, its record, charts, samples and comparison: a light page has at most 8 files."""
-_BYTES = 150_000
 _FILM_BYTES = 80_000
 _PIXELS_MAX = 40_000_000
 """Larger images than any screen shows are not decoded."""
@@ -51,6 +50,8 @@ class Film:
 
 @dataclass(slots=True)
 class Album:
+    room: Room
+    """What its files may take together."""
     files: dict[str, bytes] = field(default_factory=dict)
 
     def film(self, frames: Sequence[Sequence[Media]]) -> Film | None:
@@ -67,7 +68,7 @@ class Album:
         for side in _SIDES:
             picture = _strip(images, shape, side)
             data = _encoded(picture)
-            if len(data) <= _FILM_BYTES or side == _SIDES[-1]:
+            if len(data) <= min(_FILM_BYTES, self.room.size) or side == _SIDES[-1]:
                 break
         name = self._keep(data, "webp")
         if not name:
@@ -86,8 +87,9 @@ class Album:
         name = f"media-{hashlib.sha256(data).hexdigest()[:12]}.{extension}"
         if name in self.files:
             return name
-        if len(self.files) == _FILES or sum(map(len, self.files.values())) + len(data) > _BYTES:
+        if not self.room.takes(len(data)):
             return ""
+        self.room = self.room.without({name: data})
         self.files[name] = data
         return name
 

@@ -23,6 +23,7 @@ from .charts_data import SCHEMA, stored
 from .charts_detail import detail_files
 from .charts_plan import Plan, device_labels, plans
 from .plots import Axis, Drawing, axis_of, elapsed, kept
+from .room import LIGHT, Room
 from .svg import draw
 from .words import SEVERITY_CLASS
 
@@ -37,6 +38,11 @@ _NARROW_LIMIT = 160
 """The same of half the page's width."""
 _PACK_LIMIT = 120
 """Buckets of a further metric."""
+_PACK_FEW = 192
+_PACK_COARSE = 40
+"""The same where there are more further charts than `_PACK_FEW`."""
+_PACKED = 448
+"""Further charts at most: seven files, half a megabyte."""
 _EACH_LIMIT = 60
 """Buckets of each of many devices; what they hide, the band shows."""
 _EXACT = frozenset({"val_loss", "eval", "eval_lower", "lr", "tokens"})
@@ -85,8 +91,12 @@ class ChartSet:
     charts: tuple[Chart, ...]
     files: Mapping[str, bytes]
     """File name -> bytes."""
+    finer: frozenset[str] = frozenset()
+    """Files that light runs do without."""
     more: int = 0
     """Further charts, in the index of metrics."""
+    uncharted: int = 0
+    """Metrics beyond these."""
     absent: tuple[str, ...] = ()
     """What a reader would look for and no metric was recognised as."""
     no_step: str = ""
@@ -120,8 +130,11 @@ class _Made:
         return figure, "; ".join(dict.fromkeys(self.drawing.remarks))
 
 
-def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
-    """Up to `limit` charts in the order in which they matter, and the files of all charts."""
+def build_charts(report: Report, *, limit: int = 12, room: Room = LIGHT) -> ChartSet:
+    """Up to `limit` charts in the order in which they matter, and the files of all charts.
+
+    `room` is what their drawings and the files of a light run may take.
+    """
     main: list[_Made] = []
     rest: list[Plan] = []
     for plan in plans(report):
@@ -136,14 +149,14 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
         figure, caption = made.finished()
         charts.append(_chart(report, made, figure, caption))
         data.append(_stored(made, figure))
-    packs, index = _packs(report, rest)
+    packs, index = _packs(report, rest[:_PACKED])
     if not (charts or index):
         return ChartSet(charts=(), files={})
     baseline = report.baseline.run if report.baseline is not None else None
     shown = {made.plan.id: made.series for made in main if made.refined}
     details, names = detail_files(report, shown)
     kinds = axes(report.run, baseline)
-    first = {
+    first: dict[str, Any] = {
         "schema": SCHEMA,
         "slug": report.run.slug,
         "axes": kinds,
@@ -151,16 +164,31 @@ def build_charts(report: Report, *, limit: int = 12) -> ChartSet:
         "more": index,
         "detail": names,
     }
-    files = {"charts.json": json_bytes(first), **packs, **details}
+    drawn = sum(len(chart.svg) for chart in charts) + len(json_bytes(first))
+    light = _light(packs, Room(room.files - 1, room.size - drawn))
+    first["light_packs"] = len(light)
     return ChartSet(
         charts=tuple(charts),
-        files=files,
+        files={"charts.json": json_bytes(first), **packs, **details},
+        finer=frozenset(details) | packs.keys() - light,
         more=len(index),
+        uncharted=max(0, len(rest) - _PACKED),
         absent=tuple(words for words, roles in _WANTED.items() if not roles & _roles(report)),
         no_step=kinds["why"].get("step", ""),
         no_tokens=kinds["why"].get("tokens", ""),
         no_time=kinds["why"].get("time", ""),
     )
+
+
+def _light(packs: Mapping[str, bytes], room: Room) -> frozenset[str]:
+    """The first of them that a light run has room for."""
+    names: list[str] = []
+    for name, data in packs.items():
+        if not room.takes(len(data)):
+            break
+        room = room.without({name: data})
+        names.append(name)
+    return frozenset(names)
 
 
 def _roles(report: Report) -> set[str | None]:
@@ -188,8 +216,9 @@ def _packs(report: Report, rest: Sequence[Plan]) -> tuple[dict[str, bytes], list
     packs: list[list[dict[str, Any]]] = []
     index: list[list[Any]] = []
     room = 0
+    limit = _PACK_LIMIT if len(rest) <= _PACK_FEW else _PACK_COARSE
     for plan in rest:
-        made = _made(report, plan, limit=_PACK_LIMIT)
+        made = _made(report, plan, limit=limit)
         if made is None:
             continue
         figure, caption = made.finished()

@@ -1,4 +1,4 @@
-"""Finer levels of a run's charts, fetched when a reader zooms in.
+"""Finer levels of a run's charts, fetched when a reader zooms in; a site keeps them of full runs.
 
 Two kinds of files, both of all charts over one stretch of steps, as charts share their zoom: tiles
 with the least, mean and largest value of narrow buckets, and windows around findings with every
@@ -20,11 +20,7 @@ from .charts_axes import clock_start
 from .charts_data import DETAIL_SCHEMA, encoded
 from .downsample import bucketed, mean_times
 
-__all__ = ["FINER", "detail_files"]
-
-FINER = ("detail-", "window-")
-"""How the names of these files begin. A site keeps them for some runs only, and no page changes: of
-runs that its list does not name the browser stays with charts.json."""
+__all__ = ["detail_files"]
 
 TILES = 8
 TILE_BUCKETS = 512

@@ -8,13 +8,21 @@ from typing import Any
 import numpy as np
 
 from runpages.analysis.ratings import summarize_ratings
+from runpages.analysis.summary import flatten
 from runpages.markup import json_number
 from runpages.model import Quantity, Report, main_metric
 
 from .all_figures import FIGURES
 from .words import event_counts, title_of
 
-__all__ = ["list_row", "plain", "run_json"]
+__all__ = ["list_row", "plain", "run_file", "run_json"]
+
+_FILE_METRICS = 60
+_FILE_SETTINGS = 400
+_FILE_EVENTS = 100
+_FILE_EVIDENCE = 20
+"""Events whose rows are in run.json."""
+_FILE_CHECKPOINTS = 200
 
 SPARK_POINTS = 40
 
@@ -113,3 +121,25 @@ def run_json(report: Report) -> dict[str, Any]:
         "unreadable_notes": list(report.unreadable_notes),
         "ratings": [plain(ratings) for ratings in summarize_ratings(report.notes)],
     }
+
+
+def run_file(report: Report) -> dict[str, Any]:
+    """`run_json` as the site keeps it: of very many metrics, settings, findings and checkpoints
+    those that matter most, and under `left` how many more `runpages show --json` prints."""
+    document = run_json(report)
+    left: dict[str, int] = {}
+    ordered = sorted(document["metrics"], key=lambda metric: metric["role"] is None)
+    for key, rows, most in (
+        ("metrics", ordered, _FILE_METRICS),
+        ("events", document["events"], _FILE_EVENTS),
+        ("checkpoints", document["checkpoints"][::-1], _FILE_CHECKPOINTS),
+    ):
+        if len(rows) > most:
+            document[key], left[key] = rows[:most], len(rows) - most
+    for event in document["events"][_FILE_EVIDENCE:]:
+        event["evidence"] = []
+    flat = flatten(dict(report.run.config))
+    if len(flat) > _FILE_SETTINGS:
+        document["config"] = plain(dict(list(flat.items())[:_FILE_SETTINGS]))
+        left["config"] = len(flat) - _FILE_SETTINGS
+    return document | ({"left": left} if left else {})

@@ -17,16 +17,20 @@ __all__ = ["provenance_section"]
 
 _CORE = re.compile(r"(.*cpu)[._/]?\d+([._/].*)?")
 """A metric of one core, as W&B names it: `system/cpu.17.cpu_percent`."""
+_METRICS = 60
+"""Rows of the table of metrics, those with a role first."""
 _CORES_TOLD = 8
 """More than these are one row."""
 
 
 def provenance_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
+    metrics = _metrics(report)
     return {
         "provenance": _provenance(report),
         "sentences": _sentences(report),
-        "metrics": _metrics(report),
+        "metrics": metrics[:_METRICS],
+        "metrics_left": units.count(len(metrics) - _METRICS) if len(metrics) > _METRICS else "",
         "files": tuple((n, units.bytes_text(size)) for n, size in report.run.provenance.files),
         "console": _console(report.run.console),
     }
@@ -71,7 +75,7 @@ def _sentences(report: Report) -> list[str]:
 
 
 def _metrics(report: Report) -> list[tuple[str, ...]]:
-    infos = report.run.series.whole
+    infos = sorted(report.run.series.whole, key=lambda info: info.role is None)
     family = {
         info.name: "".join(found.groups(""))
         for info in infos

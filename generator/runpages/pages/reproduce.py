@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runpages import markup
+from runpages import markup, units
 from runpages.analysis.summary import flatten
 from runpages.markup import Safe
 from runpages.model import Needed, Report
@@ -13,6 +13,9 @@ from .comparison import against_baseline
 from .words import Fact
 
 __all__ = ["reproduce_section"]
+
+_SETTINGS = 200
+"""Settings on the page, in the order in which they were logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +31,18 @@ class _Redo:
 
 def reproduce_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
+    config = _config(report)
     return {
         "against": against_baseline(report),
-        "config": _config(report),
+        "config": config[:_SETTINGS],
+        "config_left": units.count(len(config) - _SETTINGS) if len(config) > _SETTINGS else "",
         "reproduce": _redo(report),
     }
 
 
 def _config(report: Report) -> list[tuple[str, str]]:
     flat = flatten(dict(report.run.config))
-    return [(key, _shown(value)) for key, value in flat.items() if key][:1000]
+    return [(key, _shown(value)) for key, value in flat.items() if key]
 
 
 def _shown(value: object) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runpages import markup
+from runpages import markup, units
 from runpages.model import Report
 
 from .charts import build_charts
 from .checkpoints import checkpoints_section
 from .comparable import comparable_file
-from .document import run_json
+from .document import run_file
 from .evaluations import evaluations_section
 from .findings import findings_section
 from .header import header_section
@@ -25,6 +25,7 @@ from .own_summary import own_summary_section
 from .provenance import provenance_section
 from .reproduce import reproduce_section
 from .resources import resources_section
+from .room import LIGHT
 from .samples import samples_section
 from .search_words import search_section
 from .templating import render_template
@@ -53,6 +54,8 @@ class Page:
     markdown: str
     files: Mapping[str, bytes]
     """Path relative to docs_dir -> bytes, of everything the page needs beside itself."""
+    finer: frozenset[str] = frozenset()
+    """Those of the files that a site keeps of full runs only; the page is the same without."""
 
 
 def render(report: Report, *, section: str = "runs", templates: Path | None = None) -> Page:
@@ -62,17 +65,17 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
     """
     run = report.run
     folder = f"{section}/assets/runs/{run.slug}"
-    charts = build_charts(report)
-    files = {f"{folder}/run.json": markup.json_bytes(run_json(report))}
-    files[f"{folder}/compare.json"] = comparable_file(report)
-    files |= {f"{folder}/{name}": data for name, data in charts.files.items()}
-    samples, media = samples_section(report)
-    files |= {f"{folder}/{name}": data for name, data in media.items()}
+    own = {"run.json": markup.json_bytes(run_file(report)), "compare.json": comparable_file(report)}
+    samples, media = samples_section(report, room=LIGHT.without(own))
+    own |= media
+    charts = build_charts(report, room=LIGHT.without(own))
+    own |= charts.files
     values: dict[str, object] = {
         "data": f"../assets/runs/{run.slug}",
         "timeline": timeline(report),
         "charts": charts.charts,
         "more": charts.more,
+        "uncharted": units.count(charts.uncharted) if charts.uncharted else "",
         "absent": charts.absent,
         "no_step": charts.no_step,
         "no_tokens": charts.no_tokens,
@@ -81,7 +84,11 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
     }
     for part in _SECTIONS:
         values |= part(report)
-    return Page(markdown=_tidy(render_template("run.md.jinja", templates, **values)), files=files)
+    return Page(
+        markdown=_tidy(render_template("run.md.jinja", templates, **values)),
+        files={f"{folder}/{name}": data for name, data in own.items()},
+        finer=frozenset(f"{folder}/{name}" for name in charts.finer),
+    )
 
 
 def _tidy(text: str) -> str:

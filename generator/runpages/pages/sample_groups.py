@@ -13,7 +13,6 @@ __all__ = ["TEXT_MAX", "Key", "Steps", "cut", "grouped", "samples_file", "spread
 
 TEXT_MAX = 1500
 """Characters of one text."""
-_FILE_BYTES = 100_000
 """Of samples.json: a light page has at most 300 kB of data."""
 
 _Item = TypeVar("_Item")
@@ -66,7 +65,7 @@ def spread(items: Sequence[_Item], most: int) -> list[_Item]:
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
-def samples_file(grouped: Mapping[Key, Steps], count: int) -> bytes:
+def samples_file(grouped: Mapping[Key, Steps], count: int, *, most: int) -> bytes:
     """Texts and tables of as many steps and, failing that, groups as fit; of media what they are.
 
     The newest step of a group is the last to go.
@@ -81,7 +80,7 @@ def samples_file(grouped: Mapping[Key, Steps], count: int) -> bytes:
             for sample in by_step[step]
         ]
         data = json_bytes({"schema": "runpages.samples/1", "count": count, "samples": rows})
-        if len(data) <= _FILE_BYTES or groups == 1 == steps:
+        if len(data) <= most or groups == 1 == steps:
             return data
         if steps > 1:
             steps = min(steps - 1, steps * 2 // 3)

@@ -15,6 +15,7 @@ from runpages.markup import Safe, json_bytes, pre
 from runpages.model import Report, Sample
 
 from .album import Album, Film
+from .room import LIGHT, Room
 from .sample_groups import Key, Steps, cut, grouped, samples_file, spread
 from .worddiff import marked_pair
 
@@ -29,6 +30,13 @@ _COLUMNS = 8
 _CELL = 160
 _FRAMES = 12
 _SOUNDS = 2
+_CHARTS = 110_000
+"""Bytes that the drawings and the data of a dozen charts take."""
+_LEAST = 60_000
+"""Bytes for samples, however much the rest takes."""
+_TEXTS = 100_000
+_MEDIA = 150_000
+_MEDIA_FILES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +79,27 @@ class _Group:
     table: _Table | None = None
 
 
-def samples_section(report: Report) -> tuple[dict[str, object], dict[str, bytes]]:
-    """Values for the template, and the files that they need beside the page."""
+def samples_section(
+    report: Report, *, room: Room = LIGHT
+) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Values for the template, and the files that they need beside the page.
+
+    `room` is what is left of a light run for these and for its charts.
+    """
     run = report.run
     groups = grouped(run)
     rated = {(one.sample, one.scale): one for one in rate_samples(report.notes)}
-    album = Album()
+    own = max(_LEAST, room.size - _CHARTS)
+    texts = samples_file(groups, len(run.samples), most=min(_TEXTS, own // 2)) if groups else b""
+    album = Album(room=Room(min(_MEDIA_FILES, room.files - 2), min(_MEDIA, own - len(texts))))
     show = _Shower(album=album, rated=_by_sample(rated.values()), baseline=_baseline(report))
     shown: list[_Group] = []
-    room = _PAGE_CHARACTERS
+    characters = _PAGE_CHARACTERS
     for number, (key, by_step) in enumerate(groups.items()):
-        if len(shown) == _OPEN + _GROUPS or (shown and room <= 0):
+        if len(shown) == _OPEN + _GROUPS or (shown and characters <= 0):
             break
         shown.append(show.group(number, key, by_step))
-        room -= sum(len(one.words or "") for one in shown[-1].columns)
+        characters -= sum(len(one.words or "") for one in shown[-1].columns)
     values: dict[str, object] = {
         "samples": shown[:_OPEN],
         "more_samples": shown[_OPEN:],
@@ -95,7 +110,7 @@ def samples_section(report: Report) -> tuple[dict[str, object], dict[str, bytes]
     }
     if not run.samples:
         return values, {}
-    return values, {"samples.json": samples_file(groups, len(run.samples)), **album.files}
+    return values, {"samples.json": texts, **album.files}
 
 
 def _by_sample(rated: Iterable[RatedSample]) -> dict[str, str]:
