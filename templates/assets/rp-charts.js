@@ -3,7 +3,7 @@
 // @ts-check
 import { Axes } from "./rp-axes.js";
 import { axisOf, drawing, fullOf, plotted } from "./rp-draw.js";
-import { CHARTS, DETAIL, FULL, decoded, finer, forget, refined, stored, thinned } from "./rp-files.js";
+import { CHARTS, DETAIL, decoded, finer, forget, kept, refined, stored, thinned } from "./rp-files.js";
 import { CONFIG, plotly } from "./rp-library.js";
 import { start as showTools } from "./rp-tools.js";
 import { plain, range, read, write } from "./rp-view.js";
@@ -171,8 +171,7 @@ export class Charts {
 
   /** Whether the site keeps finer levels of this run: a page is the same with and without. */
   kept() {
-    const list = new URL("../../index/full.json", this.source).href;
-    return stored(list, FULL).then(({ slugs }) => slugs.includes(this.file.slug), () => false);
+    return kept(this.source, this.file.slug);
   }
 
   /** Exchanges what is in the window for a finer level, where there is one. @param {Chart} chart */

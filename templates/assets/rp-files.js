@@ -9,7 +9,7 @@
 
 export const CHARTS = "runpages.charts/2";
 export const DETAIL = "runpages.detail/1";
-export const FULL = "runpages.full/1";
+const FULL = "runpages.full/1";
 
 /** Promises by URL, dropped on failure so that the next touch tries again. @type {Map<string, Promise<any>>} */
 const loaded = new Map();
@@ -37,6 +37,12 @@ export function stored(url, schema) {
     if (data.schema !== schema) throw new Error(`no ${schema} in ${url}`);
     return data;
   });
+}
+
+/** Whether the site keeps the finer files of a run: its page is the same with and without them.
+ * @param {string} source a file beside the run's charts.json @param {string} slug */
+export function kept(source, slug) {
+  return stored(new URL("../../index/full.json", source).href, FULL).then(({ slugs }) => slugs.includes(slug), () => false);
 }
 
 /** x is stored as its start and runs of equal differences. @param {any} entry @returns {Trace} */

@@ -1,28 +1,15 @@
 // runpages: lets a reader pick which steps of a sample to see. Without it the newest stand in the page.
 // @ts-check
+import { kept, stored as storedFile } from "./rp-files.js";
 
 /** @typedef {{id: string, group: number, kind: string, step?: number, text?: string}} Sample */
 
 const SCHEMA = "runpages.samples/1";
 const WORDS_MAX = 600;
 const COMMON_MIN = 0.2;
-/** @type {Map<string, Promise<Sample[]>>} */
-const files = new Map();
 
 /** @param {string} url @returns {Promise<Sample[]>} */
-function stored(url) {
-  let promise = files.get(url);
-  if (!promise) {
-    promise = fetch(url).then(async (answer) => {
-      const data = answer.ok ? await answer.json() : {};
-      if (data.schema !== SCHEMA) throw new Error("no samples");
-      return data.samples;
-    });
-    promise.catch(() => files.delete(url)); // the next click tries again
-    files.set(url, promise);
-  }
-  return promise;
-}
+const stored = (url) => storedFile(url, SCHEMA).then(({ samples }) => samples);
 
 /** @template {keyof HTMLElementTagNameMap} K @param {K} tag @param {string} [words] @param {string} [classes] @returns {HTMLElementTagNameMap[K]} */
 function element(tag, words = "", classes = "") {
@@ -131,29 +118,85 @@ function offerSteps(group) {
   });
 }
 
+/** What only full runs have: more steps of a group's media; null where the site does not keep them.
+ * @param {HTMLElement} group @returns {Promise<any>} */
+async function moreOf(group) {
+  const url = /** @type {HTMLElement | null} */ (group.closest("[data-rp-samples]"))?.dataset.rpSamples;
+  const source = new URL(url ?? "", document.baseURI).href;
+  const slug = source.split("/").at(-2) ?? "";
+  if (!(await kept(source, slug))) return null;
+  const { groups } = await storedFile(new URL("media.json", source).href, "runpages.media/1");
+  const found = groups[group.dataset.rpGroup ?? ""];
+  return found ? { ...found, beside: (/** @type {string} */ name) => new URL(name, source).href } : null;
+}
+
+/** @typedef {{step: number | string | null, src: string, width: number, height: number, place: number, of: number}} Frame */
+
 /** @param {HTMLElement} film */
 function offerFrames(film) {
+  const group = /** @type {HTMLElement} */ (film.closest(".rp-sample"));
+  const image = film.querySelector("img");
   /** @type {(number | string)[]} */
   const steps = JSON.parse(film.dataset.rpFrames ?? "[]");
-  const image = film.querySelector("img");
   if (!image || steps.length < 2) return;
+  const { src, width, height } = image;
+  /** The newest is the first in the film. @type {Frame[]} */
+  let frames = steps.map((step, place) => ({ step, src, width, height, place, of: steps.length }));
   const [slider, told] = [element("input", "", "rp-slider"), element("output")];
   slider.type = "range";
-  slider.max = String(steps.length - 1);
+  slider.max = String(frames.length - 1);
   slider.value = slider.max;
-  slider.setAttribute("aria-label", `Step of ${film.closest(".rp-sample")?.querySelector("b")?.textContent}`);
+  slider.setAttribute("aria-label", `Step of ${group.querySelector("b")?.textContent}`);
   const show = () => {
-    const place = steps.length - 1 - Number(slider.value); // the newest is the first in the film
-    const step = steps[place];
-    image.style.transform = place ? `translateY(${(-100 * place) / steps.length}%)` : "";
-    told.textContent = typeof step === "number" ? named(step) : named(undefined);
+    const frame = frames[frames.length - 1 - Number(slider.value)];
+    if (image.src !== frame.src) Object.assign(image, { src: frame.src, width: frame.width, height: frame.height });
+    image.style.transform = frame.place ? `translateY(${(-100 * frame.place) / frame.of}%)` : "";
+    told.textContent = typeof frame.step === "number" ? named(frame.step) : named(undefined);
     slider.setAttribute("aria-valuetext", told.textContent);
   };
+  /** All that a full run has, once somebody reaches for the slider. */
+  const more = async () => {
+    const found = frames.length < Number(group.dataset.rpSteps) ? await moreOf(group).catch(() => null) : null;
+    if (!found?.strips) return;
+    const at = frames[frames.length - 1 - Number(slider.value)].step;
+    frames = found.strips.flatMap(([file, width, height, own]) =>
+      own.map((/** @type {number | null} */ step, /** @type {number} */ place) => ({ step, src: found.beside(file), width, height, place, of: own.length })));
+    slider.max = String(frames.length - 1);
+    slider.value = String(frames.length - 1 - Math.max(0, frames.findIndex(({ step }) => step === at)));
+    show();
+  };
+  for (const name of ["focus", "pointerenter"]) slider.addEventListener(name, () => { reached ??= more(); });
+  /** @type {Promise<void> | undefined} */ let reached;
   slider.addEventListener("input", show);
   const box = element("div", "", "rp-steps");
   box.append(slider, told);
   film.querySelector(".rp-frame")?.after(box);
   show();
+}
+
+/** Sounds of older steps of a full run: a choice beside the newest. @param {HTMLElement} group @param {HTMLAudioElement} audio */
+function offerSounds(group, audio) {
+  if (Number(group.dataset.rpSteps) < 2) return;
+  const button = element("button", "other steps", "rp-pick");
+  button.type = "button";
+  group.querySelector("p")?.append(" ", button);
+  button.addEventListener("click", async () => {
+    const found = await moreOf(group).catch(() => null);
+    if (!found?.sounds) {
+      button.replaceWith(element("span", "other steps are kept of the site's newest runs only", "rp-quiet"));
+      return;
+    }
+    const pick = element("select", "", "rp-pick");
+    pick.setAttribute("aria-label", "Step of the sound");
+    for (const [step, file] of found.sounds) pick.append(new Option(named(step ?? undefined), found.beside(file)));
+    const when = audio.parentElement?.querySelector("small");
+    pick.addEventListener("change", () => {
+      audio.src = pick.value;
+      if (when) when.textContent = pick.selectedOptions[0].text;
+    });
+    button.replaceWith(pick);
+    pick.focus();
+  });
 }
 
 /** @param {AbortSignal} signal */
@@ -166,5 +209,7 @@ export function start(signal) {
     offerSteps(one);
     const film = one.querySelector(".rp-film");
     if (film) offerFrames(/** @type {HTMLElement} */ (film));
+    const sounds = one.querySelectorAll("audio");
+    if (sounds.length === 1) offerSounds(one, sounds[0]);
   }
 }

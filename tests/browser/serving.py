@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pages.test_run import html_of
 from runpages.builder.assets import SCRIPT, shared_assets
+from runpages.builder.levels import full_list
 from runpages.model import Report
 from runpages.pages import render
 
@@ -28,12 +29,14 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(report: Report, root: Path) -> Iterator[str]:
+def served(report: Report, root: Path, *, full: bool = True) -> Iterator[str]:
     """Address of the page of `report`, as the site would have it below `runs/`."""
     page = render(report)
     script = f'<script src="../{SCRIPT}"></script>'
     files = {f"runs/{name}": data for name, data in shared_assets().items()} | dict(page.files)
     html = PAGE.format(body=html_of(page.markdown), script=script)
+    listed = full_list([report.run.slug] if full else [])
+    files |= {f"runs/{name}": data for name, data in listed.items()}
     files[f"runs/{report.run.slug}/index.html"] = html.encode()
     for name, data in files.items():
         path = root / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import wave
 from collections.abc import Iterator
 from html import unescape
 
@@ -50,7 +51,7 @@ def visit(browser, site):
     """Opens the page; afterwards nothing may have complained."""
     contexts, complaints = [], []
 
-    def open_(**options):
+    def open_(address=site, **options):
         context = browser.new_context(**{"viewport": {"width": 1000, "height": 1400}, **options})
         contexts.append(context)
         page = context.new_page()
@@ -58,7 +59,7 @@ def visit(browser, site):
         page.on("request", lambda r: page.asked.append(r.url))
         page.on("pageerror", lambda e: complaints.append(str(e)))
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.goto(site, wait_until="networkidle")
+        page.goto(address, wait_until="networkidle")
         return page
 
     yield open_
@@ -137,3 +138,69 @@ def test_a_file_that_cannot_be_loaded_is_said_and_may_be_tried_again(visit, site
     page.unroute(re.compile("samples.json"))
     button.click()
     page.get_by_label("Step of the earlier text").wait_for()
+
+
+def colour(step: int) -> tuple[int, int, int]:
+    return (4 * step, 0, 250 - 4 * step)
+
+
+@pytest.fixture(scope="module", params=["full", "light"])
+def long(request, tmp_path_factory) -> Iterator[tuple[str, str]]:
+    """A run with pictures and sounds of more steps than its page shows."""
+    samples = [
+        Sample(kind="image", name="face", step=s, media=picture(colour(s))) for s in range(60)
+    ]
+    samples += [Sample(kind="audio", name="voice", step=s, media=tone(s)) for s in range(5)]
+    report = factory.report(samples=tuple(samples))
+    full = request.param == "full"
+    with served(report, tmp_path_factory.mktemp(request.param), full=full) as address:
+        yield request.param, address
+
+
+def tone(step: int) -> Media:
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setparams((1, 1, 8000, 0, "NONE", ""))
+        file.writeframes(bytes([128, 128 + step] * 400))
+    return Media.of("audio/wav", stream.getvalue())
+
+
+def test_a_full_run_has_frames_of_every_step(visit, long):
+    level, address = long
+    page = visit(address)
+    slider = page.get_by_label("Step of face")
+    assert [u for u in page.asked if "media.json" in u or "full.json" in u] == []
+    slider.focus()
+    if level == "light":
+        page.wait_for_load_state("networkidle")
+        assert slider.get_attribute("max") == "11"
+        return
+    page.wait_for_function("document.querySelector('.rp-slider').max === '59'")
+    said = page.locator(".rp-steps output")
+    assert said.inner_text() == "step 59"
+    for press, times in (("ArrowLeft", 20), ("ArrowLeft", 15), ("Home", 1)):
+        for _ in range(times):
+            slider.press(press)
+        step = int(said.inner_text().removeprefix("step "))
+        page.wait_for_function(
+            "(i => i.complete && i.naturalWidth)(document.querySelector('.rp-frame img'))"
+        )
+        shot = Image.open(io.BytesIO(page.locator(".rp-frame").screenshot())).convert("RGB")
+        middle = shot.getpixel((shot.width // 2, shot.height // 2))
+        assert all(abs(a - b) < 25 for a, b in zip(middle, colour(step), strict=True)), step
+    assert said.inner_text() == "step 0"
+
+
+def test_sounds_of_other_steps_are_offered(visit, long):
+    level, address = long
+    page = visit(address)
+    group = page.locator(".rp-sample", has=page.locator("audio"))
+    group.get_by_role("button", name="other steps").click()
+    if level == "light":
+        group.get_by_text("kept of the site's newest runs only").wait_for()
+        return
+    newest = page.locator("audio").get_attribute("src")
+    group.get_by_label("Step of the sound").select_option("step 2")
+    assert page.locator("audio").get_attribute("src") != newest
+    assert group.locator("small").first.inner_text() == "step 2"
+    page.wait_for_function("document.querySelector('audio').error === null")

@@ -21,7 +21,7 @@ def shown(*samples: Sample, notes=(), baseline=()):
     """Values and files of a page with these samples."""
     other = analyze(factory.make_run(samples=tuple(baseline), run_id="base")) if baseline else None
     report = analyze(factory.make_run(samples=samples), baseline=other)
-    return samples_section(replace(report, notes=tuple(notes)))
+    return samples_section(replace(report, notes=tuple(notes)))[:2]
 
 
 def text(step, words, *, prompt="Once", **facts) -> Sample:
@@ -270,7 +270,7 @@ def test_samples_of_a_real_run(shared):
     folder = shared / "data/logs/textlogs/AGNDM+build-nanogpt/log_no_warmup"
     (ref, *_) = sniff(folder).runs
     run = open_source(ref.kind, folder).read(ref)
-    values, files = samples_section(analyze(run))
+    values, files, _ = samples_section(analyze(run))
     first = values["samples"][0]
     assert values["sample_count"] == "1,226"
     assert (first.name, first.steps) == ("rank 1 sample 0", 77)
@@ -281,3 +281,40 @@ def test_samples_of_a_real_run(shared):
     document = json.loads(files["samples.json"])
     assert len(files["samples.json"]) <= 100_000
     assert {s["group"] for s in document["samples"]} == set(range(16))
+
+
+def older(*samples: Sample) -> dict[str, bytes]:
+    """Files that full runs have beside a light one's."""
+    return samples_section(analyze(factory.make_run(samples=samples)))[2]
+
+
+def test_a_full_run_has_frames_of_many_steps_the_first_and_the_last_among_them():
+    files = older(*(image(step) for step in range(0, 200, 2)))
+    (group,) = json.loads(files["media.json"])["groups"].values()
+    steps = [step for *_, own in group["strips"] for step in own]
+    assert (steps[0], steps[-1], len(steps)) == (198, 0, 64)
+    assert steps == sorted(steps, reverse=True)
+    for file, width, height, own in group["strips"]:
+        with Image.open(io.BytesIO(files[file])) as strip:
+            assert strip.size == (width, height)
+            assert height % len(own) == 0
+
+
+def test_media_of_a_full_run_share_their_room():
+    many = [image(s, width=170, height=170, seed=n, name=f"view {n}")
+            for n in range(6) for s in range(0, 400, 10)]  # fmt: skip
+    files = older(*many)
+    assert len(files) <= 24
+    assert sum(map(len, files.values())) <= 710_000
+    assert len(json.loads(files["media.json"])["groups"]) == 6
+
+
+def test_sounds_of_older_steps_are_files_of_a_full_run():
+    files = older(*(replace(sound(0.1 + step / 100), step=step) for step in range(30)))
+    (group,) = json.loads(files["media.json"])["groups"].values()
+    steps = [step for step, _ in group["sounds"]]
+    assert (steps[0], steps[-1], len(steps)) == (29, 0, 12)
+
+
+def test_where_one_step_is_all_there_is_nothing_more():
+    assert older(image(1), text(1, "a"), text(2, "b")) == {}

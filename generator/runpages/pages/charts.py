@@ -130,10 +130,13 @@ class _Made:
         return figure, "; ".join(dict.fromkeys(self.drawing.remarks))
 
 
-def build_charts(report: Report, *, limit: int = 12, room: Room = LIGHT) -> ChartSet:
+def build_charts(
+    report: Report, *, limit: int = 12, room: Room = LIGHT, finer_bytes: int = 0
+) -> ChartSet:
     """Up to `limit` charts in the order in which they matter, and the files of all charts.
 
-    `room` is what their drawings and the files of a light run may take.
+    `room` is what their drawings and the files of a light run may take; `finer_bytes` is what else
+    a full run holds.
     """
     main: list[_Made] = []
     rest: list[Plan] = []
@@ -154,7 +157,7 @@ def build_charts(report: Report, *, limit: int = 12, room: Room = LIGHT) -> Char
         return ChartSet(charts=(), files={})
     baseline = report.baseline.run if report.baseline is not None else None
     shown = {made.plan.id: made.series for made in main if made.refined}
-    details, names = detail_files(report, shown)
+    details, names = detail_files(report, shown, spent=finer_bytes)
     kinds = axes(report.run, baseline)
     first: dict[str, Any] = {
         "schema": SCHEMA,

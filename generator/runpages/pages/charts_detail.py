@@ -36,11 +36,14 @@ Span = tuple[float, float]
 Shown = Mapping[str, Sequence[Series]]
 
 
-def detail_files(report: Report, shown: Shown) -> tuple[dict[str, bytes], dict[str, list[Any]]]:
+def detail_files(
+    report: Report, shown: Shown, *, spent: int = 0
+) -> tuple[dict[str, bytes], dict[str, list[Any]]]:
     """(files, {"tiles": [[name, from, to], ...], "windows": ...}).
 
     `shown` are the charts with rows that charts.json has not, and their metrics; without any there
-    are no files. A tile holds from <= step < to, a window from <= step <= to.
+    are no files. `spent` of their bytes are
+    taken by other files of a full run. A tile holds from <= step < to, a window from <= step <= to.
     """
     long = {chart: tuple(series) for chart, series in shown.items() if _steps(series)}
     files: dict[str, bytes] = {}
@@ -52,7 +55,7 @@ def detail_files(report: Report, shown: Shown) -> tuple[dict[str, bytes], dict[s
         name = f"detail-{number:02d}.json"
         files[name] = _file(long, span, begin, buckets=TILE_BUCKETS)
         names["tiles"].append([name, *span])
-    left = _BYTES - sum(len(data) for data in files.values())
+    left = _BYTES - spent - sum(len(data) for data in files.values())
     for number, span in enumerate(_windows(report, long)):
         name, data = f"window-{number:02d}.json", _file(long, span, begin, buckets=_LONGEST)
         left -= len(data)

@@ -66,10 +66,12 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
     run = report.run
     folder = f"{section}/assets/runs/{run.slug}"
     own = {"run.json": markup.json_bytes(run_file(report)), "compare.json": comparable_file(report)}
-    samples, media = samples_section(report, room=LIGHT.without(own))
+    samples, media, older = samples_section(report, room=LIGHT.without(own))
     own |= media
-    charts = build_charts(report, room=LIGHT.without(own))
-    own |= charts.files
+    charts = build_charts(
+        report, room=LIGHT.without(own), finer_bytes=sum(map(len, older.values()))
+    )
+    own |= {**charts.files, **older}
     values: dict[str, object] = {
         "data": f"../assets/runs/{run.slug}",
         "timeline": timeline(report),
@@ -87,7 +89,7 @@ def render(report: Report, *, section: str = "runs", templates: Path | None = No
     return Page(
         markdown=_tidy(render_template("run.md.jinja", templates, **values)),
         files={f"{folder}/{name}": data for name, data in own.items()},
-        finer=frozenset(f"{folder}/{name}" for name in charts.finer),
+        finer=frozenset(f"{folder}/{name}" for name in charts.finer | older.keys()),
     )
 
 

@@ -15,6 +15,7 @@ from runpages.markup import Safe, json_bytes, pre
 from runpages.model import Report, Sample
 
 from .album import Album, Film
+from .all_media import all_media
 from .room import LIGHT, Room
 from .sample_groups import Key, Steps, cut, grouped, samples_file, spread
 from .worddiff import marked_pair
@@ -81,17 +82,17 @@ class _Group:
 
 def samples_section(
     report: Report, *, room: Room = LIGHT
-) -> tuple[dict[str, object], dict[str, bytes]]:
-    """Values for the template, and the files that they need beside the page.
+) -> tuple[dict[str, object], dict[str, bytes], dict[str, bytes]]:
+    """Values for the template, the files that they need beside the page, and those of full runs.
 
     `room` is what is left of a light run for these and for its charts.
     """
     run = report.run
     groups = grouped(run)
     rated = {(one.sample, one.scale): one for one in rate_samples(report.notes)}
-    own = max(_LEAST, room.size - _CHARTS)
-    texts = samples_file(groups, len(run.samples), most=min(_TEXTS, own // 2)) if groups else b""
-    album = Album(room=Room(min(_MEDIA_FILES, room.files - 2), min(_MEDIA, own - len(texts))))
+    size = max(_LEAST, room.size - _CHARTS)
+    texts = samples_file(groups, len(run.samples), most=min(_TEXTS, size // 2)) if groups else b""
+    album = Album(room=Room(min(_MEDIA_FILES, room.files - 2), min(_MEDIA, size - len(texts))))
     show = _Shower(album=album, rated=_by_sample(rated.values()), baseline=_baseline(report))
     shown: list[_Group] = []
     characters = _PAGE_CHARACTERS
@@ -109,8 +110,13 @@ def samples_section(
         "ratings": [_rating_row(one) for one in summarize_ratings(report.notes)],
     }
     if not run.samples:
-        return values, {}
-    return values, {"samples.json": texts, **album.files}
+        return values, {}, {}
+    more = {
+        n: (key[0], by_step) for n, (key, by_step) in enumerate(groups.items()) if n < len(shown)
+    }
+    full = all_media({n: one for n, one in more.items() if one[0] in {"image", "audio"}})
+    own = {"samples.json": texts, **album.files}
+    return values, own, {name: data for name, data in full.items() if name not in own}
 
 
 def _by_sample(rated: Iterable[RatedSample]) -> dict[str, str]:
