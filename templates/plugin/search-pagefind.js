@@ -7,7 +7,8 @@
 const [SETUP, READY, QUERY, RESULT] = [0, 1, 2, 3];
 const END = "\u0298", POINT = "\u0297";
 const NAMES = 8, TITLE = 24; // first position behind the names, behind the title
-const SHOWN = 24;
+const SHOWN = 12;
+const KEPT = 20000; // places of words that stay in memory
 const SITE = new URL("../../../", self.location.href);
 const WEIGHT = { name: 3, title: 3, text: 1, beginning: 0.5, together: 1, list: 0.3 };
 
@@ -33,21 +34,30 @@ async function answer(query, outdated) {
   if (!words.length) return [];
   bundles ??= open();
   const pagefind = await bundles;
-  const named = placesOf(pagefind, END + wordsOf(query).join("").replaceAll(".", POINT) + END);
-  const terms = await Promise.all(words.map((word, at) => termOf(pagefind, word, at === words.length - 1)));
-  const best = ranked(terms, await named).slice(0, SHOWN);
-  if (outdated()) return [];
-  const pages = await Promise.all(best.map(async ({ result, score, missing }) => {
-    const { url } = await result.data();
-    return { ...JSON.parse(url.slice(2)), score, missing };
-  }));
-  return grouped(pages, words, query);
+  const whole = written(wordsOf(query).join(""), END) + END;
+  const terms = words.map((word, at) => ({ word, typed: at === words.length - 1, rarity: Math.log(1 + entries()) }));
+  let pages = [];
+  for (const enough of [SHOWN, 0]) {
+    const held = await holding(pagefind, terms, enough, outdated);
+    if (outdated()) return [];
+    let best = [...held.values()];
+    if (best.length > SHOWN) {
+      const named = await placesOf(pagefind, whole);
+      const value = (one) => score(terms, (term) => placesIn(term, one.id), one.id, named.has(one.id));
+      best = best.map((one) => [value(one), one]).sort(([one], [other]) => other - one).slice(0, SHOWN).map(([, one]) => one);
+    }
+    pages = await Promise.all(best.map((one) => read(one, terms, whole)));
+    const complete = pages.filter(({ missing }) => !missing.length);
+    if (complete.length) pages = complete;
+    if (complete.length || !pages.length || !enough) break;
+  }
+  return grouped(pages.sort((one, other) => other.score - one.score), words, query);
 }
 
 /** All bundles as one; a first query begins this, so that a page without one loads nothing. */
 async function open() {
   const path = (name) => new URL(`search/pagefind/${name}/`, SITE).href;
-  const [[first, tag]] = shards.filter(([name]) => name === "pages");
+  const [first, tag] = shards.find(([name]) => name === "pages");
   const { createInstance } = await import(`${path(first)}pagefind.js`);
   const pagefind = createInstance({ basePath: path(first), metaCacheTag: tag });
   const others = shards.filter(([name]) => name !== first);
@@ -55,54 +65,97 @@ async function open() {
   return pagefind;
 }
 
+const entries = () => shards.reduce((sum, [, , count]) => sum + count, 0);
+const written = (word, before = "") => before + word.replaceAll(".", POINT);
+
 /** Where a word stands: results by id. */
 function placesOf(pagefind, word) {
   if (!found.has(word)) {
-    if (found.size > 60) found.clear();
-    found.set(word, pagefind.search(word).then(({ results }) => new Map(results.map((one) => [one.id, one]))));
+    const places = pagefind.search(word).then(({ results }) => new Map(results.map((one) => [one.id, one])));
+    found.set(word, places);
+    places.then(({ size }) => forget(word, size), () => found.delete(word));
   }
   return found.get(word);
 }
 
-/** A word as it is written; words that begin with it, if it is the one being typed or unknown. */
-async function termOf(pagefind, word, typed) {
-  const written = word.replaceAll(".", POINT);
-  const exact = await placesOf(pagefind, written + END);
-  const longer = word.length > 2 && !word.includes(".") && typed;
-  if (exact.size && !longer) return { exact, places: exact };
-  await pagefind.preload(`${written}\u9fa5`); // its words may go on in the next file
-  return { exact, places: await placesOf(pagefind, written) };
+/** Results are large where a word is common: the oldest go when there are too many of them. */
+let keptPlaces = 0;
+const sizes = new Map();
+function forget(word, size) {
+  sizes.set(word, size);
+  keptPlaces += size;
+  for (const [old, count] of sizes) {
+    if (keptPlaces <= KEPT) break;
+    keptPlaces -= count;
+    sizes.delete(old);
+    found.delete(old);
+  }
 }
 
-/** Results that hold every word, or the most telling ones of those that none holds together. */
-function ranked(terms, named) {
-  const total = shards.reduce((sum, [, , entries]) => sum + entries, 0);
-  const rarity = terms.map(({ places: { size } }) => Math.log(1 + (total - size + 0.5) / (size + 0.5)));
-  const scores = new Map();
-  const score = (result) => {
-    let [sum, told, before] = [0, 0, []];
-    terms.forEach(({ exact, places }, at) => {
-      const words = (exact.get(result.id) ?? places.get(result.id))?.words ?? [];
-      if (words.length) {
-        told += rarity[at];
-        const title = words.some((place) => place >= NAMES && place < TITLE);
-        const whole = exact.has(result.id) ? 1 : WEIGHT.beginning;
-        sum += rarity[at] * whole * (title ? WEIGHT.title : WEIGHT.text);
-        const follows = words.some((place) => place >= NAMES && before.includes(place - 1));
-        if (at && follows) sum += WEIGHT.together * Math.min(rarity[at], rarity[at - 1]);
-      }
-      before = words;
-    });
-    if (result.id.startsWith("lists_")) sum *= WEIGHT.list;
-    if (named.has(result.id)) sum += WEIGHT.name * rarity.reduce((one, other) => one + other);
-    scores.set(result.id, { result, score: sum, told, missing: terms.map(({ places }) => !places.has(result.id)) });
+/** The term's places: as it is written, and of words that begin with it if it is being typed or unknown. */
+async function search(pagefind, term) {
+  const word = written(term.word);
+  term.exact = term.places = await placesOf(pagefind, word + END);
+  if (!term.exact.size || (term.typed && term.word.length > 2 && !term.word.includes("."))) {
+    await pagefind.preload(`${word}\u9fa5`); // such words may go on in the next file
+    term.places = await placesOf(pagefind, word);
+  }
+  term.rarity = Math.log(1 + (entries() - term.places.size + 0.5) / (term.places.size + 0.5));
+}
+
+/**
+ * Results that hold all words. Long words first, as they are rare: once no more than `enough` results
+ * are left, the pages themselves tell of the other words. If none holds all, those that hold most.
+ */
+async function holding(pagefind, terms, enough, outdated) {
+  let left;
+  for (const term of [...terms].sort((one, other) => other.word.length - one.word.length)) {
+    if (outdated() || (left?.size && left.size <= enough)) break;
+    if (!term.places) await search(pagefind, term);
+    left = left ? new Map([...left].filter(([id]) => term.places.has(id))) : term.places;
+  }
+  if (left.size || outdated()) return left;
+  const told = new Map();
+  for (const { places, rarity } of terms) for (const id of places.keys()) told.set(id, (told.get(id) ?? 0) + rarity);
+  const most = Math.max(...told.values()) - 1e-9;
+  for (const { places } of terms) for (const [id, one] of places) if (told.get(id) >= most) left.set(id, one);
+  return left;
+}
+
+/** Positions of a term in a result, and whether it stands there as it is written. */
+function placesIn({ exact, places }, id) {
+  const whole = exact?.get(id);
+  return { at: (whole ?? places?.get(id))?.words ?? [], whole: !!whole };
+}
+
+function score(terms, placesOfTerm, id, named) {
+  let sum = 0;
+  let before = [];
+  terms.forEach((term, number) => {
+    const { at, whole } = placesOfTerm(term);
+    if (at.length) {
+      const title = at.some((place) => place >= NAMES && place < TITLE);
+      sum += term.rarity * (whole ? 1 : WEIGHT.beginning) * (title ? WEIGHT.title : WEIGHT.text);
+      const together = number && at.some((place) => place >= NAMES && before.includes(place - 1));
+      if (together) sum += WEIGHT.together * Math.min(term.rarity, terms[number - 1].rarity);
+    }
+    before = at;
+  });
+  if (id.startsWith("lists_")) sum *= WEIGHT.list;
+  return named ? sum + WEIGHT.name * terms.reduce((rarity, term) => rarity + term.rarity, 0) : sum;
+}
+
+/** What is shown of a result, and how it answers the query: its page holds all of its words. */
+async function read(one, terms, whole) {
+  const { url, content } = await one.data();
+  const words = content.split(" ");
+  const placesOfTerm = (term) => {
+    const places = (test) => words.flatMap((word, at) => (test(word) ? [at] : []));
+    const exact = places((word) => word === written(term.word) + END);
+    return exact.length ? { at: exact, whole: true } : { at: places((word) => word.startsWith(written(term.word))), whole: false };
   };
-  const all = terms.reduce((one, other) => (other.places.size < one.places.size ? other : one)).places;
-  for (const [id, result] of all) if (terms.every(({ places }) => places.has(id))) score(result);
-  if (!scores.size) for (const { places } of terms) for (const [id, result] of places) if (!scores.has(id)) score(result);
-  const list = [...scores.values()];
-  const most = Math.max(...list.map(({ told }) => told));
-  return list.filter(({ told }) => told > most - 1e-9).sort((one, other) => other.score - one.score);
+  const missing = terms.filter((term) => !placesOfTerm(term).at.length).map(({ word }) => word);
+  return { ...JSON.parse(url.slice(2)), missing, score: score(terms, placesOfTerm, one.id, words.includes(whole)) };
 }
 
 /** Sections of one page are one item, the page itself first. */
@@ -111,7 +164,7 @@ function grouped(pages, words, query) {
   const marks = marker(words, query);
   for (const { l: location, t: title, x: text, g: tags, score, missing } of pages) {
     const page = location.split("#")[0];
-    const terms = Object.fromEntries(words.map((word, at) => [word, !missing[at]]));
+    const terms = Object.fromEntries(words.map((word) => [word, !missing.includes(word)]));
     const entry = { location, title: marks(title), text: teaser(text, marks), score, terms, ...(tags && { tags: tags.map(safe) }) };
     if (!items.has(page)) items.set(page, []);
     items.get(page).push(entry);
