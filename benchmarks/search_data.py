@@ -60,11 +60,11 @@ def index_entry(row: Row, *, full: bool = False) -> dict[str, str]:
         f"{key.rpartition('.')[2]} {notations(value)}" for key, value in row["config"].items()
     )
     found = (f"{kind} (warning; {_ALSO.get(kind, kind)})" for kind in row["findings"])
-    run = [row["id"], row["slug"], f"project {row['project']}", row["group"] and f"group {row['group']}",
-           row["tags"] and f"tags {', '.join(row['tags'])}", f"commit {row['commit']}",
-           f"model {row['model']}", f"by {row['author']}", row["state"]]  # fmt: skip
+    told = {key: row[key] for key in ("project", "group", "commit", "model")}
+    told |= {"tags": ", ".join(row["tags"]), "by": row["author"]}
+    named = [f"{key} {value}" for key, value in told.items() if value]
     lines = {
-        "Run": ", ".join(part for part in run if part),
+        "Run": ", ".join([row["id"], row["slug"], *named, row["state"]]),
         "Data": ", ".join(row["datasets"]),
         "Settings": settings,
         "Findings": ", ".join(found),
@@ -161,5 +161,3 @@ def _phrases(drawn: Iterator[Row], dice: random.Random) -> Iterator[Question]:
             at = dice.randrange(max(1, len(words) - 5))
             text = " ".join(words[at : at + 5])
             yield Question(kind=part, text=text, right=frozenset([row["slug"]]))
-
-

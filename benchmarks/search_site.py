@@ -29,6 +29,7 @@ _COMPRESSED = {".html", ".js", ".css", ".json", ".svg", ".xml", ".txt"}
 
 def make_sites(folder: Path, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Sites below `folder` by name of SITES; returns CPU seconds of indexing: cold, one run new."""
+    shutil.rmtree(folder / "project", ignore_errors=True)
     built = make_site(folder / "project", rows)
     index = "search/search_index.json"
     data = json.loads((built / index).read_text())
@@ -91,7 +92,7 @@ def served(site: Path, *, policy: str = "") -> Iterator[Served]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-        def do_GET(self) -> None:  # noqa: N802 - the server's own name
+        def do_GET(self) -> None:
             name = self.path.partition("?")[0].partition("#")[0].removeprefix("/team/")
             path = site / name
             path = path / "index.html" if name.endswith("/") or not name else path

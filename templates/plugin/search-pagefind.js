@@ -5,7 +5,7 @@
  * bundle. `plugin/shards.py` writes the bundles and says how a word stands in them.
  */
 const [SETUP, READY, QUERY, RESULT] = [0, 1, 2, 3];
-const END = "\u0298", POINT = "\u0297";
+const END = "\u0298", POINT = "\u0297", PAIR = "\u01c2";
 const NAMES = 8, TITLE = 24; // first position behind the names, behind the title
 const SHOWN = 12;
 const KEPT = 20000; // places of words that stay in memory
@@ -35,7 +35,7 @@ async function answer(query, outdated) {
   bundles ??= open();
   const pagefind = await bundles;
   const whole = written(wordsOf(query).join(""), END) + END;
-  const terms = words.map((word, at) => ({ word, typed: at === words.length - 1, rarity: Math.log(1 + entries()) }));
+  const terms = words.map((word) => ({ word, rarity: Math.log(1 + entries()) }));
   let pages = [];
   for (const enough of [SHOWN, 0]) {
     const held = await holding(pagefind, terms, enough, outdated);
@@ -44,15 +44,18 @@ async function answer(query, outdated) {
     if (best.length > SHOWN) {
       const named = await placesOf(pagefind, whole);
       const value = (one) => score(terms, (term) => placesIn(term, one.id), one.id, named.has(one.id));
-      best = best.map((one) => [value(one), one]).sort(([one], [other]) => other - one).slice(0, SHOWN).map(([, one]) => one);
+      best = best.map((one) => [value(one), one]).sort(byValue).slice(0, SHOWN).map(([, one]) => one);
     }
     pages = await Promise.all(best.map((one) => read(one, terms, whole)));
     const complete = pages.filter(({ missing }) => !missing.length);
     if (complete.length) pages = complete;
-    if (complete.length || !pages.length || !enough) break;
+    if (complete.length) break;
   }
   return grouped(pages.sort((one, other) => other.score - one.score), words, query);
 }
+
+/** Best first; of equals those of a later month. */
+const byValue = ([one, { id }], [other, { id: otherId }]) => other - one || (otherId > id) - (otherId < id);
 
 /** All bundles as one; a first query begins this, so that a page without one loads nothing. */
 async function open() {
@@ -92,29 +95,43 @@ function forget(word, size) {
   }
 }
 
-/** The term's places: as it is written, and of words that begin with it if it is being typed or unknown. */
-async function search(pagefind, term) {
+/** The term's places: as it is written, and of words that begin with it if it stands alone or is unknown. */
+async function search(pagefind, term, alone) {
   const word = written(term.word);
   term.exact = term.places = await placesOf(pagefind, word + END);
-  if (!term.exact.size || (term.typed && term.word.length > 2 && !term.word.includes("."))) {
+  if (!term.exact.size || (alone && term.word.length > 2 && !term.word.includes("."))) {
     await pagefind.preload(`${word}\u9fa5`); // such words may go on in the next file
     term.places = await placesOf(pagefind, word);
   }
   term.rarity = Math.log(1 + (entries() - term.places.size + 0.5) / (term.places.size + 0.5));
 }
 
+const both = (one, other) => new Map([...one].filter(([id]) => other.has(id)));
+const isNumber = (word) => /^\d/.test(word);
+
 /**
- * Results that hold all words. Long words first, as they are rare: once no more than `enough` results
- * are left, the pages themselves tell of the other words. If none holds all, those that hold most.
+ * Results that hold all words. Numbers with the word before them first, then long words, as they are
+ * rare: once no more than `enough` results are left, the pages themselves tell of the other words. If
+ * none holds all, those that hold most.
  */
 async function holding(pagefind, terms, enough, outdated) {
   let left;
-  for (const term of [...terms].sort((one, other) => other.word.length - one.word.length)) {
-    if (outdated() || (left?.size && left.size <= enough)) break;
-    if (!term.places) await search(pagefind, term);
-    left = left ? new Map([...left].filter(([id]) => term.places.has(id))) : term.places;
+  let open = [...terms];
+  for (const [number, term] of enough ? terms.entries() : []) {
+    const before = terms[number - 1];
+    if (!before || !isNumber(term.word) || isNumber(before.word)) continue;
+    const pairs = await placesOf(pagefind, PAIR + written(before.word, "") + PAIR + written(term.word) + END);
+    if (!pairs.size) continue;
+    left = left ? both(left, pairs) : pairs;
+    open = open.filter((one) => one !== term && one !== before);
   }
-  if (left.size || outdated()) return left;
+  const rare = ({ word }) => word.length + (/\d/.test(word) ? 3 : 0);
+  for (const term of open.sort((one, other) => rare(other) - rare(one))) {
+    if (outdated() || (left?.size && left.size <= enough)) break;
+    if (!term.places) await search(pagefind, term, terms.length === 1);
+    left = left ? both(left, term.places) : term.places;
+  }
+  if (left.size || enough || outdated()) return left;
   const told = new Map();
   for (const { places, rarity } of terms) for (const id of places.keys()) told.set(id, (told.get(id) ?? 0) + rarity);
   const most = Math.max(...told.values()) - 1e-9;

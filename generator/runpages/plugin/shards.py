@@ -1,7 +1,7 @@
-"""Entries of the site's search → Pagefind bundles, one for the runs of each month.
+"""Entries of the site's search → Pagefind bundles, cut by the time at which runs began.
 
-A bundle is made of its own entries alone, so a new run makes that of its month anew, and a
-withdrawn one changes only its own. Bundles are kept in the cache by all that enters them.
+A bundle is made of its own entries alone, so a new run makes one bundle anew, and a withdrawn one
+changes only its own. Bundles are kept in the cache by all that enters them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,16 +35,21 @@ UNDATED = "undated"
 """Runs without a start."""
 _FORMAT = "1"
 """Raised when the same entries give other records."""
-_MONTHS = 48
-"""Up to so many months each has its bundle; beyond, runs are cut by the year: a reader's first
-query fetches two small files of each bundle."""
+_MOST = 2500
+"""Runs of a half-year that are one shard. A query asks every shard, so few are better
+(benchmarks/search.py); Pagefind takes about 0.13 MB of memory for each run of one."""
 _END, _POINT = "\N{LATIN LETTER BILABIAL CLICK}", "\N{LATIN LETTER STRETCHED C}"
-"""Close a word, and stand for its decimal point. Pagefind takes letters and digits only, finds
-words by their beginning, and where there is none takes the longest word that the query begins
-with. With the end as a letter a word can also be asked for as it is, and nothing else is found."""
+_PAIR = "\N{LATIN LETTER ALVEOLAR CLICK}"
+"""Close a word, stand for its decimal point, and open the two words of a setting.
+
+Pagefind takes letters and digits only, finds words by their beginning, and where there is none
+takes the longest word that the query begins with. With the end as a letter a word can also be asked
+for as it is, and nothing else is found."""
 _NAMES = 8
 """Positions of the names that a page has as a whole, then those of its title, then its text."""
 _TITLE = 16
+_PAIRS = 40
+"""Numbers with the word before them, `lr 0.0003`: both are common, together they are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +66,29 @@ Entry = Mapping[str, Any]
 
 
 def shard_names(starts: Mapping[str, float | None]) -> dict[str, str]:
-    """Key of a run -> name of its shard, by the UTC month (or year) of its start."""
+    """Key of a run -> name of its shard, by the UTC time of its start.
+
+    Runs of the newest half-year are cut by the month, so that a new run is indexed with few others;
+    older ones by the half-year, unless it has very many: those too by the month, or the day.
+    """
     days = {
-        key: "" if start is None else datetime.fromtimestamp(start, UTC).strftime("%Y-%m")
+        key: datetime.fromtimestamp(start, UTC)
         for key, start in starts.items()
+        if start is not None
     }
-    cut = 7 if len({day for day in days.values() if day}) <= _MONTHS else 4
-    return {key: day[:cut] or UNDATED for key, day in days.items()}
+    halves = {key: f"{day.year}-h{(day.month + 5) // 6}" for key, day in days.items()}
+    months = {key: f"{day:%Y-%m}" for key, day in days.items()}
+    in_half, in_month = Counter(halves.values()), Counter(months.values())
+    newest = max(halves.values(), default="")
+    names = dict.fromkeys(starts, UNDATED)
+    for key, day in days.items():
+        if in_half[halves[key]] <= _MOST and halves[key] != newest:
+            names[key] = halves[key]
+        elif in_month[months[key]] <= _MOST:
+            names[key] = months[key]
+        else:
+            names[key] = f"{day:%Y-%m-%d}"
+    return names
 
 
 def write_shards(
@@ -95,10 +118,18 @@ def write_shards(
         if not kept.is_dir():
             said(name)
             _make(parts[name], kept, name=name)
-        shutil.copytree(kept, target / name)
+        shutil.copytree(kept, target / name, copy_function=_linked)
         shards.append(Shard(name=name, digest=digest, entries=len(parts[name])))
     _sweep(cache, {f"{shard.name}-{shard.digest}" for shard in shards})
     return tuple(shards)
+
+
+def _linked(source: str, target: str) -> None:
+    """A file for each run: links are made in a third of the time of copies."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 def _fields(entry: Entry) -> list[Any]:
@@ -138,8 +169,9 @@ def _record(entry: Entry, *, listing: bool) -> Record:
         shown["g"] = tags
     whole = [title.partition(" ")[2]] if listing else _names(entry["location"], lines)
     names = _padded(_joined([title, *whole]), _NAMES)
-    body = [_closed(word) for line in (*lines, *tags) for word in [*_once(words(line)), ""]]
-    text = " ".join([*names, *_padded(map(_closed, words(title)), _TITLE), *body])
+    found = [_once(words(line)) for line in (*lines, *tags)]
+    body = [_closed(word) for line in found for word in [*line, ""]]
+    text = " ".join([*names, *_padded(map(_closed, words(title)), _TITLE), *body, *_pairs(found)])
     return Record(words=text, shown=json.dumps(shown, ensure_ascii=False))
 
 
@@ -161,6 +193,13 @@ def _joined(names: Iterable[str]) -> list[str]:
     """Each name as one word that no other begins with, so that it is found by the whole name."""
     told = ["".join(words(name)) for name in names]
     return [_closed(f"{_END}{name}") for name in dict.fromkeys(told) if name]
+
+
+def _pairs(lines: Iterable[Sequence[str]]) -> list[str]:
+    together = (pair for line in lines for pair in zip(line, line[1:], strict=False))
+    told = [f"{_PAIR}{word}{_PAIR}{_closed(number)}" for word, number in together
+            if number[0].isdecimal() and not word[0].isdecimal()]  # fmt: skip
+    return list(dict.fromkeys(told))[:_PAIRS]
 
 
 def _padded(found: Iterable[str], positions: int) -> list[str]:
