@@ -32,8 +32,11 @@ addEventListener("message", async ({ data: { type, data } }) => {
 async function answer(query, outdated) {
   const words = [...new Set(wordsOf(query))];
   if (!words.length) return [];
-  bundles ??= open();
-  const pagefind = await bundles;
+  bundles ??= Promise.race([open(), failure()]);
+  const pagefind = await bundles.catch((error) => {
+    bundles = undefined;
+    throw error;
+  });
   const whole = written(wordsOf(query).join(""), END) + END;
   const terms = words.map((word) => ({ word, rarity: Math.log(1 + entries()) }));
   let pages = [];
@@ -67,6 +70,11 @@ async function open() {
   await Promise.all(others.map(([name, tag]) => pagefind.mergeIndex(path(name), { metaCacheTag: tag })));
   return pagefind;
 }
+
+/** Pagefind waits for ever for a program that the policy forbids or that is not there. */
+const failure = () => new Promise((_, reject) => {
+  addEventListener("unhandledrejection", ({ reason }) => reject(reason), { once: true });
+});
 
 const entries = () => shards.reduce((sum, [, , count]) => sum + count, 0);
 const written = (word, before = "") => before + word.replaceAll(".", POINT);

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,6 +93,8 @@ class _Service:
             questions.write(base64.b64encode(message) + b",")
             questions.flush()
         except BrokenPipeError as error:
+            with suppress(BrokenPipeError):  # what was not sent would be sent once more at the end
+                questions.close()
             raise SearchError("Pagefind's program ended before its work was done") from error
         answer = b""
         while not answer.endswith(b","):
