@@ -7,11 +7,11 @@ import math
 import random
 from typing import Any
 
-__all__ = ["entries", "seed_sets"]
+__all__ = ["MODELS", "entries", "seed_sets"]
 
 _START = 1_700_000_000
 _STATES = ("finished",) * 14 + ("ended",) * 3 + ("failed", "crashed", "killed")
-_MODELS = ("gpt-125m", "gpt-350m", "gpt-1b", "llama-3b", "moe-8x1b", "vit-l")
+MODELS = ("gpt-125m", "gpt-350m", "gpt-1b", "llama-3b", "moe-8x1b", "vit-l")
 _DATA = ("fineweb-edu", "fineweb", "slimpajama", "the-stack", "c4")
 _PEOPLE = ("ada", "grace", "alan", "edsger", "barbara", "donald", "tim", "leslie")
 _TAGS = ("baseline", "sweep", "ablation", "release", "debug", "muon", "fp8")
@@ -37,7 +37,7 @@ def _entry(number: int, dice: random.Random) -> dict[str, Any]:
     grouped = family % 5 == 0
     shape = random.Random(family)
     project = f"project-{shape.randrange(24):02d}"
-    name = f"{shape.choice(_MODELS)}-{shape.choice(('lr', 'wd', 'data', 'width'))}-{family:04d}"
+    name = f"{shape.choice(MODELS)}-{shape.choice(('lr', 'wd', 'data', 'width'))}-{family:04d}"
     if grouped:
         name += f"-seed{number % 5}"
     digest = hashlib.sha256(f"logs\n{project}\n{name}".encode()).hexdigest()[:10]
@@ -78,7 +78,7 @@ def _entry(number: int, dice: random.Random) -> dict[str, Any]:
         "value": value,
         "spark": spark,
         "author": shape.choice(_PEOPLE),
-        "model": shape.choice(_MODELS),
+        "model": shape.choice(MODELS),
         "datasets": [shape.choice(_DATA)],
         "tags": sorted(shape.sample(_TAGS, shape.randrange(3))),
         "seed": number % 5,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from browse_data import entries, seed_sets
 from runpages.builder.assets import shared_assets
@@ -16,10 +18,10 @@ from runpages.config import SiteSettings
 __all__ = ["make_site"]
 
 
-def make_site(folder: Path, count: int) -> Path:
-    """The built site's folder; browse stands at `runs/browse/`."""
+def make_site(folder: Path, runs: int | Sequence[dict[str, Any]]) -> Path:
+    """The built site's folder of so many or of these runs; browse stands at `runs/browse/`."""
     write_project(folder, title="Ten thousand runs", locations=("logs",))
-    rows = entries(count)
+    rows = entries(runs) if isinstance(runs, int) else list(runs)
     files = {**index_pages(rows, seed_sets(rows), site=SiteSettings()), **shared_assets()}
     for path, data in files.items():
         target = folder / "docs/runs" / path

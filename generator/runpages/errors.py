@@ -13,7 +13,8 @@
     ├── LockedError               5  another runpages process works here
     ├── ArchiveError              3  a damaged record in the archive
     ├── ForeignFileError          2  a file that runpages did not write stands in the way
-    └── SiteSizeError             2  the pages would be more than `[site] max_mb` allows
+    ├── SiteSizeError             2  the pages would be more than `[site] max_mb` allows
+    └── SearchError               1  Pagefind's program is missing or broke off
 
 The sentence is built here from attributes: what was expected, what was found, where, what to do.
 Only the entrances print errors; nothing below them catches `RunpagesError` to hide it.
@@ -33,6 +34,7 @@ __all__ = [
     "MissingExtraError",
     "NotThisFormatError",
     "RunpagesError",
+    "SearchError",
     "SiteSizeError",
     "SourceError",
     "StrictError",
@@ -191,6 +193,10 @@ class SiteSizeError(RunpagesError):
             f"[site] max_mb = {max_mb}, and nothing was written; largest runs: {runs or 'none'}; "
             "lower [site] full_runs, publish fewer runs ([publish] include) or raise max_mb"
         )
+
+
+class SearchError(RunpagesError):
+    """The index of the site's search could not be made."""
 
 
 def _rebuilt(

@@ -1,4 +1,4 @@
-"""Material's own search over run pages: what readers type finds the right run first."""
+"""Search over run pages, by both engines: what readers type finds the right run first."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
+@pytest.fixture(scope="module", params=["material", "pagefind"])
+def site(request, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("search")
     for number, (name, facts) in enumerate(RUNS.items()):
         write_rundir(folder / "logs" / f"r{number:02}", name=name, **{"project": "lm", **facts})
@@ -121,6 +121,10 @@ def site(tmp_path_factory) -> Path:
             with (folder / "logs" / f"r{number:02}" / "samples.jsonl").open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
     builder.write_project(folder, title="Team", locations=("logs",), settle_minutes=0)
+    with (folder / "runpages.toml").open("r+") as stream:
+        text = stream.read().replace("[site]\n", f'[site]\nsearch = "{request.param}"\n')
+        stream.seek(0)
+        stream.write(text)
     settings = load_settings(folder / "runpages.toml")
     builder.pull(settings)
     archive = Archive(settings.archive_path)
@@ -180,6 +184,7 @@ def test_a_tag_or_dataset_finds_its_listing_and_then_its_runs(page, slugs):
     assert tag[1] == f"runs/{slugs['moe_8x7b_top2']}/"
 
 
+@pytest.mark.parametrize("site", ["material"], indirect=True)
 def test_a_run_is_one_entry_of_the_index(site):
     docs = json.loads((site / "search" / "search_index.json").read_text())["docs"]
     pages = [doc["location"] for doc in docs if doc["location"].count("/") == 2]

@@ -12,7 +12,7 @@ import pytest
 
 from runpages import builder
 from runpages.config import load_settings
-from runpages.plugin import read_exponents
+from runpages.plugin.search import prepare_search
 from runs import write_rundir, write_tensorboard
 
 ENV = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
@@ -128,18 +128,27 @@ def test_no_page_loads_anything_from_elsewhere(project, by_mkdocs):
         assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", article)
 
 
-def test_the_search_script_is_prepared_once(tmp_path):
+@pytest.fixture
+def built(tmp_path) -> Path:
+    """A site that has the two files which the theme's search is known by."""
     worker = tmp_path / "assets/javascripts/workers/search.0123.min.js"
     worker.parent.mkdir(parents=True)
     worker.write_text("theirs")
-    read_exponents(tmp_path)
-    once = worker.read_text()
-    read_exponents(tmp_path)
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search/search_index.json").write_text('{"config": {}, "docs": []}')
+    return worker
+
+
+def test_the_search_script_is_prepared_once(project, built):
+    settings = load_settings(project / "runpages.toml")
+    prepare_search(built.parents[3], settings)
+    once = built.read_text()
+    prepare_search(built.parents[3], settings)
     assert once.startswith("/**")
     assert once.endswith("theirs")
-    assert worker.read_text() == once
+    assert built.read_text() == once
 
 
-def test_a_site_without_a_search_script_stays_as_it_is(tmp_path):
-    read_exponents(tmp_path)
+def test_a_site_without_a_search_script_stays_as_it_is(project, tmp_path):
+    prepare_search(tmp_path, load_settings(project / "runpages.toml"))
     assert list(tmp_path.iterdir()) == []

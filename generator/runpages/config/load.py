@@ -26,8 +26,9 @@ _WORDS: dict[Any, str] = {
 _CHOICES = {
     ("model", "loss_unit"): ("", "nats", "bits"),
     ("energy", "region"): ("", *shipped_grid()),
+    ("site", "search"): ("auto", "material", "pagefind"),
 }
-_NOT_NEGATIVE = {("site", "full_runs"), ("site", "max_mb")}
+_NOT_NEGATIVE = {("site", "full_runs"), ("site", "max_mb"), ("site", "pagefind_from")}
 
 
 def load_settings(path: str | Path = "runpages.toml") -> Settings:

@@ -51,6 +51,11 @@ class SiteSettings:
     """Megabytes (10⁶ bytes) that the site may have: a build that would fill 90 % of them with pages
     and data stops before it writes; 0 = no limit. GitHub Pages takes sites of up to 1 GB
     (docs.github.com, GitHub Pages limits)."""
+    search: str = "auto"
+    """`material` (the theme's own, whose index every page loads whole), `pagefind` (an index in
+    parts, of which a query fetches a few), or `auto`: Pagefind from `pagefind_from` runs on."""
+    pagefind_from: int = 300
+    """Runs from which `search = "auto"` is Pagefind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The MkDocs plugin: a convenience on top of pages that are complete without it.
 
-It adds our style sheet and script, keeps run pages out of the navigation, lets the search read
-`3e-4`, and warns when the archive holds runs that the pages do not show yet. It writes nothing
-below docs_dir.
+It adds our style sheet and script, keeps run pages out of the navigation, makes the search fit runs
+and their number, and warns when the archive holds runs that the pages do not show yet. It writes
+nothing below docs_dir.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from mkdocs.config import config_options
 from mkdocs.config.base import Config
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
-from mkdocs.plugins import BasePlugin
+from mkdocs.plugins import BasePlugin, event_priority
 from pathspec.gitignore import GitIgnoreSpec
 
 from runpages.archive import Archive
 from runpages.builder import archive_state, read_generated
 from runpages.builder.assets import SCRIPT, STYLE
-from runpages.config import load_settings
+from runpages.config import Settings, load_settings
 from runpages.errors import RunpagesError
-from runpages.pages.templating import template_folder
+
+from .search import prepare_search
 
 __all__ = ["RunpagesConfig", "RunpagesPlugin"]
 
@@ -39,12 +40,14 @@ class RunpagesConfig(Config):
 
 
 class RunpagesPlugin(BasePlugin[RunpagesConfig]):
+    settings: Settings
+
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         if not self.config.enabled:
             return config
         base = Path(config.config_file_path or "mkdocs.yml").parent
         try:
-            settings = load_settings(base / self.config.config)
+            self.settings = settings = load_settings(base / self.config.config)
             section = settings.site.section
             add_assets(config, section)
             for sentence in stale(settings.section_path, Archive(settings.archive_path)):
@@ -53,18 +56,13 @@ class RunpagesPlugin(BasePlugin[RunpagesConfig]):
             raise PluginError(f"runpages: {error}") from error
         return config
 
+    @event_priority(-100)  # behind the search plugin, which writes its index in the same event
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         if self.config.enabled:
-            read_exponents(Path(config.site_dir))
-
-
-def read_exponents(site: Path) -> None:
-    """Let the theme's search worker understand `3e-4`; a site without one is left as it is."""
-    ours = (template_folder() / "plugin" / "search.js").read_text(encoding="utf-8")
-    for worker in (site / "assets" / "javascripts" / "workers").glob("search.*.min.js"):
-        theirs = worker.read_text(encoding="utf-8")
-        if not theirs.startswith(ours):
-            worker.write_text(ours + theirs, encoding="utf-8")
+            try:
+                prepare_search(Path(config.site_dir), self.settings)
+            except RunpagesError as error:
+                raise PluginError(f"runpages: {error}") from error
 
 
 def add_assets(config: MkDocsConfig, section: str) -> None:
