@@ -48,6 +48,18 @@ def write_sweep(folder: Path, number: int) -> None:
         run.sample(59, f"the end of {number} <b>", prompt="once")
 
 
+def write_priced(folder: Path, devices: int) -> None:
+    """A run of one step a minute on accelerators with a known price."""
+    name = folder.name.replace("-", " ")
+    write_sibling(folder, name=name, device="NVIDIA H100 80GB HBM3", devices=devices)
+    for file in ("metrics.jsonl", "events.jsonl"):
+        rows = [json.loads(line) for line in (folder / file).read_text().splitlines()]
+        for row in rows:
+            ended = row.get("event") not in {None, "start"}
+            row["time"] = 1_780_000_000 + 60 * row.get("step", 40 * ended)
+        (folder / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Says nothing."""
@@ -92,8 +104,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
     write_sibling(folder / "logs" / "nan", final=float("nan"), name="broken", state="crashed",
                   config={"lr": 3e-5, "tokenizer": "llama"})  # fmt: skip
     for number, devices in enumerate((8, 16)):
-        write_sibling(folder / "logs" / f"priced-{number}", name=f"priced {number}",
-                      device="NVIDIA H100 80GB HBM3", devices=devices)  # fmt: skip
+        write_priced(folder / "logs" / f"priced-{number}", devices)
     for number in range(6):
         write_sweep(folder / "logs" / f"sweep-{number}", number)
     with served(folder, tmp_path_factory.mktemp("served")) as address:
@@ -323,7 +334,7 @@ def test_charts_over_cost_end_at_what_each_run_cost(visit, site):
     assert usd[0] > 0
     reach = page.evaluate(ENDS)
     # the dearer run reaches to the right edge, the other as far as its share of the money
-    assert sorted(reach)[-1] == pytest.approx(1, abs=0.02)
+    assert max(reach) == pytest.approx(1, abs=0.02)
     assert min(reach) == pytest.approx(min(usd) / max(usd), abs=0.05)
     page = visit(site.query("sweep 0", "sweep 1"))
     assert page.locator("input[name=rp-cmp-ax][value=usd]").is_disabled()
