@@ -1,13 +1,14 @@
 """What a run page weighs, in bytes and in the browser, for a run of 200,000 steps and 40 series.
 
     python benchmarks/page_weight.py [SITE RUN]
+    python benchmarks/page_weight.py --among 1000
     python benchmarks/page_weight.py --plain
 
-Without arguments the run is generated and its site built in a temporary folder; with them an
-existing site's run page is measured (SITE/runs/RUN/). Pages are served with gzip, as hosts do.
-Bytes are what is transferred; CPU is the main thread's time by Chromium's own account
-(Performance.getMetrics). With --plain the same charts as Plotly's own `to_html` writes them, with
-all their points, are measured for comparison.
+Without arguments the run is generated and its site built in a temporary folder; with --among it
+is one of so many; with two names an existing site's run page is measured (SITE/runs/RUN/). Pages
+are served with gzip, as hosts do. Bytes are what is transferred; CPU is the main thread's time by
+Chromium's own account (Performance.getMetrics). With --plain the same charts as Plotly's own
+`to_html` writes them, with all their points, are measured for comparison.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from runpages import analyze, builder
 from runpages.builder.assets import shared_assets
 from runpages.builder.levels import full_list
+from runpages.builder.listings import index_pages
 from runpages.config import load_settings
 from runpages.model import Attempt, Columns, Report, Run, RunRef, SeriesSet
-from runpages.pages import list_row, render, render_index
+from runpages.pages import list_row, render
 from runpages.pages.charts import build_charts
+from runpages.pages.listing import listed_facts
 
 STEPS = 200_000
 _OTHER_PAGES = ("rp-browse", "rp-compare")
@@ -85,17 +88,38 @@ def generated(steps: int = STEPS) -> Report:
     return analyze(run)
 
 
-def site_of(report: Report, folder: Path) -> tuple[Path, str]:
-    """Builds the site of this one run; (its folder, the run's slug)."""
+def neighbours(count: int) -> Iterator[Report]:
+    """Other runs of the site, one a day, small but with all that search knows of a run."""
+    for number in range(count):
+        begin = START - 86_400.0 * (number + 1)
+        step = np.arange(64, dtype=np.int64)
+        time, ones = begin + step * 60.0, np.ones(64, dtype=np.int64)
+        loss = Columns(step, time, 2 + number % 7 / 10 + 1 / (1 + step), ones)
+        ref = RunRef(
+            source="logs", project=f"project {number % 9}", run_id=f"run-{number}",
+            name=f"neighbour-{number}", state="finished", location="x", kind="rundir",
+        )  # fmt: skip
+        run = Run(
+            ref=ref, name=ref.name, state="finished", start=begin, end=begin + 3840,
+            series=SeriesSet.of({"train/loss": loss}),
+            config={"lr": 1e-4 * (1 + number % 40), "layers": number % 48},
+        )  # fmt: skip
+        yield analyze(run)
+
+
+def site_of(report: Report, folder: Path, *, among: int = 1) -> tuple[Path, str]:
+    """Builds the site of this run and others, `among` in all; (its folder, the run's slug)."""
     builder.write_project(folder, title="Weight", locations=("logs",))
     settings = load_settings(folder / "runpages.toml")
-    page = render(report)
-    files = {f"docs/{name}": data for name, data in page.files.items()}
-    files[f"docs/runs/{report.run.slug}.md"] = page.markdown.encode()
-    index = render_index([list_row(report)], site=settings.site)
-    files["docs/runs/index.md"] = index.markdown.encode()
-    files |= {f"docs/{name}": data for name, data in index.files.items()}
+    files: dict[str, bytes] = {}
+    rows = []
+    for one in (report, *neighbours(among - 1)):
+        page = render(one)
+        files |= {f"docs/{name}": data for name, data in page.files.items()}
+        files[f"docs/runs/{one.run.slug}.md"] = page.markdown.encode()
+        rows.append({**list_row(one), **listed_facts(one)})
     shared = shared_assets() | full_list([report.run.slug])
+    shared |= index_pages(rows, [], site=settings.site)
     files |= {f"docs/runs/{name}": data for name, data in shared.items()}
     for name, data in files.items():
         path = folder / name
@@ -196,10 +220,14 @@ def weights(site: Path, slug: str) -> dict[str, object]:
 
     folder = site / "runs" / "assets" / "runs" / slug
     files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    finer = [n for n in files if n.startswith(("detail-", "window-"))]
     page = site / "runs" / slug / "index.html"
+    kept = json.loads(files["charts.json"].read_bytes())
+    packs = sorted(n for n in files if n.startswith("metrics-"))
+    finer = [n for n in files if n.startswith(("detail-", "window-"))] + packs[
+        kept["light_packs"] :
+    ]
     light = [p for n, p in files.items() if n not in finer] + [page]
-    charts = json.loads(files["charts.json"].read_bytes())["charts"]
+    charts = kept["charts"]
     own = [
         p
         for p in (site / "runs/assets/rp").iterdir()
@@ -256,10 +284,11 @@ def main() -> None:
         if sys.argv[1:] == ["--plain"]:
             found = measured_plain(Path(name), browser)
         else:
+            among = int(sys.argv[2]) if sys.argv[1:2] == ["--among"] else 1
             site, slug = (
                 (Path(sys.argv[1]), sys.argv[2])
-                if len(sys.argv) == 3
-                else site_of(generated(), Path(name))
+                if len(sys.argv) == 3 and among == 1
+                else site_of(generated(), Path(name), among=among)
             )
             with served(site) as address:
                 found = {**weights(site, slug), **measured(address, slug, browser)}

@@ -10,7 +10,7 @@ import { count } from "./rp-units.js";
 /** @typedef {import("./rp-compare-data.js").Side} Side */
 /** @typedef {import("./rp-compare-chart.js").Line} Line */
 /** @typedef {import("./rp-compare-chart.js").Range} Range */
-/** @typedef {"step" | "tokens" | "elapsed" | "flop"} Ax */
+/** @typedef {"step" | "tokens" | "elapsed" | "flop" | "usd"} Ax */
 /** @typedef {{ax: Ax, sm: number, y: "" | "log" | "linear", show: "" | "delta", x: Range | null}} View */
 /** @typedef {{key: string, title: string, unit: string, lines: Line[], note: string}} Curves */
 
@@ -19,7 +19,11 @@ const LAST = ["grad_norm", "lr", "tokens_per_second", "step_seconds"];
 const MOST = 12;
 const KEYED = 5; // sides that each chart names; the legend on top names all
 const LOG = 50; // as charts_plan.py: from this ratio of the usually largest to the usually smallest on
-const OVER = { step: "", tokens: "over tokens", elapsed: "over elapsed time", flop: "over training FLOP (6 N D)" };
+const OVER = { step: "", tokens: "over tokens", elapsed: "over elapsed time", flop: "over training FLOP (6 N D)", usd: "over cost in USD" };
+const EVEN = "Each run's cost, spread evenly over its elapsed time";
+
+/** A figure of the run; 0 where it is not known. @param {any} run @param {string} name */
+const spent = (run, name) => Number(run.figures[name]?.[0] ?? 0);
 
 /** Why a run has no such axis; empty where it has. @param {any} run @param {Ax} ax */
 function lacking(run, ax) {
@@ -27,14 +31,17 @@ function lacking(run, ax) {
     if (!run.axes.tokens) return run.axes.why.tokens ?? "no metric counts tokens";
     return ax === "flop" && !run.flop_per_token ? "number of parameters or tokens not known" : "";
   }
-  return ax === "elapsed" && !run.axes.clock ? run.axes.why.time ?? "no clock in the log" : "";
+  if (ax === "usd" && !spent(run, "usd")) return run.figures.usd.why ?? "it cost nothing";
+  return (ax === "elapsed" || ax === "usd") && !(run.axes.clock && spent(run, "elapsed_seconds")) ? run.axes.why.time ?? "no clock in the log" : "";
 }
 
 /** @param {any} run @param {number[]} steps @param {Ax} ax */
 function placed(run, steps, ax) {
   if (ax === "step") return steps;
   const axes = new Axes(run.axes);
-  return steps.map((step) => (ax === "flop" ? axes.fromStep(step, "tokens") * run.flop_per_token : axes.fromStep(step, ax)));
+  if (ax === "flop") return steps.map((step) => axes.fromStep(step, "tokens") * run.flop_per_token);
+  if (ax === "usd") return steps.map((step) => axes.fromStep(step, "elapsed") * (spent(run, "usd") / spent(run, "elapsed_seconds")));
+  return steps.map((step) => axes.fromStep(step, ax));
 }
 
 /** @param {Side[]} sides @param {View} view @returns {Curves[]} */
@@ -128,12 +135,13 @@ export function tools(sides, view, change) {
   smooth.setAttribute("aria-label", "Smoothing");
   const weight = element("output", { textContent: view.sm.toFixed(2) });
   const reset = element("button", { type: "button", textContent: "Show everything", onclick: () => change({ x: null }), hidden: !view.x });
-  const x = choice("x", "rp-cmp-ax", [["step", "step"], ["tokens", "tokens", why("tokens")], ["elapsed", "elapsed", why("elapsed")], ["flop", "FLOP", why("flop")]], (ax) => change({ ax, x: null }));
+  const x = choice("x", "rp-cmp-ax", [["step", "step"], ["tokens", "tokens", why("tokens")], ["elapsed", "elapsed", why("elapsed")], ["flop", "FLOP", why("flop")], ["usd", "cost", why("usd")]], (ax) => change({ ax, x: null }));
   const y = choice("y", "rp-cmp-y", [["", "auto"], ["linear", "linear"], ["log", "log"]], (to) => change({ y: to }));
   const show = choice("show", "rp-cmp-show", [["", "values"], ["delta", "difference to base"]], (to) => change({ show: to }));
   for (const [set, value] of /** @type {[HTMLElement, string][]} */ ([[x, view.ax], [y, view.y], [show, view.show]])) {
     for (const input of set.querySelectorAll("input")) input.checked = input.value === value;
   }
+  x.querySelector("input[value=usd]:enabled")?.closest("label")?.setAttribute("title", EVEN);
   return { reset, bar: element("div", { className: "rp-tools rp-cmp-tools" }, [x, element("label", { title: "Exponential moving average of the points drawn, without the bias of its start" }, ["smooth ", smooth, weight]), y, show, reset]) };
 }
 

@@ -89,7 +89,8 @@ function row(name, base, other, met) {
 /** The test that these values allow, or why there is none. @param {Side[]} pair @param {Map<string, number>[]} found */
 function tested(pair, found) {
   if (found.some((f) => !f.size)) return { test: null, why: "not known on both sides" };
-  if (found.some((f) => f.size < 2)) return { test: null, why: LONE };
+  const lone = pair.filter((_, i) => found[i].size < 2);
+  if (lone.length) return { test: null, why: lone.length === 2 ? LONE : `${lone[0].name} is one run: its variance is not known` };
   const mixed = pair[0].mixed || pair[1].mixed;
   if (mixed) return { test: null, why: mixed };
   const seeds = pair.map((s, i) => bySeed(s, found[i]));

@@ -7,7 +7,7 @@ import { range } from "./rp-view.js";
 
 /** More than these are left out, and it is said. */
 export const MOST = 60;
-const AXES = /** @type {const} */ (["step", "tokens", "elapsed", "flop"]);
+const AXES = /** @type {const} */ (["step", "tokens", "elapsed", "flop", "usd"]);
 
 /** What makes no sense is left out. @param {string} search @returns {State} */
 export function parsed(search) {

@@ -48,6 +48,18 @@ def write_sweep(folder: Path, number: int) -> None:
         run.sample(59, f"the end of {number} <b>", prompt="once")
 
 
+def write_priced(folder: Path, devices: int) -> None:
+    """A run of one step a minute on accelerators with a known price."""
+    name = folder.name.replace("-", " ")
+    write_sibling(folder, name=name, device="NVIDIA H100 80GB HBM3", devices=devices)
+    for file in ("metrics.jsonl", "events.jsonl"):
+        rows = [json.loads(line) for line in (folder / file).read_text().splitlines()]
+        for row in rows:
+            ended = row.get("event") not in {None, "start"}
+            row["time"] = 1_780_000_000 + 60 * row.get("step", 40 * ended)
+        (folder / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Says nothing."""
@@ -91,6 +103,8 @@ def site(tmp_path_factory) -> Iterator[Site]:
     write_sibling(folder / "logs" / "lone", final=1.5, name="lone", steps=60, **facts)
     write_sibling(folder / "logs" / "nan", final=float("nan"), name="broken", state="crashed",
                   config={"lr": 3e-5, "tokenizer": "llama"})  # fmt: skip
+    for number, devices in enumerate((8, 16)):
+        write_priced(folder / "logs" / f"priced-{number}", devices)
     for number in range(6):
         write_sweep(folder / "logs" / f"sweep-{number}", number)
     with served(folder, tmp_path_factory.mktemp("served")) as address:
@@ -309,6 +323,33 @@ def test_charts_move_to_tokens_and_flop_is_refused_with_its_reason(visit, site):
     assert "ax=tokens" in page.url
     assert page.locator("input[name=rp-cmp-ax][value=flop]").is_disabled()
     assert page.locator("label", has=page.locator("input[value=flop]")).get_attribute("title")
+
+
+def test_charts_over_cost_end_at_what_each_run_cost(visit, site):
+    page = visit(site.query("priced 0", "priced 1", ax="usd"))
+    assert page.locator("#curves ~ div").get_by_text("over cost in USD").first.is_visible()
+    told = site.document("priced 0", "priced 1")["runs"]
+    usd = [show(site, run["slug"])["figures"]["usd"]["value"] for run in told]
+    assert usd[1] > 0
+    assert usd[0] > 0
+    reach = page.evaluate(ENDS)
+    # the dearer run reaches to the right edge, the other as far as its share of the money
+    assert max(reach) == pytest.approx(1, abs=0.02)
+    assert min(reach) == pytest.approx(min(usd) / max(usd), abs=0.05)
+    page = visit(site.query("sweep 0", "sweep 1"))
+    assert page.locator("input[name=rp-cmp-ax][value=usd]").is_disabled()
+
+
+def show(site: Site, slug: str) -> dict:
+    folder = site.folder / "docs/runs/assets/runs" / slug
+    return json.loads((folder / "run.json").read_text())
+
+
+ENDS = """() => { const svg = document.querySelector('#curves ~ div .rp-svg svg, #curves ~ div svg.rp-svg');
+const width = svg.viewBox.baseVal.width || svg.getBoundingClientRect().width;
+const lines = [...svg.querySelectorAll('path, polyline')].map(e => e.getBBox()).filter(b => b.width > 0 && b.height > 0);
+const right = Math.max(...lines.map(b => b.x + b.width)); const left = Math.min(...lines.map(b => b.x));
+return lines.map(b => (b.x + b.width - left) / (right - left)); }"""
 
 
 def test_a_run_without_the_axis_is_named_not_dropped_in_silence(visit, site):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,13 @@ from sources.conformance import SourceConformance, read_all
 dvclive = pytest.importorskip("dvclive")
 
 VALUES = [1.0, math.nan, math.inf, -math.inf, 0.1 + 0.2, 5e-324, -0.0, 1.7976931348623157e308]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """DVCLive makes the Git repository around the working directory one of DVC."""
+    with contextlib.chdir(tmp_path_factory.mktemp("outside")):
+        yield
 
 
 def live(folder: Path, *, resume: bool = False, **more: object) -> dvclive.Live:

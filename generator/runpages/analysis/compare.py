@@ -206,8 +206,9 @@ def _test(
     """The test that these values allow, or why there is none."""
     if not all(found):
         return None, "not known on both sides"
-    if min(len(values) for values in found) < 2:
-        return None, _LONE
+    lone = [side.name for side, values in zip((base, other), found, strict=True) if len(values) < 2]
+    if lone:
+        return None, _LONE if len(lone) == 2 else f"{lone[0]} is one run: its variance is not known"
     if base.mixed or other.mixed:
         return None, base.mixed or other.mixed
     seeds = [_by_seed(side, values) for side, values in zip((base, other), found, strict=True)]
