@@ -73,7 +73,7 @@ class Project:
 
     def end(self, process: subprocess.Popen[str], code: int) -> tuple[str, str]:
         """What it printed. Nothing of it may be left: processes, temporary files, complaints."""
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         self.said += [out, err]
         assert process.returncode == code, err + out
         for word in ("Traceback", "Exception ignored", "Warning"):
