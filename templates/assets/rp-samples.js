@@ -161,6 +161,8 @@ function offerFrames(film) {
     const at = frames[frames.length - 1 - Number(slider.value)].step;
     frames = found.strips.flatMap(([file, width, height, own]) =>
       own.map((/** @type {number | null} */ step, /** @type {number} */ place) => ({ step, src: found.beside(file), width, height, place, of: own.length })));
+    const all = Number(group.dataset.rpSteps);
+    if (frames.length < all) box.append(element("small", `${frames.length} of ${all.toLocaleString("en-US")} steps, the others in the archive`));
     slider.max = String(frames.length - 1);
     slider.value = String(frames.length - 1 - Math.max(0, frames.findIndex(({ step }) => step === at)));
     show();

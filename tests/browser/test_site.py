@@ -358,6 +358,17 @@ def test_print_gets_the_static_charts(visit, spiked):
     assert one.page.locator("figure[data-rp-chart=loss] .rp-svg").is_visible()
 
 
+def test_on_paper_findings_are_open_and_long_tails_are_not(visit, spiked):
+    one = visit(spiked)
+    one.page.emulate_media(media="print")
+    one.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert one.page.locator(".rp-ev__b p").first.is_visible()
+    tails = one.page.locator("details.rp-more > :not(summary)")
+    assert tails.count() > 3
+    assert not any(tails.nth(n).is_visible() for n in range(tails.count()))
+    assert one.page.locator("details.rp-more > summary").first.is_visible()
+
+
 @pytest.mark.parametrize("name", ["plotly.min.js", "charts.json"])
 def test_a_failed_load_leaves_the_static_chart_and_may_be_tried_again(visit, spiked, name):
     one = visit(spiked)

@@ -179,13 +179,14 @@ def test_counters_and_constants_have_no_chart():
     columns = {
         "iter": rows(0, 50, lambda s: 2 * s + 1),
         "epoch": rows(0, 50, lambda s: s / 7),
+        "train/epoch": rows(0, 50, lambda s: round(s / 370, 2)),
         "constant": rows(0, 50, lambda _: 3.0),
         "odd": rows(0, 50, line),
     }
     charts = built(columns)
     assert [c.title for c in charts.charts] == ["odd"]
     index = json.loads(charts.files["charts.json"])["more"]
-    assert [title for title, *_ in index] == ["iter", "epoch", "constant"]
+    assert [title for title, *_ in index] == ["iter", "epoch", "train/epoch", "constant"]
 
 
 def test_the_x_axis_begins_at_zero_where_the_first_row_nearly_does():

@@ -24,6 +24,7 @@ _DEVICES = 64
 _OTHER_ROLES = frozenset(
     {None, "mfu", "data_seconds", "compute_seconds", "eval_seconds", "checkpoint_seconds"}
 )
+_EPOCH = re.compile(r"(.*[/_.])?epochs?")
 _HISTOGRAM = ("min", "p05", "p50", "p95", "max")
 """What a histogram comes as, beside its mean: sources/_histogram.py."""
 
@@ -145,6 +146,8 @@ def _histograms(infos: list[SeriesInfo]) -> dict[str, tuple[str, ...]]:
 
 def _dull(series: Series) -> bool:
     """A constant, or what only counts steps in its own way (an epoch, an iteration)."""
+    if _EPOCH.fullmatch(series.name) and (np.diff(series.value) >= 0).all():
+        return True  # rounded, it is no straight line
     step, value = series.step.astype(np.float64), series.value
     if len(step) < 4 or not np.isfinite(value).all():
         return False
