@@ -154,6 +154,34 @@ def test_a_note_that_somebody_broke_is_said_and_the_others_stay(project):
 
 
 @pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"value": 9}, "value 9.0 is not within the scale 1-5"),
+        ({"value": "high"}, "'value' is 'high' where a number was expected"),
+        ({"scale": "5-1"}, "scale '5-1' is not of the form 1-5"),
+        ({"kind": "raiting"}, "kind 'raiting' is none of note, verdict, rating"),
+    ],
+)
+def test_a_rating_that_somebody_edited_badly_is_named_with_its_file(project, edit, told):
+    folder, slug = project
+    wrong = runpages(
+        *("rate", "tiny", "--sample", "no", "--scale", "1-5", "--value", 3), cwd=folder, code=2
+    )
+    known = wrong.stderr.strip().rpartition("there are: ")[2]
+    for rater in ("Ana", "Bo"):
+        given = ("--sample", known, "--scale", "1-5", "--value", 3, "--rater", rater)
+        runpages("rate", "tiny", *given, cwd=folder)
+    (path,) = (folder / "archive/runs" / slug / "notes").glob("*-ana-rating.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit, indent=2))
+    done = runpages("build", cwd=folder)
+    assert done.stderr.count(path.name) == 1
+    assert f"{slug}: notes/{path.name}: {told}" in done.stderr
+    page = (folder / "docs/runs" / f"{slug}.md").read_text()
+    assert "1 rating" in page
+    assert "2 ratings" not in page
+
+
+@pytest.mark.parametrize(
     "arguments", [("note", "tiny", " "), ("verdict", "tiny", "great"), ("note", "nobody", "x")]
 )
 def test_a_mistake_is_a_sentence(project, arguments):

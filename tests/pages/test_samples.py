@@ -245,6 +245,20 @@ def test_an_image_bomb_is_not_decoded():
     assert set(files) == {"samples.json"}
 
 
+def test_a_file_that_only_pillow_reads_is_not_an_image():
+    """Among its readers is one that starts Ghostscript."""
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(stream, "PPM")
+    sample = Sample(kind="image", name="x", media=Media.of("image/png", stream.getvalue()))
+    assert not [name for name in shown(sample)[1] if name.startswith("media-")]
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"RIFF\0\0\0\0AVI ", b"RIFF"])
+def test_bytes_that_are_no_sound_are_never_published(data):
+    sample = Sample(kind="audio", name="x", step=1, media=Media.of("audio/wav", data))
+    assert not [name for name in shown(sample)[1] if name.startswith("media-")]
+
+
 def test_short_sounds_are_published_long_ones_are_not():
     values, files = shown(sound(1.0), sound(60.0, name="long"))
     short, long = values["samples"]

@@ -21,6 +21,8 @@ from .room import Room
 __all__ = ["Album", "Film"]
 
 _FILM_BYTES = 80_000
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+"""What browsers show; Pillow's other readers (one of them starts Ghostscript) are never asked."""
 _PIXELS_MAX = 40_000_000
 """Larger images than any screen shows are not decoded."""
 _SIDES = (480, 360, 240, 160)
@@ -30,6 +32,13 @@ _TINY = 64
 _FRAME_IMAGES = 4
 _AUDIO_BYTES = 60_000
 _AUDIO_TYPES = {"audio/wav": "wav", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/flac": "flac"}
+_AUDIO_MAGIC = {
+    "wav": (b"RIFF",),
+    "mp3": (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"),
+    "ogg": (b"OggS",),
+    "flac": (b"fLaC",),
+}
+"""First bytes (RFC 3533 for Ogg, RFC 9639 for FLAC, ISO 11172-3 for the frames of MP3)."""
 _SHAPES = {"1x2": 0.5, "2x3": 2 / 3, "1x1": 1.0, "3x2": 1.5, "2x1": 2.0, "4x1": 4.0}
 """Width over height of a frame; rp.css has a class for each, as a page has no inline styles."""
 
@@ -81,7 +90,8 @@ class Album:
         extension = _AUDIO_TYPES.get(media.media_type, "")
         if not extension or media.size_bytes > _AUDIO_BYTES:
             return ""
-        return self._keep(media.read(), extension)
+        data = media.read()
+        return self._keep(data, extension) if _is_sound(data, extension) else ""
 
     def _keep(self, data: bytes, extension: str) -> str:
         name = f"media-{hashlib.sha256(data).hexdigest()[:12]}.{extension}"
@@ -94,12 +104,19 @@ class Album:
         return name
 
 
+def _is_sound(data: bytes, extension: str) -> bool:
+    """Whether the first bytes are of that type: an archive may have been edited."""
+    if extension == "wav" and data[8:12] != b"WAVE":
+        return False
+    return data.startswith(_AUDIO_MAGIC[extension])
+
+
 def _decoded(media: Media) -> Image.Image | None:
     """The picture, at most as large as a frame; None for what is no image or a bomb."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow thinks of odd metadata
-            with Image.open(BytesIO(media.read())) as image:
+            with Image.open(BytesIO(media.read()), formats=_FORMATS) as image:
                 if image.width * image.height > _PIXELS_MAX:
                     return None
                 drawn = image.convert("RGBA" if image.has_transparency_data else "RGB")
