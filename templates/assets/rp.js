@@ -27,12 +27,21 @@
     target.scrollIntoView();
   }
 
+  /** What is wider than its place can be scrolled by the keyboard. */
+  function scrollers() {
+    for (const one of document.querySelectorAll(".rp-scroll")) {
+      if (one instanceof HTMLElement && one.scrollWidth > one.clientWidth) one.tabIndex = 0;
+    }
+  }
+
   function start() {
     page.abort();
     page = new AbortController();
     const { signal } = page;
     addEventListener("hashchange", openTarget, { signal });
     openTarget();
+    for (const name of ["toggle", "resize"]) addEventListener(name, scrollers, { signal, capture: true });
+    scrollers();
     for (const [selector, name] of PARTS) {
       if (!document.querySelector(selector)) continue;
       import(new URL(name, home).href).then((part) => signal.aborted || part.start(signal));

@@ -13,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import Page
 
@@ -381,3 +382,45 @@ def test_a_failed_load_leaves_the_static_chart_and_may_be_tried_again(visit, spi
     one.page.mouse.move(1, 1)
     one.touch("loss")
     assert one.page.locator(".rp-failed").count() == 0
+
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def kinds(paths, base, browser) -> dict[str, str]:
+    """One page of each kind -> its path."""
+    page = browser.new_page()
+    page.goto(f"{base}runs/by/")
+    links = page.eval_on_selector_all("article a", "all => all.map(a => a.href)")
+    page.close()
+    by = {kind: next(a.removeprefix(base) for a in links if f"/by/{kind}/" in a)
+          for kind in ("project", "month")}  # fmt: skip
+    group = next(path for path in paths.values() if "/by/group/" in path)
+    slugs = [paths[name].removeprefix("runs/").strip("/") for name in ("spiked", "healthy")]
+    compare = f"runs/compare/?runs={','.join(slugs)}"
+    return {"run": paths["spiked"], "index": "runs/", "browse": "runs/browse/", "by": "runs/by/",
+            "group": group, "compare": compare, **by}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kind", ["run", "index", "browse", "by", "group", "compare", "project", "month"]
+)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_violation_of_ours(visit, kinds, kind, width, scheme):
+    """Inside the article: the search dialog without a name and the footer are the theme's."""
+    one = visit(kinds[kind], viewport={"width": width, "height": 844}, color_scheme=scheme)
+    one.page.wait_for_load_state("networkidle")
+    if kind == "run":
+        one.touch("loss")
+    one.page.evaluate(
+        "document.querySelectorAll('article details').forEach(d => { d.open = true; })"
+    )
+    one.page.wait_for_timeout(300)  # colours fade in
+    one.page.evaluate(AXE)
+    found = one.page.evaluate("axe.run('article', {resultTypes: ['violations']})")
+    assert found["passes"], "axe judged nothing"
+    told = [
+        (v["id"], n["target"], n["html"][:200]) for v in found["violations"] for n in v["nodes"]
+    ]
+    assert told == []
