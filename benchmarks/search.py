@@ -71,7 +71,7 @@ def main() -> None:
         for name in chosen.only.split(","):
             browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
             print(json.dumps({"site": name, **_weight(browser, chosen.folder / name, questions)}))
-            print(_ranks(browser, chosen.folder / name, questions), flush=True)
+            print(ranks(browser, chosen.folder / name, questions), flush=True)
             browser.close()
 
 
@@ -114,7 +114,7 @@ def _renderer_bytes() -> int:
     return max(sizes)
 
 
-def _ranks(browser: Browser, site: Path, questions: list[Question]) -> str:
+def ranks(browser: Browser, site: Path, questions: list[Question]) -> str:
     with served(site) as server:
         page: Page = browser.new_page()
         page.goto(f"{server.address}runs/by/")

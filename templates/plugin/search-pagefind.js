@@ -37,7 +37,8 @@ async function answer(query, outdated) {
     bundles = undefined;
     throw error;
   });
-  const whole = written(wordsOf(query).join(""), END) + END;
+  const once = wordsOf(query).filter((word, at, all) => word !== all[at - 1]);
+  const whole = written(once.join(""), END) + END;
   const terms = words.map((word) => ({ word, rarity: Math.log(1 + entries()) }));
   let pages = [];
   for (const enough of [SHOWN, 0]) {

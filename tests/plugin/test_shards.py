@@ -114,6 +114,10 @@ def test_a_site_without_pages_of_its_own_can_be_searched(tmp_path):
     assert not [path for path in files if "pagefind-ui" in path]
 
 
+def test_an_entry_without_words_is_indexed_by_its_title(tmp_path):
+    assert write(tmp_path, [{"location": "x/", "title": "X", "text": "<p>…</p>"}]) == ["pages"]
+
+
 def test_a_program_that_breaks_off_is_an_error_and_leaves_no_bundle(tmp_path, monkeypatch):
     monkeypatch.setenv("PAGEFIND_BINARY_PATH", "/bin/true")
     with pytest.raises(SearchError, match="ended before"):

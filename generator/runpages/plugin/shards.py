@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +169,15 @@ def _record(entry: Entry, *, listing: bool) -> Record:
     if tags:
         shown["g"] = tags
     whole = [title.partition(" ")[2]] if listing else _names(entry["location"], lines)
-    names = _padded(_joined([title, *whole]), _NAMES)
     found = [_once(words(line)) for line in (*lines, *tags)]
-    body = [_closed(word) for line in found for word in [*line, ""]]
-    text = " ".join([*names, *_padded(map(_closed, words(title)), _TITLE), *body, *_pairs(found)])
-    return Record(words=text, shown=json.dumps(shown, ensure_ascii=False))
+    told = [
+        *_padded(_joined([title, *whole]), _NAMES),
+        *_padded(map(_closed, words(title)), _TITLE),
+        *(_closed(word) for line in found for word in [*line, ""]),
+        *_pairs(found),
+        *_joined(part for line in lines if line.startswith("Settings: ") for part in _parts(line)),
+    ]
+    return Record(words=" ".join(told), shown=json.dumps(shown, ensure_ascii=False))
 
 
 def _lines(text: str) -> list[str]:
@@ -184,14 +189,18 @@ def _lines(text: str) -> list[str]:
 
 def _names(location: str, lines: Sequence[str]) -> list[str]:
     """Slug, and the parts of a run's first line that are one word: its id, its name."""
-    parts = lines[0].partition(": ")[2].split(", ") if lines else []
+    parts = _parts(lines[0]) if lines else []
     slug = location.partition("#")[0].strip("/").rpartition("/")[2]
     return [slug, *(part for part in parts if " " not in part)]
 
 
+def _parts(line: str) -> list[str]:
+    return line.partition(": ")[2].split(", ")
+
+
 def _joined(names: Iterable[str]) -> list[str]:
     """Each name as one word that no other begins with, so that it is found by the whole name."""
-    told = ["".join(words(name)) for name in names]
+    told = ["".join(_once(words(name))) for name in names]
     return [_closed(f"{_END}{name}") for name in dict.fromkeys(told) if name]
 
 
@@ -213,4 +222,4 @@ def _closed(word: str) -> str:
 
 def _once(found: Sequence[str]) -> list[str]:
     """Notations of one number side by side are one word."""
-    return [word for word, before in zip(found, ["", *found[:-1]], strict=True) if word != before]
+    return [word for word, _ in groupby(found)]
