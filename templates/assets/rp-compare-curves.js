@@ -112,7 +112,7 @@ export function grid(sides, view, change) {
   const made = charts.slice(0, MOST).map((chart, i) => {
     const { lines } = chart;
     const log = isLog(chart, view);
-    const key = sides.length > KEYED ? [] : sides.flatMap((s, side) => (lines.some((l) => l.side === side) ? [{ side, name: s.name }] : []));
+    const key = sides.length > KEYED ? [] : sides.flatMap((s, side) => (lines.some((l) => l.side === side) ? [{ side, name: s.short }] : []));
     return draw({ title: delta ? `${chart.title}, difference to base` : chart.title, unit: chart.unit, note: chart.note, key, lines, log, zero: delta, wide: i === 0 }, view.x ?? [low, high], page);
   });
   const gone = sides.filter((s) => s.runs.some((r) => lacking(r, view.ax)));

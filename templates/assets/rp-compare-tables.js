@@ -94,10 +94,10 @@ function sheetOf(lines, sides) {
     const told = lines.filter((l) => !allAlike(l, sides));
     const notes = lines.filter((l) => allAlike(l, sides)).map((l) => `${l.label}: n/a ${/** @type {any} */ (l.values[sides[0].slug]?.value)?.why ?? "not logged"}`);
     return { wide: true, notes, head: [{ t: "Run" }, ...told.map((l) => ({ t: l.label + l.arrow }))],
-      rows: told.length ? sides.map((side, i) => [{ t: side.name, swatch: i, href: side.url }, ...told.map((l) => /** @type {Cell} */ (shown(l, side)))]) : [] };
+      rows: told.length ? sides.map((side, i) => [{ t: side.short, swatch: i, href: side.url }, ...told.map((l) => /** @type {Cell} */ (shown(l, side)))]) : [] };
   }
   const drawn = lines.some((l) => Object.keys(l.intervals).length);
-  const head = [{ t: "Figure" }, ...sides.map((side, i) => ({ t: side.name, swatch: i })), ...(drawn ? [{ t: "95 % interval of the difference" }] : [])];
+  const head = [{ t: "Figure" }, ...sides.map((side, i) => ({ t: side.short, swatch: i })), ...(drawn ? [{ t: "95 % interval of the difference" }] : [])];
   return { head, rows: lines.map((l) => [{ t: l.label + l.arrow }, ...sides.map((side) => /** @type {Cell} */ (shown(l, side))), ...(drawn ? [intervalCell(l, sides)] : [])]) };
 }
 
@@ -178,9 +178,9 @@ export function differing(differences, sides, most = 200) {
   const shown = differences.slice(0, most);
   if (sides.length > COLUMNS) {
     return { wide: true, right: false, head: [{ t: "Run" }, ...shown.slice(0, 40).map((d) => ({ t: d.key.replace(/^config\./, ""), mono: true }))],
-      rows: sides.map((side, i) => [{ t: side.name, swatch: i, href: side.url }, ...shown.slice(0, 40).map((d) => cell(d, side))]) };
+      rows: sides.map((side, i) => [{ t: side.short, swatch: i, href: side.url }, ...shown.slice(0, 40).map((d) => cell(d, side))]) };
   }
-  return { right: false, head: [{ t: "Setting" }, ...sides.map((side, i) => ({ t: side.name, swatch: i }))],
+  return { right: false, head: [{ t: "Setting" }, ...sides.map((side, i) => ({ t: side.short, swatch: i }))],
     rows: shown.map((d) => [{ t: d.key.replace(/^config\./, ""), mono: true }, ...sides.map((side) => cell(d, side))]) };
 }
 
@@ -204,7 +204,7 @@ export function findings(sides, rules) {
     row.hits.set(side.slug, { ...e, run });
   }
   rows.sort((a, b) => b.hits.size - a.hits.size || a.start - b.start);
-  const head = [{ t: "Step" }, { t: "Finding" }, ...(sides.length > COLUMNS ? [] : sides.map((side, i) => ({ t: side.name, swatch: i }))), { t: "Reading" }];
+  const head = [{ t: "Step" }, { t: "Finding" }, ...(sides.length > COLUMNS ? [] : sides.map((side, i) => ({ t: side.short, swatch: i }))), { t: "Reading" }];
   return { total: rows.length, sheet: { right: false, head, rows: rows.slice(0, 60).map((row) => {
     const hit = (/** @type {Side} */ side) => {
       const e = row.hits.get(side.slug);

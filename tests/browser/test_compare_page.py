@@ -105,6 +105,8 @@ def site(tmp_path_factory) -> Iterator[Site]:
                   config={"lr": 3e-5, "tokenizer": "llama"})  # fmt: skip
     for number, devices in enumerate((8, 16)):
         write_priced(folder / "logs" / f"priced-{number}", devices)
+    for name in ("alpha", "beta"):
+        write_sibling(folder / "logs" / name, name=f"labs/one/experiments/{name}/long")
     for number in range(6):
         write_sweep(folder / "logs" / f"sweep-{number}", number)
     with served(folder, tmp_path_factory.mktemp("served")) as address:
@@ -323,6 +325,14 @@ def test_charts_move_to_tokens_and_flop_is_refused_with_its_reason(visit, site):
     assert "ax=tokens" in page.url
     assert page.locator("input[name=rp-cmp-ax][value=flop]").is_disabled()
     assert page.locator("label", has=page.locator("input[value=flop]")).get_attribute("title")
+
+
+def test_long_names_are_told_apart_where_there_is_little_room(visit, site):
+    page = visit(site.query("labs/one/experiments/alpha/long", "labs/one/experiments/beta/long"))
+    heads = page.locator("table.rp-t thead").first.inner_text()
+    assert "…/alpha/long" in heads
+    assert "…/beta/long" in heads
+    assert page.locator(".rp-legend a").first.inner_text() == "labs/one/experiments/alpha/long"
 
 
 def test_charts_over_cost_end_at_what_each_run_cost(visit, site):

@@ -67,7 +67,7 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
         title=markup.yaml(f"Group {group.name}"),
         name=group.name,
         compare=f"../../../compare/?runs={','.join(group.slugs[:_MOST_COMPARED])}",
-        rows=_rows(rows, "../../../"),
+        rows=_rows([{**row, "group": ""} for row in rows], "../../../"),
         metrics=[_metric(metric, names) for metric in group.metrics],
         further=[row for one in group.further_sets for row in _further(one, names)],
         seed_count=len(group.seed_set),
