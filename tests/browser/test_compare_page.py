@@ -312,7 +312,7 @@ def test_another_base_turns_the_differences_round_and_stays_in_the_address(visit
 def test_a_run_can_be_taken_out(visit, site):
     page = visit(site.query("lone", "sweep 1", "sweep 2"))
     page.get_by_role("button", name="remove: sweep 1").click()
-    page.wait_for_function("document.querySelectorAll('.rp-legend > div').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('.rp-legend > div').length === 2")
     assert site.slugs["sweep 1"] not in page.url
 
 
@@ -320,7 +320,7 @@ def test_charts_move_to_tokens_and_flop_is_refused_with_its_reason(visit, site):
     page = visit(site.query("sweep 0", "sweep 1"))
     page.locator("input[name=rp-cmp-ax][value=tokens]").check(force=True)
     page.wait_for_function(
-        "document.querySelector('#curves ~ div .rp-svg').textContent.includes('60k')"
+        "() => document.querySelector('#curves ~ div .rp-svg').textContent.includes('60k')"
     )
     assert "ax=tokens" in page.url
     assert page.locator("input[name=rp-cmp-ax][value=flop]").is_disabled()
@@ -391,9 +391,9 @@ def test_the_pointer_reads_values_and_a_drag_zooms_all_charts(visit, site):
     page.mouse.down()
     page.mouse.move(box["x"] + 0.8 * box["width"], middle, steps=4)
     page.mouse.up()
-    page.wait_for_function("location.search.includes('x=')")
+    page.wait_for_function("() => location.search.includes('x=')")
     page.get_by_role("button", name="Show everything").click()
-    page.wait_for_function("!location.search.includes('x=')")
+    page.wait_for_function("() => !location.search.includes('x=')")
 
 
 def test_pointing_at_a_run_dims_the_lines_of_the_others(visit, site):

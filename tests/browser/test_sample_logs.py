@@ -135,7 +135,7 @@ def visit(browser, site):
 
 def colour(page) -> tuple[int, ...]:
     """In the middle of the frame."""
-    page.wait_for_function("document.querySelector('.rp-frame img').complete")
+    page.wait_for_function("() => document.querySelector('.rp-frame img').complete")
     shot = Image.open(io.BytesIO(page.locator(".rp-frame").first.screenshot())).convert("RGB")
     return shot.getpixel((shot.width // 2, shot.height // 2))
 
@@ -148,7 +148,7 @@ def test_each_step_of_a_logged_image_can_be_seen(visit, name, channel):
     page.locator(".rp-frame").scroll_into_view_if_needed()
     assert np.abs(np.subtract(colour(page), newest)).max() < 16
     page.locator(".rp-slider").focus()
-    page.wait_for_function(f"document.querySelector('.rp-slider').max === '{STEPS - 1}'")
+    page.wait_for_function(f"() => document.querySelector('.rp-slider').max === '{STEPS - 1}'")
     slider = page.locator(".rp-slider")
     for _ in range(9):
         slider.press("ArrowLeft")

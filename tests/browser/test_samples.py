@@ -109,7 +109,7 @@ def test_the_slider_shows_the_frame_of_its_step(visit):
             slider.press(press)
         assert page.locator(".rp-steps output").inner_text() == f"step {step}"
         assert slider.get_attribute("aria-valuetext") == f"step {step}"
-        page.wait_for_function("document.querySelector('.rp-frame img').complete")
+        page.wait_for_function("() => document.querySelector('.rp-frame img').complete")
         shot = Image.open(io.BytesIO(page.locator(".rp-frame").screenshot())).convert("RGB")
         middle = shot.getpixel((shot.width // 2, shot.height // 2))
         assert all(abs(a - b) < 40 for a, b in zip(middle, COLOURS[step], strict=True)), (
@@ -175,7 +175,7 @@ def test_a_full_run_has_frames_of_every_step(visit, long):
         page.wait_for_load_state("networkidle")
         assert slider.get_attribute("max") == "11"
         return
-    page.wait_for_function("document.querySelector('.rp-slider').max === '59'")
+    page.wait_for_function("() => document.querySelector('.rp-slider').max === '59'")
     said = page.locator(".rp-steps output")
     assert said.inner_text() == "step 59"
     for press, times in (("ArrowLeft", 20), ("ArrowLeft", 15), ("Home", 1)):
@@ -183,7 +183,7 @@ def test_a_full_run_has_frames_of_every_step(visit, long):
             slider.press(press)
         step = int(said.inner_text().removeprefix("step "))
         page.wait_for_function(
-            "(i => i.complete && i.naturalWidth)(document.querySelector('.rp-frame img'))"
+            "() => (i => i.complete && i.naturalWidth)(document.querySelector('.rp-frame img'))"
         )
         shot = Image.open(io.BytesIO(page.locator(".rp-frame").screenshot())).convert("RGB")
         middle = shot.getpixel((shot.width // 2, shot.height // 2))
@@ -203,4 +203,4 @@ def test_sounds_of_other_steps_are_offered(visit, long):
     group.get_by_label("Step of the sound").select_option("step 2")
     assert page.locator("audio").get_attribute("src") != newest
     assert group.locator("small").first.inner_text() == "step 2"
-    page.wait_for_function("document.querySelector('audio').error === null")
+    page.wait_for_function("() => document.querySelector('audio').error === null")

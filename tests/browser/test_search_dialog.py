@@ -108,7 +108,7 @@ def typed(page: Any, text: str, *, key: str = "/") -> list[str]:
     """Titles of the results, as somebody sees them who opens the dialog by a key."""
     page.wait_for_load_state("networkidle")
     page.keyboard.press(key)
-    page.wait_for_function("document.activeElement.matches('.md-search__input')")
+    page.wait_for_function("() => document.activeElement.matches('.md-search__input')")
     page.keyboard.type(text)
     page.wait_for_selector(RESULTS)
     page.wait_for_load_state("networkidle")
@@ -142,7 +142,9 @@ def test_a_result_is_opened_without_loading_the_site_anew(page):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("quiet-harbor"))
-    page.wait_for_function("document.querySelector('h1').textContent.includes('quiet-harbor')")
+    page.wait_for_function(
+        "() => document.querySelector('h1').textContent.includes('quiet-harbor')"
+    )
     assert page.evaluate("window.stays") is True
     page.wait_for_timeout(300)
     assert typed(page, "amber-basin")[0] == "amber-basin"

@@ -234,7 +234,7 @@ def test_a_finding_is_shown_in_the_curves(visit, spiked):
     one.page.click("details.rp-ev > summary")
     one.page.click("a.rp-zoom")
     one.page.wait_for_selector(LIVE)
-    one.page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
+    one.page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length >= 2")
     one.wait_range("loss", 276, 284)
     one.wait_range("lr", 276, 284)
     assert re.search(r"\?x=280\.\.280#curves$", one.page.url)
@@ -262,7 +262,7 @@ def test_the_palette_recolours_live_charts_as_the_static_ones(visit, spiked):
     light = one.page.evaluate(colour)
     assert light == one.page.evaluate(static)
     one.page.evaluate("document.body.setAttribute('data-md-color-scheme', 'slate')")
-    one.page.wait_for_function(f"{colour} !== {light!r}")
+    one.page.wait_for_function(f"() => {colour} !== {light!r}")
     assert one.page.evaluate(colour) == one.page.evaluate(static)
 
 
@@ -278,7 +278,7 @@ def test_a_live_chart_fits_a_phone_and_lets_a_finger_scroll(visit, spiked):
     one.page.wait_for_selector(LIVE)
     assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
     mode = "document.querySelector('.rp-live')._fullLayout.dragmode"
-    one.page.wait_for_function(f"{mode} === false")
+    one.page.wait_for_function(f"() => {mode} === false")
 
 
 def test_without_script_the_page_says_everything(visit, spiked):
@@ -345,7 +345,7 @@ def test_going_back_shows_the_view_that_was_left(visit, spiked):
     one.page.wait_for_url(left)
     # charts become live where they are seen; whether the scroll is restored is the theme's business
     curves = "document.querySelector('figure[data-rp-chart=loss]')"
-    one.page.wait_for_function(f"{curves} && ({curves}.scrollIntoView(), true)")
+    one.page.wait_for_function(f"() => {curves} && ({curves}.scrollIntoView(), true)")
     one.wait_range("loss", low, high)
     assert one.page.is_checked("input[name=rp-y][value=log]")
     assert one.page.evaluate("window.rpSame") is True
@@ -355,7 +355,7 @@ def test_print_gets_the_static_charts(visit, spiked):
     one = visit(spiked)
     one.touch("loss")
     one.page.pdf()
-    one.page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 0")
+    one.page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length === 0")
     assert one.page.locator("figure[data-rp-chart=loss] .rp-svg").is_visible()
 
 
@@ -424,3 +424,16 @@ def test_axe_finds_no_violation_of_ours(visit, kinds, kind, width, scheme):
         (v["id"], n["target"], n["html"][:200]) for v in found["violations"] for n in v["nodes"]
     ]
     assert told == []
+
+
+def test_every_page_has_a_policy_and_it_stops_a_script(visit, kinds):
+    one = visit(kinds["run"])
+    policy = one.page.locator('meta[http-equiv="Content-Security-Policy"]').get_attribute("content")
+    assert "script-src 'self'" in policy
+    assert "'unsafe-inline'" not in policy.partition("style-src")[0]
+    one.page.evaluate(
+        "() => { const s = document.createElement('script'); s.textContent = 'window.hit = 1';"
+        " document.body.append(s); }"
+    )
+    with allowed(one, "Content Security Policy"):
+        assert one.page.evaluate("window.hit") is None

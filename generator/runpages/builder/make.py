@@ -180,8 +180,12 @@ class _Builder:
         baseline = self.settings.baseline.default
         common = [
             self.generator,
-            # pages do not know their level
-            repr(replace(self.settings.site, full_runs=0, max_mb=0)),
+            # pages do not know their level, nor what the plugin does with the built site
+            repr(
+                replace(
+                    self.settings.site, full_runs=0, max_mb=0, search="", pagefind_from=0, csp=False
+                )
+            ),
             repr(sorted(self.settings.metrics.items())),
             repr(self.settings.model),
             repr(self.settings.accelerator),

@@ -63,7 +63,7 @@ can stand beside them as ordinary Markdown.
 _SETTINGS = """\
 [site]
 title = {title}
-
+{csp}
 [archive]
 location = "archive"
 
@@ -88,7 +88,7 @@ def write_project(
     folder.mkdir(parents=True, exist_ok=True)
     extra = f"settle_minutes = {settle_minutes:g}\n" if settle_minutes is not None else ""
     settings = _SETTINGS.format(
-        title=json.dumps(title), location=json.dumps(locations[0]), extra=extra
+        title=json.dumps(title), location=json.dumps(locations[0]), extra=extra, csp="csp = true\n"
     )
     for location in locations[1:]:
         settings += f'\n[[source]]\nkind = "auto"\nlocation = {json.dumps(location)}\n{extra}'
@@ -109,7 +109,7 @@ def add_to_project(folder: Path, *, logs: str = "logs", section: str = "runs") -
     name = f"{title.group(1)}: training runs" if title else "Training runs"
     docs = re.search(r"^docs_dir:\s*[\"']?([\w./-]+)", text, re.MULTILINE)
     docs_dir = docs.group(1) if docs else "docs"
-    settings = _SETTINGS.format(title=json.dumps(name), location=json.dumps(logs), extra="")
+    settings = _SETTINGS.format(title=json.dumps(name), location=json.dumps(logs), extra="", csp="")
     if docs_dir != "docs":
         settings = settings.replace("[archive]", f"docs_dir = {json.dumps(docs_dir)}\n\n[archive]")
     written = _write_missing(folder, {"runpages.toml": settings})

@@ -56,6 +56,9 @@ class SiteSettings:
     parts, of which a query fetches a few), or `auto`: Pagefind from `pagefind_from` runs on."""
     pagefind_from: int = 300
     """Runs from which `search = "auto"` is Pagefind."""
+    csp: bool = False
+    """Whether every page of the built site has a strict content security policy; `init` and
+    `preview` switch it on in the sites that they make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

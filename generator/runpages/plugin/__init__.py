@@ -1,8 +1,8 @@
 """The MkDocs plugin: a convenience on top of pages that are complete without it.
 
-It adds our style sheet and script, keeps run pages out of the navigation, makes the search fit runs
-and their number, and warns when the archive holds runs that the pages do not show yet. It writes
-nothing below docs_dir.
+It adds our style sheet and script, keeps run pages out of the navigation, makes the search fit
+runs and their number, writes the content security policy, and warns when the archive holds runs
+that the pages do not show yet. It writes nothing below docs_dir.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from runpages.builder.assets import SCRIPT, STYLE
 from runpages.config import Settings, load_settings
 from runpages.errors import RunpagesError
 
+from .csp import write_policy
 from .search import prepare_search
 
 __all__ = ["RunpagesConfig", "RunpagesPlugin"]
@@ -41,6 +42,10 @@ class RunpagesConfig(Config):
 
 class RunpagesPlugin(BasePlugin[RunpagesConfig]):
     settings: Settings
+    serving = False
+
+    def on_startup(self, *, command: str, dirty: bool) -> None:  # noqa: ARG002
+        self.serving = command == "serve"
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         if not self.config.enabled:
@@ -61,6 +66,8 @@ class RunpagesPlugin(BasePlugin[RunpagesConfig]):
         if self.config.enabled:
             try:
                 prepare_search(Path(config.site_dir), self.settings)
+                if self.settings.site.csp and not self.serving:  # which adds a script of its own
+                    write_policy(Path(config.site_dir), self.settings.site.section)
             except RunpagesError as error:
                 raise PluginError(f"runpages: {error}") from error
 
