@@ -1,8 +1,8 @@
 """A content security policy in every page of the built site: what no page had is not executed.
 
-The theme's own inline scripts are allowed by their SHA-256 (W3C CSP Level 3); a script that came out
-of a run is in nobody's list. It stands in a <meta>, as static hosts such as GitHub Pages
-send no headers of a site's own.
+The theme's own inline scripts are allowed by their SHA-256 (W3C CSP Level 3); a script that came
+out of a run is in nobody's list. It stands in a <meta>, as static hosts such as GitHub Pages send
+no headers of a site's own.
 """
 
 from __future__ import annotations
