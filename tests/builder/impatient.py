@@ -6,8 +6,12 @@ Worker processes import this file as their main module, so that they hurry as we
 from __future__ import annotations
 
 import os
+import signal
 
 from runpages.cli import main
+
+if __name__ == "__main__":  # a shell's background job ignores ctrl-C, and hands that on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # each of them alone where it is needed: an import of ClearML's SDK takes more than a second
 if "WANDB_API_KEY" in os.environ:
