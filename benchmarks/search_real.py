@@ -1,6 +1,6 @@
 """Ranks of the right page on a site of real runs, by both engines.
 
-runpages preview ../shared/data/logs -o DIR
+runpages preview LOGS -o DIR
 python benchmarks/search_real.py DIR [--questions SEED]
 """
 
@@ -71,7 +71,7 @@ def _entries(site: Path) -> Entries:
 
 
 def _questions(entries: Entries, dice: random.Random) -> Iterator[Question]:
-    """Up to 30: what stands in a run's entry, as people would type it; each run that has it is right."""
+    """Up to 30: what stands in a run's entry, as people type it; each run that has it is right."""
 
     def drawn() -> Iterator[str]:
         return iter(dice.sample(sorted(entries), len(entries)))
