@@ -6,6 +6,7 @@ Text that comes back holds no markup; templates print it as it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 __all__ = ["bytes_text", "count", "day", "duration", "number", "percent", "si", "timestamp"]
@@ -36,6 +37,17 @@ def number(value: float, digits: int = 4) -> str:
         return _signed(f"{mantissa}e{int(exponent)}")
     decimals = max(0, digits - 1 - math.floor(math.log10(size)))
     return _signed(f"{value:,.{decimals}f}")
+
+
+def difference(value: float, of: Iterable[float]) -> str:
+    """`number` of a difference, without decimals beyond the sixth digit of the values it is `of`:
+    of 2.68905 and 2.68931 it is 0.00026, not 0.0002560."""
+    size = max((abs(one) for one in of), default=0.0)
+    if not (value and 1e-4 <= size < 1e9 and 1e-4 <= abs(value) < 1e9):
+        return number(value)
+    decimals = max(0, 5 - math.floor(math.log10(size)))
+    own = math.floor(math.log10(abs(value)))
+    return number(value, min(4, max(1, decimals + 1 + own)))
 
 
 def logged(value: float, digits: int = 6) -> str:

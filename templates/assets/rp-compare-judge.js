@@ -3,7 +3,7 @@
 // @ts-check
 import { cautions, differences, factsOf } from "./rp-compare-facts.js";
 import { hedges, holm, mean, paired, variance, welch } from "./rp-compare-statistics.js";
-import { number } from "./rp-units.js";
+import { difference, number } from "./rp-units.js";
 
 /** @typedef {import("./rp-compare-data.js").Side} Side */
 /** @typedef {number | {value: null, why: string}} Quantity */
@@ -169,12 +169,15 @@ function uncounted(pair, rows) {
   return out;
 }
 
+/** What is known of both sides. @param {Row} row */
+const valuesOf = (row) => Object.values(row.values).flatMap(({ value }) => (known(value) ? [value] : []));
+
 /** @param {Row | undefined} found @param {Side} base @param {Side} other @param {number} tests */
 function sentence(found, base, other, tests) {
   if (!found) return `No verdict on ${other.name}: no metric of quality is known for both it and ${base.name}.`;
   const delta = known(found.delta) ? found.delta : 0;
   const unit = found.unit ? ` ${found.unit}` : "";
-  let words = delta ? `${found.name} is ${number(Math.abs(delta), 4)}${unit} ${delta > 0 ? "higher" : "lower"}` : `${found.name} equals that of ${base.name}`;
+  let words = delta ? `${found.name} is ${difference(Math.abs(delta), valuesOf(found))}${unit} ${delta > 0 ? "higher" : "lower"}` : `${found.name} equals that of ${base.name}`;
   if (found.void) return `No verdict on ${other.name}: ${words}, but the two are not measured alike (${found.void}).`;
   if (found.sampling95) {
     const [low, high] = found.sampling95.map((v) => number(v, 3));

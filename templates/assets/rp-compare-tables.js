@@ -2,7 +2,7 @@
 // @ts-check
 import { change, known } from "./rp-compare-judge.js";
 import { alike, told } from "./rp-compare-facts.js";
-import { count, duration, number } from "./rp-units.js";
+import { count, difference, duration, number } from "./rp-units.js";
 
 /** @typedef {import("./rp-compare-data.js").Side} Side */
 /** @typedef {import("./rp-compare-sheet.js").Cell} Cell */
@@ -88,7 +88,7 @@ function sheetOf(lines, sides) {
     if (side === sides[0]) return cell;
     if (cell.tone && allAlike(line, sides)) return /** @type {Cell} */ ({ t: "", tone: "na" });
     const apart = line.voids[side.slug];
-    return { ...cell, tone: cell.tone ?? "strong", delta: deltaOf(line.delta[side.slug], apart ? null : line.direction, line.shown), ...(apart ? { s: "not measured alike" } : {}) };
+    return { ...cell, tone: cell.tone ?? "strong", delta: deltaOf(line.delta[side.slug], apart ? null : line.direction, line.shown === number ? (v) => difference(v, [sides[0], side].flatMap(({ slug }) => (known(line.values[slug]?.value) ? [line.values[slug].value] : []))) : line.shown), ...(apart ? { s: "not measured alike" } : {}) };
   };
   if (sides.length > COLUMNS) {
     const told = lines.filter((l) => !allAlike(l, sides));

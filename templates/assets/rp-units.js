@@ -20,6 +20,15 @@ export function number(value, digits = 4) {
   return text.replaceAll("-", MINUS);
 }
 
+/** A difference without decimals beyond the sixth digit of the values it is between. @param {number} value @param {number[]} of */
+export function difference(value, of) {
+  const size = Math.max(0, ...of.map(Math.abs));
+  const own = Math.abs(value);
+  if (!(size >= 1e-4 && size < 1e9 && own >= 1e-4 && own < 1e9)) return number(value);
+  const decimals = Math.max(0, 5 - Math.floor(Math.log10(size)));
+  return number(value, Math.min(4, Math.max(1, decimals + 1 + Math.floor(Math.log10(own)))));
+}
+
 /** @param {string} text */
 function grouped(text) {
   const [whole, rest] = text.split(".");

@@ -39,7 +39,7 @@ def _change(row: MetricRow, base: str) -> str:
         return f"{row.name} equals that of {base}"
     word = "higher" if delta > 0 else "lower"
     unit = f" {row.delta.unit}" if row.delta.unit else ""
-    return f"{row.name} is {units.number(abs(delta), 4)}{unit} {word}"
+    return f"{row.name} is {units.difference(abs(delta), row.known)}{unit} {word}"
 
 
 def _test(row: MetricRow) -> str:

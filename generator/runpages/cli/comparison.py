@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -104,7 +105,7 @@ def _metrics(rows: Sequence[MetricRow], base: str, names: dict[str, str]) -> Tab
         table.add_row(
             _plain(row.name + _ARROWS[row.direction]),
             *(_plain(value_text(row.values[slug])) for slug in (base, row.run)),
-            _delta(row.delta, row.change),
+            _delta(row.delta, row.change, partial(units.difference, of=row.known)),
             _plain(interval if low_high else f"n/a: {row.p.why}"),
             _plain(_short(row.p_holm, 2)),
             _plain(_short(row.effect, 3)),

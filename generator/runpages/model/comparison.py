@@ -76,6 +76,12 @@ class MetricRow:
     """Why the two values are not measured alike; empty if nothing says so."""
 
     @property
+    def known(self) -> tuple[float, ...]:
+        """Those of the two values that are known."""
+        found = (side.value.value for side in self.values.values())
+        return tuple(value for value in found if value is not None)
+
+    @property
     def verdict(self) -> str:
         """`better`, `worse`, `not told apart`; empty where none can be given."""
         level = self.p_holm.value
