@@ -37,11 +37,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (slug,) = builder.build(settings).written
     command = [sys.executable, "-m", "zensical", "build", "-f", "mkdocs.yml"]
     subprocess.run(command, cwd=folder, env=os.environ, check=True, capture_output=True)
-    handler = partial(_Quiet, directory=str(folder / "site"))
+    handler = partial(_Quiet, directory=str(folder))  # the site stands below a path
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/runs/{slug}/"
+        yield f"http://127.0.0.1:{server.server_port}/site/runs/{slug}/"
         server.shutdown()
         thread.join()
 
@@ -61,3 +61,20 @@ def test_a_chart_becomes_live_at_the_first_touch(address: str, browser: Any) -> 
     kind = "() => document.querySelector('.rp-live')?.layout.yaxis.type === 'log'"
     page.wait_for_function(kind)
     page.close()
+
+
+@pytest.mark.parametrize("page", ["browse", "compare"])
+def test_pages_about_many_runs_work_without_our_plugin(
+    address: str, browser: Any, page: str
+) -> None:
+    tab = browser.new_page()
+    troubles: list[str] = []
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.goto(address.rpartition("/runs/")[0] + f"/runs/{page}/", wait_until="networkidle")
+    if page == "browse":
+        tab.locator(".rp-grid tbody th a").first.wait_for()
+        assert tab.locator(".rp-grid tbody th a").first.inner_text() == "one"
+    else:
+        tab.get_by_role("button", name="+ Add run").wait_for()
+    assert troubles == []
+    tab.close()
