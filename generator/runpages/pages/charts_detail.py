@@ -42,8 +42,8 @@ def detail_files(
     """(files, {"tiles": [[name, from, to], ...], "windows": ...}).
 
     `shown` are the charts with rows that charts.json has not, and their metrics; without any there
-    are no files. `spent` of their bytes are
-    taken by other files of a full run. A tile holds from <= step < to, a window from <= step <= to.
+    are no files. `spent` of their bytes are taken by other files of a full run. A tile holds from
+    <= step < to, a window from <= step <= to.
     """
     long = {chart: tuple(series) for chart, series in shown.items() if _steps(series)}
     files: dict[str, bytes] = {}

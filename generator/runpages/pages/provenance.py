@@ -51,10 +51,7 @@ def _provenance(report: Report) -> list[Fact]:
         fact("Reader", found.reader),
         fact("Records read", f"{units.count(found.records_read)}{expected}"),
         fact("Damaged records", damaged),
-        fact(
-            "Points",
-            f"{units.count(points)} in {units.count(len(whole))} metric{'s' * (len(whole) != 1)}",
-        ),
+        fact("Points", f"{units.count(points)} in {_metrics_words(len(whole))}"),
         *([fact("Ranks", _ranks(found))] if found.ranks_seen else []),
         fact("Step", found.step_source),
         fact("Secrets redacted", redacted),
