@@ -104,12 +104,17 @@ def page(project, browser) -> Iterator[Any]:
     context.close()
 
 
-def typed(page: Any, text: str, *, key: str = "/") -> list[str]:
-    """Titles of the results, as somebody sees them who opens the dialog by a key."""
+def ask(page: Any, text: str, *, key: str = "/") -> None:
+    """Opens the dialog by a key and types."""
     page.wait_for_load_state("networkidle")
     page.keyboard.press(key)
     page.wait_for_function("() => document.activeElement.matches('.md-search__input')")
     page.keyboard.type(text)
+
+
+def typed(page: Any, text: str, *, key: str = "/") -> list[str]:
+    """Titles of the results, as somebody sees them who opens the dialog by a key."""
+    ask(page, text, key=key)
     page.wait_for_selector(RESULTS)
     page.wait_for_load_state("networkidle")
     return [title.strip() for title in page.locator(f"{RESULTS} h1").all_inner_texts()]
@@ -224,8 +229,6 @@ def test_a_new_run_is_found_and_a_withdrawn_one_is_not(project, page):
     project.build()
     assert project.shards() == before
     page.reload()
-    page.wait_for_load_state("networkidle")
-    page.keyboard.press("/")
-    page.keyboard.type("zebra")
+    ask(page, "zebra")
     page.get_by_text("No matching documents").wait_for()
     assert page.locator(RESULTS).count() == 0
