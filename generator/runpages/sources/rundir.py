@@ -237,7 +237,7 @@ class _Reading:
                 devices=whole(facts.get("devices")),
                 cpu_count=whole(facts.get("cpus")),
             ),
-            environment={k: text(facts[k]) for k in ("python", "os") if facts.get(k)},
+            environment=_environment(facts),
             command=text(facts.get("command")),
             seed=whole(facts.get("seed")),
             datasets=(Dataset(name=text(facts["dataset"])),) if facts.get("dataset") else (),
@@ -346,3 +346,11 @@ def _first_start(path: Path) -> dict[str, Any]:
     except OSError:
         pass
     return {}
+
+
+def _environment(facts: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: text(facts[key]) for key in ("python", "os") if facts.get(key)}
+    libraries = facts.get("libraries")
+    if isinstance(libraries, dict):
+        found |= {str(name): text(version) for name, version in libraries.items()}
+    return {name: version for name, version in found.items() if version}
