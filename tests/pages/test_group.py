@@ -29,7 +29,7 @@ def page(tmp_path):
 
 def test_it_shows_mean_sd_n_interval_and_who_is_missing(page):
     text = Seen(html_of(page.markdown)).text
-    assert "4 runs differ in nothing but the seed (seeds 0, 1, 2, 3)" in text
+    assert "4 runs have the same configuration but for the seed (seeds 0, 1, 2, 3)" in text
     assert "val/loss 2.13 0.15 3 1.7539 to 2.5128" in text
     assert "s3: its last value is NaN" in text
 
