@@ -15,7 +15,7 @@ import pytest
 from pages import factory
 from runpages.analysis import AnalysisOptions, analyze, analyze_group
 from runpages.markup import json_bytes
-from runpages.model import Hardware, LoggedEvent, ModelFacts, Price, SeriesSet, Target
+from runpages.model import Hardware, LoggedEvent, ModelFacts, Price, Provenance, SeriesSet, Target
 from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
 from runpages.pages.all_figures import FIGURES
 from runpages.pages.figures import key_figures
@@ -436,3 +436,12 @@ def test_a_rate_tells_what_was_kept_beside_what_was_done() -> None:
     text = page_of(analyze(run)).text
     assert "between first and last row of each attempt, redone steps counted" in text
     assert "572.8 tok/s kept, gaps included" in text  # 240,000 tokens in 419 s
+
+
+def test_steps_of_the_environment_have_a_rate() -> None:
+    episodes = {"episodic_return": factory.rows(0, 200, lambda _: 350.0)}
+    made = Provenance(reader="monitor 1", step_unit="environment steps", step_source="sum of l")
+    times = {"start": factory.START, "end": factory.START + 199}
+    run = factory.make_run(episodes, provenance=made, **times)
+    told = {figure.label: figure for figure in key_figures(analyze(run))}
+    assert (told["Throughput"].value, told["Throughput"].unit) == ("1.00", "environment steps/s")

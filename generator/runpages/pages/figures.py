@@ -19,6 +19,9 @@ _LOSS = re.compile(
     re.IGNORECASE,
 )
 
+_PACED = frozenset({"environment steps", "samples"})
+"""Steps that are counted one by one, so that they have a rate."""
+
 
 def delta(summary: MetricSummary, report: Report) -> str:
     """The difference from the baseline with its direction in words; empty without a baseline."""
@@ -158,10 +161,23 @@ def _throughput(report: Report) -> Fact:
         note = f"{rate.note}{_useful(report)}"
         return Fact(label="Throughput", value=number, unit=f"{prefix} tok/s".strip(), note=note)
     step = report.timing.step_seconds_p50
+    if step.value is None and (pace := _pace(report)):
+        return pace
     if step.value is None:
         return Fact(label="Step time", value="", why=step.why)
     value, _, unit = units.duration(step.value).partition(" ")
     return Fact(label="Step time, median", value=value, unit=unit, note=step.note)
+
+
+def _pace(report: Report) -> Fact | None:
+    """Of steps that are no optimiser's: how many a second, over all the time."""
+    steps, elapsed = report.steps.value, report.timing.elapsed_seconds.value
+    unit = report.run.provenance.step_unit
+    if unit not in _PACED or not steps or not elapsed or first_step(report.run) is not None:
+        return None
+    number, prefix = units.si(steps / elapsed)
+    unit = f"{prefix} {unit}/s".strip()
+    return Fact(label="Throughput", value=number, unit=unit, note="over all the elapsed time")
 
 
 def _useful(report: Report) -> str:

@@ -54,7 +54,8 @@ def _made(report: Report) -> str:
     if tokens is not None:
         number, prefix = units.si(tokens)
         seen = f"{number} {prefix}".rstrip()
-        did = f"{'has so far seen' if running else 'saw'} {seen} tokens up to {step}"
+        did = f"{'has so far seen' if running else 'saw'} {seen} tokens"
+        did += "" if run.provenance.step_unit == "tokens" else f" up to {step}"
     elif model:
         did = f"{'has so far been' if running else 'was'} trained to {step}"
     else:
@@ -79,12 +80,14 @@ def _ended(report: Report) -> str:
     if summary.final != summary.final:
         return f"{summary.name} holds no finite value."
     name = ROLE_WORDS.get(summary.role or "", summary.name)
+    told = next((e for e in _weighty(report)), None)
+    tells_best = told is not None and (told.kind, told.metric) == ("overfit", summary.name)
+    if tells_best and report.baseline is None:
+        return _scored(report).strip()  # the finding's own words tell the end, too
     text = f"{name} ended at {units.number(summary.final)}"
     if summary.final_points > 1:
         rows = "episodes" if summary.role == "reward" else "rows"
         text += f" (median of its last {units.count(summary.final_points)} {rows})"
-    told = next((e for e in _weighty(report)), None)
-    tells_best = told is not None and (told.kind, told.metric) == ("overfit", summary.name)
     if _got_worse(summary) and not tells_best:
         at = units.count(summary.best_step or 0)
         text += f", after a best of {units.number(summary.best or 0.0)} at step {at}"

@@ -75,8 +75,9 @@ def _label(value: float, *, size: float, step: float) -> str:
         short = number.rstrip("0").rstrip(".") if "." in number else number
         return short + prefix.replace("B", "G")  # bytes stand on some axes: 3B would be three
     if size < 1e-3:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        plain = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+        apart = math.floor(math.log10(abs(value))) - math.floor(math.log10(step) + 1e-9)
+        mantissa, exponent = f"{value:.{max(1, apart)}e}".split("e")
+        plain = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     else:
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         plain = f"{value:,.{digits}f}"
