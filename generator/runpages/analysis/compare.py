@@ -273,7 +273,9 @@ def _went_wrong(base: Contender, other: Contender) -> str:
         found = broken[side.slug]
         if found and not broken[calm.slug]:
             first = min(found, key=lambda e: e.start_step)
-            many = f"{len(found)} critical findings, the first a" if len(found) > 1 else "a critical"
+            many = (
+                f"{len(found)} critical findings, the first a" if len(found) > 1 else "a critical"
+            )
             kind = first.kind.replace("_", " ")
             return f" {side.name} has {many} {kind} at step {first.start_step:,}."
     return ""
