@@ -19,6 +19,7 @@ _LOSS = re.compile(
     re.IGNORECASE,
 )
 
+_MISSING = 4
 _PACED = frozenset({"environment steps", "samples"})
 """Steps that are counted one by one, so that they have a rate."""
 
@@ -80,7 +81,9 @@ def _redo(report: Report) -> Fact:
     """Whether it could be done again: the first question of who wants to build on it."""
     found = report.reproduction
     missing = [item.name for item in found.items if item.why]
-    note = f"missing: {', '.join(missing)}" if missing else "nothing is missing"
+    note = f"missing: {', '.join(missing[:_MISSING])}" if missing else "nothing is missing"
+    if len(missing) > _MISSING:
+        note += f" and {len(missing) - _MISSING} more"
     value = f"{found.recorded} of {len(found.items)}"
     return Fact(label="Recorded to redo it", value=value, note=note)
 
