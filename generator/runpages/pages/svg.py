@@ -27,7 +27,7 @@ import numpy as np
 from runpages import units
 from runpages.markup import Safe, text
 
-__all__ = ["draw", "spark", "ticks"]
+__all__ = ["dots", "draw", "spark", "ticks"]
 
 _W, _H = 1000, 500
 _NARROW = 0.003
@@ -232,5 +232,18 @@ def spark(values: Sequence[float], *, label: str = "") -> Safe:
     d = _path(xs, 22 - (y - low) / span * 20)
     return Safe(
         f'<svg class="rp-spark" viewBox="0 0 96 24" role="img" aria-label="{text(label)}">'
+        f'<path d="{d}"/></svg>'
+    )
+
+
+def dots(values: Sequence[float], *, label: str = "") -> Safe:
+    """Where values lie between their extremes, one translucent dot each; empty for fewer than 3."""
+    y = np.asarray([v for v in values if math.isfinite(v)], dtype=float)
+    if len(y) < 3 or y.max() <= y.min():
+        return Safe("")
+    at = 4 + 88 * (y - y.min()) / (y.max() - y.min())
+    d = "".join(f"M{x:.1f} 12h0" for x in sorted(at))
+    return Safe(
+        f'<svg class="rp-spark rp-dots" viewBox="0 0 96 24" role="img" aria-label="{text(label)}">'
         f'<path d="{d}"/></svg>'
     )
