@@ -158,7 +158,7 @@ function unpaired(base, other) {
 function uncounted(pair, rows) {
   const out = [];
   for (const side of pair.filter((s) => s.isGroup)) {
-    for (const found of rows) {
+    for (const found of rows.filter((row) => row.values[side.slug]?.n)) {
       for (const [slug, why] of Object.entries(found.values[side.slug]?.missing ?? {})) {
         const run = side.runs.find((r) => r.slug === slug);
         const label = side.runs.filter((r) => r.name === run.name).length > 1 ? slug : run.name;

@@ -294,6 +294,13 @@ def test_a_setting_of_none_is_recorded(tmp_path):
     assert tuple(difference.values.values()) == ((None,), (1.0,))
 
 
+def test_a_metric_that_a_set_never_logged_is_told_once(tmp_path):
+    write_set(tmp_path / "a", BASE)
+    write_set(tmp_path / "b", BETTER, metric="val/accuracy")
+    warnings = compared(tmp_path, "a", "b").warnings
+    assert not [sentence for sentence in warnings if "does not count" in sentence]
+
+
 def test_without_a_common_metric_there_is_no_verdict(tmp_path):
     one = alone(tmp_path / "a", metric="valid/loss")
     write_set(tmp_path / "b", (2.0,))

@@ -128,7 +128,7 @@ def _unpaired(base: Contender, other: Contender) -> list[str]:
 
 
 def _uncounted(sides: Sequence[Contender], rows: Sequence[MetricRow]) -> list[str]:
-    """A sentence for each run of a group that does not count for a metric."""
+    """A sentence for each run of a group that does not count for a metric that others of it have."""
     out = []
     for side in sides:
         if not side.is_group:
@@ -136,7 +136,7 @@ def _uncounted(sides: Sequence[Contender], rows: Sequence[MetricRow]) -> list[st
         names = labels(side.reports)
         for row in rows:
             found = row.values.get(side.slug)
-            for slug, why in found.missing.items() if found else ():
+            for slug, why in found.missing.items() if found and found.n else ():
                 out.append(f"{side.name}: {names[slug]} does not count for {row.name}: {why}")
     return out
 
