@@ -128,7 +128,7 @@ def _unpaired(base: Contender, other: Contender) -> list[str]:
 
 
 def _uncounted(sides: Sequence[Contender], rows: Sequence[MetricRow]) -> list[str]:
-    """A sentence for each run of a group that does not count for a metric that others of it have."""
+    """A sentence for each run of a group that lacks a metric that others of it have."""
     out = []
     for side in sides:
         if not side.is_group:

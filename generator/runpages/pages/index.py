@@ -12,9 +12,9 @@ from runpages.model import GroupMetric, GroupReport, HardBatch, SeedOutlier, See
 from .comparison import spread_text
 from .document import plain
 from .run import Page
+from .svg import dots
 from .table import STATE_WORDS as _STATES
 from .table import table_rows as _rows
-from .svg import dots
 from .templating import render_template
 from .words import group_slug
 
@@ -94,7 +94,8 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
 def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Slug -> name without the folders that all share; the slug where two runs have one name."""
     told = [row["name"] for row in rows]
-    shared = len(os.path.commonprefix(told).rpartition("/")[0]) if len(told) > 1 else 0
+    beginning = os.path.commonprefix(told)  # noqa: RUF071  (cut at a slash: names are no paths)
+    shared = len(beginning.rpartition("/")[0]) if len(told) > 1 else 0
     shown = [name[shared:].lstrip("/") for name in told]
     return {
         row["slug"]: row["slug"] if told.count(row["name"]) > 1 else name
