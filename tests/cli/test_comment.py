@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.test_compare import NEW, OLD, runpages
+from review.hosts import TOKEN, serving
 from runpages import units
 from siblings import write_sibling
 
@@ -95,3 +96,49 @@ def test_the_pinned_baseline_is_the_default(project, tmp_path):
     told = runpages("comment", "new-1", "-f", settings, cwd=project).stdout
     assert "base `old-0`" in told
     assert "base" not in runpages("comment", "old-0", "-f", settings, cwd=project).stdout
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_it_is_posted_once_and_then_kept_up_to_date(project, kind):
+    with serving(kind) as host:
+        host.add("alice", "please look")
+        asked = ("comment", "new-1", "--post", kind, "--json")
+        first = runpages(*asked, cwd=project, env=host.env())
+        second = runpages(*asked, "--baseline", "old", cwd=project, env=host.env())
+    document = json.loads(second.stdout)
+    assert json.loads(first.stdout)["posted"]["action"] == "created"
+    assert document["posted"]["action"] == "updated"
+    assert len(host.bodies) == 2
+    assert host.bodies[1]["body"] == f"<!-- runpages:review -->\n{document['text']}"
+    assert TOKEN not in first.stdout + first.stderr + second.stdout + second.stderr
+
+
+def test_a_host_that_refuses_is_exit_code_6_and_one_sentence(project):
+    with serving("github") as host:
+        host.faults = [("GET", 403)]
+        done = runpages("comment", "new-1", "--post", "github", cwd=project, code=6, env=host.env())
+    assert "pull-requests: write" in done.stderr
+    assert TOKEN not in done.stderr
+
+
+def test_a_missing_token_is_told_before_anything_is_read(project):
+    env = {"GITHUB_REPOSITORY": "a/b", "GITHUB_TOKEN": ""}
+    done = runpages("comment", "no-such-run", "--post", "github", "--pr", "1", cwd=project, code=2,
+                    env=env)  # fmt: skip
+    assert "GITHUB_TOKEN" in done.stderr
+
+
+def test_a_step_has_summary_outputs_and_annotations(project, tmp_path):
+    env = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+           "GITHUB_OUTPUT": str(tmp_path / "output")}  # fmt: skip
+    done = runpages("comment", "new-1", "--actions", cwd=project, env=env)
+    assert (tmp_path / "summary").read_text() == done.stdout + "\n"
+    output = (tmp_path / "output").read_text()
+    assert re.search(r"^run<<(\S+)\nnew-1-[0-9a-f]{10}\n\1$", output, re.MULTILINE)
+    assert not [line for line in done.stdout.splitlines() if line.startswith("::")]
+
+
+def test_outside_of_a_step_actions_is_an_error(project):
+    env = {"GITHUB_STEP_SUMMARY": "", "GITHUB_OUTPUT": ""}
+    done = runpages("comment", "new-1", "--actions", cwd=project, code=2, env=env)
+    assert "no step" in done.stderr

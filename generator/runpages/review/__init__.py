@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from .actions import annotation, finding_commands, write_outputs, write_summary
 from .brief import Brief, brief
 from .comment import MOST_CHARACTERS, as_markdown, as_text
+from .hosts import HOSTS
 from .links import Links
+from .post import Posted, post_sticky
 
-__all__ = ["MOST_CHARACTERS", "Brief", "Links", "as_markdown", "as_text", "brief"]
+__all__ = [
+    "HOSTS",
+    "MOST_CHARACTERS",
+    "Brief",
+    "Links",
+    "Posted",
+    "annotation",
+    "as_markdown",
+    "as_text",
+    "brief",
+    "finding_commands",
+    "post_sticky",
+    "write_outputs",
+    "write_summary",
+]
