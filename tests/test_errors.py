@@ -19,6 +19,8 @@ from runpages import errors
         errors.ForeignFileError("a.md", "was changed"),
         errors.SiteSizeError("docs/runs", 950_000, 1, [("a-0123456789", 500_000)]),
         errors.StrictError("3 secrets"),
+        errors.PostError("https://api.example", "answers 403", remedy="ask"),
+        errors.PassingPostError("https://api.example", "answers 503", wait_seconds=2.0),
     ],
 )
 def test_an_error_survives_the_way_back_from_a_worker(error):

@@ -285,3 +285,76 @@ def test_many_cells_are_quick():
     for cell in cells:
         markup.text(cell)
     assert time.process_time() - begin < 2
+
+
+COMMENTED = [
+    *PAYLOADS,
+    "@octocat and @org/team, a@b.example",
+    "#123 o/r#5 GH-12 !7 ~bug %3 $9 &4 ^alert#1 gl-12",
+    "https://evil.example/x www.evil.example ftp://evil.example mailto:a@b.example",
+    "a\\|b | c \\\\| d",
+    "`` ` ``` `",
+    "` x",
+    "<!channel> <@U123> @here",
+    "/close\n/merge",
+    "- [x] done\n1. one",
+    "**bold** _it_ ~~x~~ \\*a\\*",
+]
+_HOST = re.compile(
+    r"(^|\W)@[a-z0-9]|(^|[^\w])([a-z]+/[a-z]+)?[#!~%$&^][\w\"]|https?://|www\.|gh-\d", re.IGNORECASE
+)
+"""What hosts look for in rendered text outside code, roughly and rather too much."""
+
+
+def _rendered(text: str) -> tuple[str, str, set[str]]:
+    """Words outside code, words in code, tags; by a CommonMark parser with tables."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    out, coded, tags = [], [], set()
+    for token in parser.parse(text):
+        tags.add(token.type)
+        for inner in token.children or ():
+            tags.add(inner.type)
+            (coded if inner.type == "code_inline" else out).append(inner.content)
+    return "\n".join(out), "".join(coded), tags
+
+
+FORMS = {
+    "line": "Result: {} end",
+    "cell": "| a | b |\n|---|---|\n| {} | c |",
+    "link": "[{}](<https://a.example/>)",
+}
+
+
+@pytest.mark.parametrize("payload", COMMENTED)
+@pytest.mark.parametrize("place", FORMS)
+def test_text_in_a_comment_is_read_as_text(place, payload):
+    form = FORMS[place]
+    plain = _rendered(form.format("plain"))[2]
+    words, _, tags = _rendered(form.format(markup.comment_text(payload)))
+    assert tags <= plain
+    shown = markup._clean(payload).strip()
+    assert shown in words.replace("\n", "").replace("\u2060", "")
+    assert not _HOST.search(words)
+
+
+@pytest.mark.parametrize("payload", COMMENTED)
+@pytest.mark.parametrize("place", FORMS)
+def test_a_name_in_a_comment_is_code_and_nothing_else(place, payload):
+    form = FORMS[place]
+    plain = _rendered(form.format("`plain`"))
+    words, coded, tags = _rendered(form.format(markup.comment_code(payload)))
+    assert (words, tags) == (plain[0], plain[2])
+    assert coded == markup._clean(payload).strip().replace("|", "\u2223")
+
+
+def test_a_name_of_nothing_is_said_to_be_empty():
+    assert markup.comment_code("  ") == "(empty)"
+
+
+@pytest.mark.parametrize("payload", ["<!channel> x", "@here", "<@U123>", "see #general", "a\n@all"])
+def test_nobody_is_called_in_a_chat(payload):
+    said = markup.chat_text(payload)
+    assert not re.search(r"@\w|<[!@#]|#\w", said)
+    assert "\n" not in said

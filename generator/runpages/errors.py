@@ -14,6 +14,8 @@
     ├── ArchiveError              3  a damaged record in the archive
     ├── ForeignFileError          2  a file that runpages did not write stands in the way
     ├── SiteSizeError             2  the pages would be more than `[site] max_mb` allows
+    ├── PostError                 6  a code host refuses or does not answer
+    │   └── PassingPostError      6  it may do later
     └── SearchError               1  Pagefind's program is missing or broke off
 
 The sentence is built here from attributes: what was expected, what was found, where, what to do.
@@ -33,6 +35,8 @@ __all__ = [
     "LockedError",
     "MissingExtraError",
     "NotThisFormatError",
+    "PassingPostError",
+    "PostError",
     "RunpagesError",
     "SearchError",
     "SiteSizeError",
@@ -193,6 +197,26 @@ class SiteSizeError(RunpagesError):
             f"[site] max_mb = {max_mb}, and nothing was written; largest runs: {runs or 'none'}; "
             "lower [site] full_runs, publish fewer runs ([publish] include) or raise max_mb"
         )
+
+
+class PostError(RunpagesError):
+    """A code host that does not take a comment. `place` is the address of its API."""
+
+    exit_code = 6
+
+    def __init__(self, place: str, problem: str, *, remedy: str = "") -> None:
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{place}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class PassingPostError(PostError):
+    """It may do later; `wait_seconds` is how long it asks to wait."""
+
+    def __init__(self, place: str, problem: str, *, wait_seconds: float | None = None) -> None:
+        super().__init__(place, problem)
+        self.wait_seconds = wait_seconds
 
 
 class SearchError(RunpagesError):

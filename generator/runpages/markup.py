@@ -1,10 +1,14 @@
-"""The only way foreign text reaches a page.
+"""The only way foreign text reaches a page, or a comment in a review.
 
 HTML escaping alone does not protect Markdown: `[x](javascript:...)` or `{ onclick=... }` need no
 angle bracket. So every ASCII character but letters, digits and the space becomes a numeric entity.
 The result is inert and reads the same in Markdown text, headings, table cells, attributes and raw
 HTML. Measured by parser on rendered fragments (tests/test_markup.py): 120 collected attack strings
 in 12 places, none active, none changing the tags around it.
+
+Code hosts go on where Markdown ends: they look through the *rendered* text for @names, #numbers and
+addresses (gjtorikian/html-pipeline lib/html_pipeline/node_filter; GitLab lib/banzai/filter), so
+that an entity is no help. They leave code alone, and what a word joiner parts is no reference.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ import nh3
 
 __all__ = [
     "Safe",
+    "chat_text",
+    "comment_code",
+    "comment_text",
     "csv_cell",
     "finalize",
     "json_bytes",
@@ -47,6 +54,12 @@ _FORBIDDEN = re.compile(
 _ENCODED = re.compile(r"[^A-Za-z0-9 \x80-\U0010ffff]")
 _ENCODED_TITLE = re.compile(r"[^A-Za-z0-9 \-._/+,:=\x80-\U0010ffff]")
 _ENTITIES = {chr(code): f"&#{code};" for code in range(128)}
+_JOINER = "\N{WORD JOINER}"
+_REFERENCES = re.compile(r"[@#!$%^~&:](?=[\w/\"{\[])|\bwww(?=\.)|\bGH-(?=\d)", re.IGNORECASE)
+"""Where a code host or a chat would begin a link, a mention or a picture of its own."""
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>&|~$]")
+"""What means something in the middle of a line of CommonMark, GitHub's or GitLab's Markdown."""
+_CHAT = re.compile(r"<(?=\S)")
 _TAG = re.compile(r"(<(?:\"[^\"]*\"|[^\"<>])*>)")
 
 
@@ -88,6 +101,31 @@ def yaml(value: object) -> Safe:
     """
     encoded = _ENCODED_TITLE.sub(lambda match: _ENTITIES[match.group()], _clean(value))
     return Safe(json.dumps(encoded, ensure_ascii=False))
+
+
+def comment_text(value: object) -> Safe:
+    """For running text and table cells of a comment, never at the beginning of its line."""
+    parted = _REFERENCES.sub(lambda match: match.group() + _JOINER, _clean(value).strip())
+    return Safe(_MARKDOWN.sub(lambda match: "\\" + match.group(), parted))
+
+
+def comment_code(value: object) -> Safe:
+    """A name or a value as inline code of a comment, in a table or outside.
+
+    `|` becomes its double, U+2223: how a table takes one that stands in code differs by host.
+    """
+    plain = _clean(value).strip().replace("|", "\N{DIVIDES}")
+    if not plain:
+        return Safe("(empty)")
+    fence = "`" * (1 + max(map(len, re.findall("`+", plain)), default=0))
+    space = " " if plain[0] == "`" or plain[-1] == "`" else ""
+    return Safe(f"{fence}{space}{plain}{space}{fence}")
+
+
+def chat_text(value: object) -> Safe:
+    """For a plain line in a chat: nobody is called by it (`@here`, Slack's `<!channel>`)."""
+    parted = _REFERENCES.sub(lambda match: match.group() + _JOINER, _clean(value).strip())
+    return Safe(_CHAT.sub("<" + _JOINER, parted))
 
 
 def url(value: object) -> Safe:

@@ -23,9 +23,13 @@ OLD = (2.000, 2.100, 2.300)
 NEW = (1.900, 2.005, 2.190)
 
 
-def runpages(*arguments, cwd: Path, code: int = 0) -> subprocess.CompletedProcess:
+def runpages(
+    *arguments, cwd: Path, code: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "runpages", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=ENV, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=ENV | (env or {}), capture_output=True, text=True, check=False
+    )
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done

@@ -22,6 +22,7 @@ from runpages.pages import Page, group_slug, list_row, render, render_group
 from runpages.pages.listing import listed_facts
 from runpages.pages.templating import template_folder
 from runpages.redact import redact_text
+from runpages.review import COMPANIONS, Links, companions
 
 from .assets import shared_assets
 from .levels import check_size, choose_full, full_list
@@ -64,9 +65,14 @@ class _Card:
     row: dict[str, Any]
     files: dict[str, str]
     finer: dict[str, str] = field(default_factory=dict)
-    """Files that are written of full runs only."""
+    """Files that are written of full runs only; an empty digest is of one that was not made."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What pages about many runs need beside the row; of a group, its seed set."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the page has files to fetch of a full run, beside what is for others."""
+        return any(Path(path).name not in COMPANIONS for path in self.finer)
 
     def wanted(self, *, full: bool) -> dict[str, str]:
         """Path -> digest of what a run of this level has."""
@@ -148,7 +154,7 @@ class _Builder:
         unchanged.update(group_kept)
         ordered = _ordered([{**card.row, **card.facts} for card in cards.values()])
         files.update(index_pages(ordered, seed_sets, site=self.settings.site))
-        files.update(full_list(s for s, card in cards.items() if s in full and card.finer))
+        files.update(full_list(s for s, card in cards.items() if s in full and card.has_levels))
         files.update(shared_assets())
         check_size(section, files, unchanged, max_mb=self.settings.site.max_mb)
         state = archive_state(self.archive)
@@ -294,8 +300,14 @@ def _page(task: _Task) -> _Rendered:
     settings = task.settings
     page = render(report, section=settings.site.section, templates=settings.templates_path)
     files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
-    digests = _digests(files)
     finer = {name.removeprefix(f"{settings.site.section}/") for name in page.finer}
+    beside = [f"assets/runs/{task.slug}/{name}" for name in COMPANIONS]
+    if task.full:  # a card takes as long to draw as the charts of its page
+        links = Links(url=settings.site.url, section=settings.site.section)
+        made = companions(report, links=links)
+        files |= {path: made[Path(path).name] for path in beside}
+    digests = {**dict.fromkeys(beside, ""), **_digests(files)}
+    finer |= set(beside)
     card = _Card(
         key=task.key,
         row=list_row(report),

@@ -7,6 +7,8 @@ import click
 from runpages import __version__
 
 from .build import build
+from .check import check
+from .comment import comment
 from .compare import compare_runs
 from .demo import demo
 from .doctor import doctor
@@ -36,6 +38,7 @@ def main() -> None:
 _VERBS = (
     *(demo, preview, init, pull, build, list_runs, show, compare_runs),
     *(note, verdict, rate),
+    *(comment, check),
     *(sources, doctor),
 )
 for _verb in _VERBS:

@@ -20,6 +20,7 @@ from runpages.errors import RunpagesError
 from runpages.redact import redact_text
 
 __all__ = [
+    "FINDINGS",
     "OK",
     "PARTIAL",
     "RunpagesGroup",
@@ -34,6 +35,7 @@ __all__ = [
 
 OK = 0
 PARTIAL = 3
+FINDINGS = 4
 
 config_option = click.option(
     "-f",

@@ -11,6 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from runpages.analysis.energy import shipped_grid
 from runpages.errors import ConfigError
+from runpages.model import STATES
+from runpages.review import FAIL_ON
 
 from .settings import Settings
 
@@ -26,9 +28,14 @@ _WORDS: dict[Any, str] = {
 _CHOICES = {
     ("model", "loss_unit"): ("", "nats", "bits"),
     ("energy", "region"): ("", *shipped_grid()),
+    ("check", "fail_on"): FAIL_ON,
+    ("check", "states"): STATES,
     ("site", "search"): ("auto", "material", "pagefind"),
 }
-_NOT_NEGATIVE = {("site", "full_runs"), ("site", "max_mb"), ("site", "pagefind_from")}
+_NOT_NEGATIVE = {
+    *(("site", "full_runs"), ("site", "max_mb"), ("site", "pagefind_from")),
+    ("check", "max_cost_usd"),
+}
 
 
 def load_settings(path: str | Path = "runpages.toml") -> Settings:
@@ -47,6 +54,10 @@ def load_settings(path: str | Path = "runpages.toml") -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(file, f"not valid TOML: {error}") from error
     return _Reader(file, text).settings(data)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class _Reader:
@@ -129,13 +140,9 @@ class _Reader:
         )
 
     def _value(self, table: str, key: str, value: Any, hint: Any, occurrence: int) -> Any:
-        choices = _CHOICES.get((table, key))
-        if choices and isinstance(value, str) and value not in choices:
-            known = ", ".join(choice for choice in choices if choice)
-            problem = f"[{table}] {key} = {value!r} is not known; there are: {known}"
-            raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
+        self._choose(table, key, value, occurrence)
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if (table, key) in _NOT_NEGATIVE and whole and value < 0:
+        if (table, key) in _NOT_NEGATIVE and _is_number(value) and value < 0:
             problem = f"[{table}] {key} = {value!r}: 0 or more was expected"
             raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
         if hint in (float, str | float) and whole:
@@ -149,12 +156,26 @@ class _Reader:
             wanted = 'a list of texts, e.g. ["*"]'
             if kind is int:
                 wanted = "a list of whole numbers"
+        elif get_origin(hint) is Mapping:
+            if isinstance(value, dict) and all(_is_number(v) and v >= 0 for v in value.values()):
+                return {name: float(number) for name, number in value.items()}
+            wanted = "a table of numbers of 0 or more, e.g. {val_loss = 0.01}"
         elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
             return value
         else:
             wanted = _WORDS[hint]
         problem = f"[{table}] {key} = {value!r}: {wanted} was expected"
         raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
+
+    def _choose(self, table: str, key: str, value: Any, occurrence: int) -> None:
+        """Raises ConfigError for a word that is none of those that are known."""
+        choices = _CHOICES.get((table, key))
+        given = value if isinstance(value, list) else [value]
+        wrong = [one for one in given if isinstance(one, str) and one not in (choices or (one,))]
+        if choices and wrong:
+            known = ", ".join(choice for choice in choices if choice)
+            problem = f"[{table}] {key} = {wrong[0]!r} is not known; there are: {known}"
+            raise ConfigError(self.file, problem, line=self._line(key, table, occurrence))
 
     def _unknown(self, key: str, table: str, known: list[str], occurrence: int = 0) -> ConfigError:
         where = f" in [{table}]" if table else ""

@@ -11,11 +11,13 @@ from pathlib import Path
 from runpages.analysis import AnalysisOptions
 from runpages.analysis.energy import EnergyOptions
 from runpages.model import Accelerator, Price, Run, Target
+from runpages.review import CheckOptions
 
 __all__ = [
     "AcceleratorSettings",
     "ArchiveSettings",
     "BaselineSettings",
+    "CheckSettings",
     "EnergySettings",
     "EngineSettings",
     "EvaluationSettings",
@@ -207,6 +209,20 @@ class BaselineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """`[check]`"""
+
+    fail_on: str = "critical"
+    """Least severity of a finding that fails: `info`, `warning`, `critical`; or `never`."""
+    states: tuple[str, ...] = ("finished", "ended")
+    """States of a run that pass."""
+    max_regression: Mapping[str, float] = field(default_factory=dict)
+    """Metric as logged, or role, = how much worse than the baseline it may end, in its own unit."""
+    max_cost_usd: float = 0.0
+    """What a run may cost; 0 = no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """`[engine]`"""
 
@@ -233,6 +249,7 @@ class Settings:
     accelerator: tuple[AcceleratorSettings, ...] = ()
     energy: EnergySettings = field(default_factory=EnergySettings)
     baseline: BaselineSettings = field(default_factory=BaselineSettings)
+    check: CheckSettings = field(default_factory=CheckSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     dialect: tuple[Mapping[str, object], ...] = ()
     """`[[dialect]]`: further patterns of text logs; the source `textlog` says what may stand
@@ -257,6 +274,15 @@ class Settings:
     @property
     def cache_path(self) -> Path:
         return self.folder / ".cache" / "runpages"
+
+    def check_options(self) -> CheckOptions:
+        """The limits that `review` holds a run against."""
+        return CheckOptions(
+            fail_on=self.check.fail_on,
+            states=self.check.states,
+            max_regression=self.check.max_regression,
+            max_cost_usd=self.check.max_cost_usd or None,
+        )
 
     def analysis_options(self) -> AnalysisOptions:
         """What `analysis` needs to know of these settings."""

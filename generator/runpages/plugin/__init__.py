@@ -1,7 +1,8 @@
 """The MkDocs plugin: a convenience on top of pages that are complete without it.
 
 It adds our style sheet and script, keeps run pages out of the navigation, makes the search fit
-runs and their number, writes the content security policy, and warns when the archive holds runs
+runs and their number, says in each page what the card of a link shows, writes the content security
+policy, and warns when the archive holds runs
 that the pages do not show yet. It writes nothing below docs_dir.
 """
 
@@ -15,6 +16,7 @@ from mkdocs.config.base import Config
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
+from mkdocs.structure.pages import Page
 from pathspec.gitignore import GitIgnoreSpec
 
 from runpages.archive import Archive
@@ -23,6 +25,7 @@ from runpages.builder.assets import SCRIPT, STYLE
 from runpages.config import Settings, load_settings
 from runpages.errors import RunpagesError
 
+from .cards import with_card
 from .csp import write_policy
 from .search import prepare_search
 
@@ -60,6 +63,18 @@ class RunpagesPlugin(BasePlugin[RunpagesConfig]):
         except RunpagesError as error:
             raise PluginError(f"runpages: {error}") from error
         return config
+
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        if not self.config.enabled:
+            return output
+        return with_card(
+            output,
+            page,
+            site_url=config.site_url or "",
+            site_name=config.site_name,
+            section=self.settings.site.section,
+            docs=Path(config.docs_dir),
+        )
 
     @event_priority(-100)  # behind the search plugin, which writes its index in the same event
     def on_post_build(self, *, config: MkDocsConfig) -> None:

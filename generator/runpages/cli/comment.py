@@ -1,0 +1,111 @@
+"""`runpages comment`: what a review has to know of a run, printed or put there."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from runpages.config import load_settings
+from runpages.errors import UsageError
+from runpages.review import (
+    HOSTS,
+    Brief,
+    Links,
+    as_markdown,
+    as_text,
+    brief,
+    finding_commands,
+    post_sticky,
+    write_outputs,
+    write_summary,
+)
+
+from .shell import config_option, emit, json_option, warn
+from .sides import Reviewed, reviewed
+
+__all__ = ["actions_option", "baseline_option", "comment", "print_commands"]
+
+baseline_option = click.option(
+    "--baseline",
+    default="",
+    metavar="B",
+    help="A run, a group or runs joined by commas; else the pinned baseline.",
+)
+actions_option = click.option(
+    "--actions",
+    is_flag=True,
+    help="In a step of GitHub Actions: also its summary, outputs and annotations.",
+)
+
+
+@click.command()
+@click.argument("run")
+@baseline_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("markdown", "text")),
+    default="markdown",
+    show_default=True,
+    help="For a code host, or plain lines for a chat.",
+)
+@click.option(
+    "--post",
+    type=click.Choice(sorted(HOSTS)),
+    help="Create or update one comment in the pull or merge request; the token is taken from "
+    "GITHUB_TOKEN or GITLAB_TOKEN.",
+)
+@click.option("--pr", type=int, help="Its number, where the environment does not tell.")
+@click.option(
+    "--key", default="review", show_default=True, help="Comments of another key stay untouched."
+)
+@actions_option
+@config_option
+@json_option
+def comment(
+    run: str,
+    baseline: str,
+    form: str,
+    post: str | None,
+    pr: int | None,
+    key: str,
+    actions: bool,
+    config: str,
+    as_json: bool,
+) -> None:
+    """Print what a review has to know of RUN, in at most 4,000 characters; --post puts it there."""
+    settings = load_settings(config)
+    thread = HOSTS[post](os.environ, number=pr) if post else None
+    found = reviewed(settings, run, baseline=baseline)
+    links = Links(url=settings.site.url, section=settings.site.section)
+    told = brief(found.report, found.comparison, links=links)
+    markdown = as_markdown(told)
+    text = as_text(told) if form == "text" else markdown
+    document: dict[str, object] = {"run": told.slug, "format": form, "text": text}
+    document |= {"page": told.page, "compare": told.compare}
+    if thread is not None:
+        posted = post_sticky(thread, markdown, key=key)
+        document["posted"] = {"action": posted.action, "url": posted.url}
+        warn(f"comment {posted.action} {posted.url}".rstrip())
+    if actions:
+        _tell_step(found, told, markdown)
+    if as_json:
+        emit("comment", document)
+    else:
+        click.echo(text, nl=False)
+
+
+def _tell_step(found: Reviewed, told: Brief, markdown: str) -> None:
+    if not write_summary(os.environ, markdown):
+        raise UsageError("--actions: this is no step of GitHub Actions (GITHUB_STEP_SUMMARY)")
+    counts = {"findings": str(len(found.report.events)), "run": told.slug}
+    write_outputs(os.environ, {**counts, "page-url": told.page, "compare-url": told.compare})
+    print_commands(finding_commands(found.report.events, name=told.name))
+
+
+def print_commands(lines: list[str]) -> None:
+    """Workflow commands, on standard error: the runner reads them there as well, and results on
+    standard output stay whole."""
+    for line in lines:
+        click.echo(line, err=True)
