@@ -26,6 +26,7 @@ from runpages.redact import redact_text
 from .assets import shared_assets
 from .levels import check_size, choose_full, full_list
 from .listings import index_pages, seed_set_of
+from .tombstones import tombstones
 from .write import read_generated, write_section
 
 __all__ = ["Built", "archive_state", "build", "report_of", "rows"]
@@ -150,6 +151,8 @@ class _Builder:
         files.update(index_pages(ordered, seed_sets, site=self.settings.site))
         files.update(full_list(s for s, card in cards.items() if s in full and card.finer))
         files.update(shared_assets())
+        withdrawn = self.archive.withdrawn()
+        files.update(tombstones(withdrawn, self.settings))
         check_size(section, files, unchanged, max_mb=self.settings.site.max_mb)
         state = archive_state(self.archive)
         done = write_section(section, files, unchanged, archive=state)
@@ -158,7 +161,7 @@ class _Builder:
         return Built(
             written=tuple(sorted(rendered)),
             unchanged=tuple(sorted(kept)),
-            withdrawn=tuple(sorted(self.archive.withdrawn())),
+            withdrawn=tuple(sorted(withdrawn)),
             failed=tuple(sorted(self.failed)),
             files_written=done.written,
             remarks=tuple((s, told) for s in cards for told in self.archive.unreadable_notes(s)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import mkdocs
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import BasePlugin
 from mkdocs.structure.nav import Navigation
@@ -63,6 +64,7 @@ def site_key(config: MkDocsConfig) -> str:
         ["plugins", [_plugin(name, one, project) for name, one in config.plugins.items()]],
         ["files", dict(_files(config, project))],
         ["packages", _versions(config)],
+        ["engine", mkdocs.__name__, mkdocs.__version__],  # properdocs runs under this name, too
         ["python", list(sys.version_info[:3])],
     ]
     return _digest(told)

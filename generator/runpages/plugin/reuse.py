@@ -163,6 +163,11 @@ class Reuse:
         )
         self._cache.put(self._names[uri], kept)
 
+    @property
+    def made(self) -> int:
+        """Pages that could have been kept and were made anew."""
+        return len(self._metas)
+
     def end(self, policy: str) -> None:
         """The site is complete: what it does not need is no longer kept."""
         if policy != self.policy:

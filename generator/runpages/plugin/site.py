@@ -68,10 +68,8 @@ class Site:
         link_assets(files, f"{section}/assets/runs/", generated=generated)
 
     def settle(self, env: jinja2.Environment, config: MkDocsConfig, files: Files) -> None:
-        pages = self.reuse.settle(env, self.nav, config, files)
-        for page in pages:
+        for page in self.reuse.settle(env, self.nav, config, files):
             _populate_page(page, config, files)
-        log.debug("%d pages do not fit this site any more", len(pages))
 
     def known(self) -> dict[str, frozenset[str]]:
         """Scripts of the kept pages that nobody has touched since they were written."""
@@ -84,6 +82,7 @@ class Site:
         }
 
     def complete(self, policy: str) -> None:
+        log.info("Run pages: %d reused, %d made", len(self.reuse.written), self.reuse.made)
         self.reuse.end(policy)
         self._complete = True
 
