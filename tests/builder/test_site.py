@@ -308,6 +308,41 @@ def test_only_what_publish_includes_gets_a_page(tmp_path, logs):
     assert "spiked" not in index
 
 
+def test_what_is_published_is_decided_anew_when_the_setting_or_the_run_changes(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    slugs = builder.pull(settings).slugs("written")
+    builder.build(settings)
+    narrow = replace(settings, publish=replace(settings.publish, include=(slugs[0],)))
+    assert builder.build(narrow).unchanged == (slugs[0],)
+    assert set(builder.build(settings).written) == set(slugs[1:])
+
+
+def test_without_the_cache_the_bytes_are_the_same(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    builder.pull(settings)
+    builder.build(settings)
+    builder.build(settings)  # from the cache
+    before = tree(tmp_path / "docs")
+    shutil.rmtree(settings.cache_path)
+    builder.build(settings)
+    assert tree(tmp_path / "docs") == before
+
+
+def test_a_damaged_cache_is_no_cache(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    builder.pull(settings)
+    builder.build(settings)
+    before = tree(tmp_path / "docs")
+    for path in settings.cache_path.rglob("*"):
+        if path.is_file() and path.parent.name != "pull":
+            path.write_bytes(path.read_bytes()[:-7])
+    builder.build(settings)
+    assert tree(tmp_path / "docs") == before
+
+
 def test_the_baseline_is_pinned_and_must_exist(tmp_path, logs):
     put_logs(logs, tmp_path)
     slugs = builder.pull(project(tmp_path)).slugs("written")
