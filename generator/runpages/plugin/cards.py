@@ -18,7 +18,7 @@ _WIDTH, _HEIGHT = 1200, 630
 
 
 def with_card(
-    output: str, page: Page, *, site_url: str, site_name: str, section: str, docs: Path
+    output: str, *, page: Page, site_url: str, site_name: str, section: str, docs: Path
 ) -> str:
     """`output` with the tags before `</head>`; unchanged for pages outside of `section`.
 
