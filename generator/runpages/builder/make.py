@@ -117,7 +117,7 @@ class _Builder:
     def __init__(self, settings: Settings, progress: Progress | None) -> None:
         self.settings = settings
         self.progress = progress
-        self.archive = Archive(settings.archive_path)
+        self.archive = settings.open_archive()
         self.failed: list[tuple[str, str]] = []
         self.begun: dict[str, float | None] = {}
         """Starts of the runs to be published."""

@@ -44,7 +44,7 @@ def compare_runs(
         names.insert(0, settings.baseline.default)
     if len(names) < 2:
         raise UsageError("name two runs or groups to compare, or set [baseline] default")
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive()
     kept = dict(_kept(archive))
     sides = [_contender(settings, archive, kept, name, seeds=seeds) for name in names]
     slugs = [side.slug for side in sides]
