@@ -68,9 +68,10 @@ class ArchiveSettings:
     """`[archive]`"""
 
     location: str = "archive"
-    """Folder that keeps the runs, relative to runpages.toml; or `git+branch:NAME`."""
+    """Folder that keeps the runs, relative to runpages.toml; or `git+branch:NAME`, a branch of its
+    git repository."""
     max_run_mb: float = 20.0
-    """On a git branch: a run that is larger is refused."""
+    """Of an archive on a branch: a run of more megabytes (10⁶ bytes) is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,8 +261,9 @@ class Settings:
             return self.cache_path / f"archive-{digest[:8]}"
         return self.folder / self.archive.location
 
-    def open_archive(self, *, refresh: bool = True) -> Archive:
-        """The archive; `refresh` first fetches what a branch has now."""
+    def open_archive(self, *, refresh: bool = True, whole: bool = False) -> Archive:
+        """The archive. On a branch: `refresh` fetches what it has now, `whole` all files of it at
+        once instead of each when it is read."""
         if not self.archive.location.startswith(BRANCH):
             return Archive(self.archive_path)
         archive = BranchArchive(
@@ -271,7 +273,7 @@ class Settings:
             max_run_mb=self.archive.max_run_mb,
         )
         if refresh:
-            archive.refresh()
+            archive.refresh(whole=whole)
         return archive
 
     @property
