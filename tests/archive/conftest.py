@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.archive.repositories import bare, clone, open_branch
 
+from archive.repositories import bare, clone, open_branch
 from runpages.archive import Archive
 
 
