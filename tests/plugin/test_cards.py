@@ -107,14 +107,14 @@ def test_without_an_address_there_is_no_picture(tmp_path):
     (tmp_path / "runs/assets/runs/a").mkdir(parents=True)
     (tmp_path / "runs/assets/runs/a/card.png").write_bytes(b"")
     told = {"site_name": "s", "section": "runs", "docs": tmp_path}
-    bare = with_card("<head></head>", _page("runs/a.md"), site_url="", **told)
+    bare = with_card("<head></head>", page=_page("runs/a.md"), site_url="", **told)
     assert "og:image" not in bare
     assert "og:url" not in bare
-    full = with_card("<head></head>", _page("runs/a.md"), site_url="https://a.example", **told)
+    full = with_card("<head></head>", page=_page("runs/a.md"), site_url="https://a.example", **told)
     assert 'content="https://a.example/runs/assets/runs/a/card.png"' in full
 
 
 def test_tags_of_a_theme_or_plugin_of_the_teams_stay(tmp_path):
     given = '<head><meta property="og:title" content="own"></head>'
     told = {"site_name": "s", "section": "runs", "docs": tmp_path, "site_url": ""}
-    assert with_card(given, _page("runs/a.md"), **told) == given
+    assert with_card(given, page=_page("runs/a.md"), **told) == given

@@ -44,7 +44,7 @@ def header_section(report: Report) -> dict[str, object]:
 
 def _about(report: Report) -> str:
     """What a search engine and the card of a link say of the page: state, then the story."""
-    words = f"{state_chip(report.run).words.capitalize()}. {story(report)}".strip()
+    words = f"{state_chip(report).words.capitalize()}. {story(report)}".strip()
     return words if len(words) <= _ABOUT else words[:_ABOUT].rsplit(" ", 1)[0] + " …"
 
 

@@ -2,8 +2,8 @@
 
 It adds our style sheet and script, keeps run pages out of the navigation, makes the search fit
 runs and their number, says in each page what the card of a link shows, writes the content security
-policy, reuses pages that did not change, and warns when the archive holds runs that the pages do not
-show yet. It writes nothing below docs_dir.
+policy, reuses pages that did not change, and warns when the archive holds runs that the pages do
+not show yet. It writes nothing below docs_dir.
 """
 
 from __future__ import annotations

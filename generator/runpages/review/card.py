@@ -58,7 +58,7 @@ def draw_card(report: Report) -> bytes:
     draw = ImageDraw.Draw(image)
     pen = Pen(draw)
     run = report.run
-    chips = [state_chip(run), *finding_chips(event_counts(report.events), report.judgements)]
+    chips = [state_chip(report), *finding_chips(event_counts(report.events), report.judgements)]
     if run.incomplete:
         chips.insert(1, Chip(style="warn", words="incomplete"))
     worst = next((c.style for c in chips if c.style in {"crit", "warn"}), chips[0].style)

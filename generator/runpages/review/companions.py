@@ -34,7 +34,7 @@ def companions(report: Report, *, links: Links) -> Mapping[str, bytes]:
 def badge(report: Report) -> dict[str, object]:
     """The form that shields.io's endpoint badge reads (shields.io/badges/endpoint-badge)."""
     chips = finding_chips(event_counts(report.events), report.judgements)
-    state = state_chip(report.run)
+    state = state_chip(report)
     worst = state.style if state.style in {"crit", "warn"} else chips[0].style
     verdict = next((n.outcome for n in reversed(report.notes) if n.kind == "verdict"), "")
     words = [state.words, *(chip.words for chip in chips)]
