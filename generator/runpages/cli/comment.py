@@ -88,7 +88,8 @@ def comment(
     settings = load_settings(config)
     thread = HOSTS[post](os.environ, number=pr) if post else None
     found = reviewed(settings, run, baseline=baseline)
-    links = Links(url=settings.site.url, section=settings.site.section)
+    has_page = settings.publish.matches(found.report.run)
+    links = Links(url=settings.site.url if has_page else "", section=settings.site.section)
     told = brief(found.report, found.comparison, links=links)
     markdown = as_markdown(told)
     text = as_text(told) if form == "text" else markdown
