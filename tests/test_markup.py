@@ -358,3 +358,16 @@ def test_nobody_is_called_in_a_chat(payload):
     said = markup.chat_text(payload)
     assert not re.search(r"@\w|<[!@#]|#\w", said)
     assert "\n" not in said
+
+
+@pytest.mark.acceptance
+def test_no_collected_payload_is_active_in_a_comment(shared):
+    payloads = json.loads((shared / "data/xss/payloads.json").read_bytes())
+    assert len(payloads) > 100
+    for payload in payloads:
+        for form in FORMS.values():
+            for made in (markup.comment_text, markup.comment_code):
+                plain = _rendered(form.format(made("plain")))[2]
+                words, _, tags = _rendered(form.format(made(payload["text"])))
+                assert tags <= plain, payload
+                assert not _HOST.search(words), payload

@@ -83,7 +83,8 @@ def test_the_level_of_the_command_goes_before_the_setting(project):
 def test_failures_are_annotations_and_outputs(project, tmp_path):
     found = settings(project, REGRESSION)
     done = runpages("check", "worse", "--baseline", "base", "-f", found, "--actions", cwd=project,
-                    code=4, env={"GITHUB_OUTPUT": str(tmp_path / "output")})  # fmt: skip
+                    code=4, env={"GITHUB_OUTPUT": str(tmp_path / "output"),
+                         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")})  # fmt: skip
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("::")]
     assert line.startswith("::error title=max_regression.val_loss::val/loss is 0.2000 worse")
     assert "\nfalse\n" in (tmp_path / "output").read_text()

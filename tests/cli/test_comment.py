@@ -88,6 +88,18 @@ def test_json_holds_the_text(project):
     assert found["run"].startswith("new-1-")
 
 
+@pytest.mark.parametrize(("pattern", "linked"), [("new-*", True), ("old-*", False)])
+def test_a_run_without_a_page_has_no_links(project, tmp_path, pattern, linked):
+    settings = tmp_path / "some.toml"
+    location = json.dumps(str(project / "archive"))
+    settings.write_text(
+        f'[site]\nurl = "https://runs.example/"\n[archive]\nlocation = {location}\n'
+        f'[publish]\ninclude = ["{pattern}"]\n'
+    )
+    told = runpages("comment", "new-1", "-f", settings, cwd=project).stdout
+    assert ("](<https://runs.example/runs/new-1-" in told) is linked
+
+
 def test_the_pinned_baseline_is_the_default(project, tmp_path):
     slug = json.loads(runpages("show", "old-0", "--json", cwd=project).stdout)["slug"]
     settings = tmp_path / "pinned.toml"

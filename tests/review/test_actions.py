@@ -30,7 +30,7 @@ def test_no_more_than_ten_of_a_kind():
 def test_no_value_of_an_output_can_set_another(tmp_path):
     path = tmp_path / "output"
     env = {"GITHUB_OUTPUT": str(path)}
-    assert write_outputs(env, {"one": "x\nEOF\ntwo=evil", "three": "3"})
+    write_outputs(env, {"one": "x\nEOF\ntwo=evil", "three": "3"})
     text = path.read_text()
     found = re.findall(
         r"^(\S+)<<(runpages-[0-9a-f]{32})\n(.*?)\n\2\n", text, re.MULTILINE | re.DOTALL
@@ -45,10 +45,12 @@ def test_no_value_of_an_output_can_set_another(tmp_path):
 def test_the_summary_is_added_to_what_is_there(tmp_path):
     path = tmp_path / "summary"
     path.write_text("before\n")
-    assert write_summary({"GITHUB_STEP_SUMMARY": str(path)}, "### Run\n")
+    write_summary({"GITHUB_STEP_SUMMARY": str(path)}, "### Run\n")
     assert path.read_text() == "before\n### Run\n\n"
 
 
-def test_outside_of_a_step_nothing_is_written():
-    assert not write_summary({}, "x")
-    assert not write_outputs({}, {"a": "b"})
+def test_outside_of_a_step_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_summary({"GITHUB_STEP_SUMMARY": ""}, "x")
+    write_outputs({}, {"a": "b"})
+    assert not list(tmp_path.iterdir())

@@ -89,6 +89,13 @@ def test_no_more_than_eight_metrics_and_the_rest_is_counted():
     assert "| 4 more on the page |" in text
 
 
+def test_what_both_sides_recorded_stands_before_what_one_lacks(base):
+    report = factory.healthy(run_id="own", config={"a_new": 1, "lr": 0.2},
+                             environment={"python": "3.11"})  # fmt: skip
+    keys = [key for key, _, _ in told(report, base).differences]
+    assert keys == ["config.lr", "config.a_new", "environment.python"]
+
+
 @pytest.fixture(scope="module")
 def hostile():
     """Names and settings that are long and mean something to every reader of Markdown."""

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from pages import factory
-from runpages.model import Note
+from runpages.model import Columns, Note
 from runpages.review import COMPANIONS, Links, companions
 from runpages.review.card import draw_card
-from runpages.review.lettering import drawable
+from runpages.review.lettering import Pen, drawable
 
 HERE = Path(__file__).parent
 
@@ -66,6 +66,30 @@ def test_the_bar_has_the_colour_of_the_worst_finding():
     assert near(pixels(factory.healthy()), "#08654f")[:, 3].all()
     assert near(pixels(factory.rolled_back()), "#c27c00")[:, 3].all()
     assert near(pixels(factory.healthy(state="crashed")), "#a8201a")[:, 3].all()
+
+
+def test_a_long_number_is_written_whole(monkeypatch):
+    written = []
+    write = Pen.write
+    monkeypatch.setattr(
+        Pen,
+        "write",
+        lambda self, words, at, **how: (
+            written.append((words, write(self, words, at, **how))),
+            written[-1][1],
+        )[1],
+    )
+    steps = {
+        "loss": Columns(
+            np.array([0, 1_207_959_552]),
+            np.full(2, np.nan),
+            np.array([2.0, 1.0]),
+            np.ones(2, dtype=np.int64),
+        )
+    }
+    draw_card(factory.report(steps))
+    ((_, end),) = [one for one in written if one[0] == "1,207,959,552"]
+    assert end <= 56 + 2 * 272
 
 
 def test_the_curve_falls_from_left_to_right():

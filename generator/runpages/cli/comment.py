@@ -21,10 +21,19 @@ from runpages.review import (
     write_summary,
 )
 
-from .shell import config_option, emit, json_option, warn
+from .shell import config_option, emit, json_option, print_commands, warn
 from .sides import Reviewed, reviewed
 
-__all__ = ["actions_option", "baseline_option", "comment", "print_commands"]
+__all__ = ["actions_option", "baseline_option", "comment"]
+
+
+def _in_step(_ctx: click.Context, _option: click.Parameter, value: bool) -> bool:
+    """Said before anything is read or posted."""
+    missing = [n for n in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT") if not os.environ.get(n)]
+    if value and missing:
+        raise UsageError(f"--actions: this is no step of GitHub Actions ({', '.join(missing)})")
+    return value
+
 
 baseline_option = click.option(
     "--baseline",
@@ -35,6 +44,7 @@ baseline_option = click.option(
 actions_option = click.option(
     "--actions",
     is_flag=True,
+    callback=_in_step,
     help="In a step of GitHub Actions: also its summary, outputs and annotations.",
 )
 
@@ -78,7 +88,8 @@ def comment(
     settings = load_settings(config)
     thread = HOSTS[post](os.environ, number=pr) if post else None
     found = reviewed(settings, run, baseline=baseline)
-    links = Links(url=settings.site.url, section=settings.site.section)
+    has_page = settings.publish.matches(found.report.run)
+    links = Links(url=settings.site.url if has_page else "", section=settings.site.section)
     told = brief(found.report, found.comparison, links=links)
     markdown = as_markdown(told)
     text = as_text(told) if form == "text" else markdown
@@ -97,15 +108,7 @@ def comment(
 
 
 def _tell_step(found: Reviewed, told: Brief, markdown: str) -> None:
-    if not write_summary(os.environ, markdown):
-        raise UsageError("--actions: this is no step of GitHub Actions (GITHUB_STEP_SUMMARY)")
+    write_summary(os.environ, markdown)
     counts = {"findings": str(len(found.report.events)), "run": told.slug}
     write_outputs(os.environ, {**counts, "page-url": told.page, "compare-url": told.compare})
     print_commands(finding_commands(found.report.events, name=told.name))
-
-
-def print_commands(lines: list[str]) -> None:
-    """Workflow commands, on standard error: the runner reads them there as well, and results on
-    standard output stay whole."""
-    for line in lines:
-        click.echo(line, err=True)

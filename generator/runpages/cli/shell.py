@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "config_option",
     "emit",
     "json_option",
+    "print_commands",
     "progress_bar",
     "quiet_option",
     "say",
@@ -103,6 +104,13 @@ def warn(text: str) -> None:
     """A remark, on standard error. Under GitHub Actions no line of it can be a command."""
     line = _plain(text).replace("\n", " ")
     click.echo(f" {line}" if line.startswith("::") else line, err=True)
+
+
+def print_commands(lines: Iterable[str]) -> None:
+    """Commands of GitHub Actions, on standard error: the runner reads them there as well, and
+    results on standard output stay whole."""
+    for line in lines:
+        click.echo(_plain(line).replace("\n", " "), err=True)
 
 
 def emit(verb: str, data: dict[str, object]) -> None:

@@ -41,7 +41,8 @@ class SiteSettings:
     title: str = "Training runs"
     """Heading of the index page."""
     url: str = ""
-    """Address of the published site; makes the links of the feed absolute."""
+    """Address of the published site; makes the links of the feed absolute, and gives a review's
+    comment its links."""
     docs_dir: str = "docs"
     """Folder of the MkDocs site's Markdown, relative to runpages.toml."""
     section: str = "runs"

@@ -12,9 +12,19 @@ from urllib.parse import urljoin
 
 from mkdocs.structure.pages import Page
 
-__all__ = ["with_card"]
+__all__ = ["card_of", "with_card"]
 
 _WIDTH, _HEIGHT = 1200, 630
+
+
+def card_of(source: str, *, section: str, docs: Path) -> str:
+    """Path below docs_dir of the card of the page that is made of `source`; empty without one.
+
+    Only full runs have one: beside its Markdown this is all that a page's tags depend on.
+    """
+    slug = source.removeprefix(f"{section}/").removesuffix(".md")
+    picture = f"{section}/assets/runs/{slug}/card.png"
+    return picture if "/" not in slug and (docs / picture).is_file() else ""
 
 
 def with_card(
@@ -33,12 +43,10 @@ def with_card(
     named = {"og:type": "article", "og:title": title, "og:site_name": site_name}
     if about := str(page.meta.get("description") or ""):
         named["og:description"] = about
-    slug = source.removeprefix(f"{section}/").removesuffix(".md")
-    picture = f"{section}/assets/runs/{slug}/card.png"
-    has_picture = bool(site_url) and "/" not in slug and (docs / picture).is_file()
+    picture = card_of(source, section=section, docs=docs) if site_url else ""
     if page.canonical_url and site_url:
         named["og:url"] = page.canonical_url
-    if has_picture:
+    if picture:
         named |= {
             "og:image": urljoin(site_url.rstrip("/") + "/", picture),
             "og:image:type": "image/png",
@@ -47,7 +55,7 @@ def with_card(
             "og:image:alt": f"Card of the run {html.unescape(title)}",
         }
     tags = [f'<meta property="{name}" content="{_encoded(v)}">' for name, v in named.items()]
-    card = "summary_large_image" if has_picture else "summary"
+    card = "summary_large_image" if picture else "summary"
     tags.append(f'<meta name="twitter:card" content="{card}">')
     return f"{output[:head]}{''.join(tags)}{output[head:]}"
 

@@ -37,27 +37,26 @@ def finding_commands(events: Iterable[Event], *, name: str) -> list[str]:
     return lines
 
 
-def write_summary(env: Mapping[str, str], text: str) -> bool:
-    """Add `text` to the step's summary; False outside of a step."""
-    return _append(env.get("GITHUB_STEP_SUMMARY", ""), text + "\n")
+def write_summary(env: Mapping[str, str], text: str) -> None:
+    """Add `text` to the step's summary; nothing outside of a step."""
+    _append(env.get("GITHUB_STEP_SUMMARY", ""), text + "\n")
 
 
-def write_outputs(env: Mapping[str, str], values: Mapping[str, str]) -> bool:
-    """Set outputs of the step; False outside of one. No value can set another one: what parts
+def write_outputs(env: Mapping[str, str], values: Mapping[str, str]) -> None:
+    """Set outputs of the step; nothing outside of one. No value can set another one: what parts
     them is drawn by chance."""
     parts = []
     for name, value in values.items():
         end = f"runpages-{secrets.token_hex(16)}"
         parts.append(f"{name}<<{end}\n{value}\n{end}\n")
-    return _append(env.get("GITHUB_OUTPUT", ""), "".join(parts))
+    _append(env.get("GITHUB_OUTPUT", ""), "".join(parts))
 
 
-def _append(path: str, text: str) -> bool:
+def _append(path: str, text: str) -> None:
     if not path:
-        return False
+        return
     with Path(path).open("a", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
-    return True
 
 
 def _data(words: str) -> str:

@@ -111,15 +111,20 @@ def brief(report: Report, comparison: Comparison | None = None, *, links: Links)
             for event in report.events[:_WORST]
         ),
         worst_left=len(report.events[_WORST:]),
-        differences=tuple(
-            (d.key, setting_text(d.values[run.slug]), setting_text(d.values[comparison.base]))
-            for d in comparison.differences
-        )
-        if comparison
-        else (),
+        differences=tuple(_differences(report, comparison)) if comparison else (),
         page=links.page(run.slug),
         compare=links.compare(run.slug, _linked(comparison.sides[0])) if comparison else "",
     )
+
+
+def _differences(report: Report, comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """What both sides recorded and recorded otherwise first, the environment's packages last."""
+    own, base = report.run.slug, comparison.base
+    for item in sorted(
+        comparison.differences,
+        key=lambda d: (not (d.values[own] and d.values[base]), d.key.startswith("environment.")),
+    ):
+        yield item.key, setting_text(item.values[own]), setting_text(item.values[base])
 
 
 def _linked(base: Side) -> tuple[str, ...]:

@@ -75,9 +75,14 @@ def draw_card(report: Report) -> bytes:
 
 
 def _name(pen: Pen, name: str, room: float) -> None:
-    size = next((s for s in (56, 48, 40) if width_of(name, s) <= room), 36)
+    size = _largest(name, (56, 48, 40, 36), room)
     shown = pen.fitted(name, size=size, width=room)
     pen.write(shown, (_MARGIN, 90), size=size, ink=_INK, bold=True)
+
+
+def _largest(words: str, sizes: Sequence[int], room: float) -> int:
+    """Of the sizes the first in which the words have room, else the last."""
+    return next((size for size in sizes if width_of(words, size) <= room), sizes[-1])
 
 
 def _chips(draw: ImageDraw.ImageDraw, pen: Pen, chips: Sequence[Chip]) -> None:
@@ -98,8 +103,8 @@ def _figures(pen: Pen, facts: Sequence[Fact], room: float) -> None:
         label = pen.fitted(drawable(fact.label), size=22, width=width - 16)
         pen.write(label, (x, 232), size=22, ink=_QUIET)
         value, unit = drawable(fact.value), drawable(fact.unit)
-        end = pen.write(pen.fitted(value, size=40, width=width - 16), (x, 266), size=40, ink=_INK,
-                        bold=True)  # fmt: skip
+        size = _largest(value, (40, 34, 28, 22), width - 16)  # a number that is cut is another one
+        end = pen.write(value, (x, 266), size=size, ink=_INK, bold=True)
         left = x + width - 16 - end - 8
         if unit and left > 24:
             pen.write(pen.fitted(unit, size=22, width=left), (end + 8, 279), size=22, ink=_QUIET)
