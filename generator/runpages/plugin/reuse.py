@@ -141,7 +141,7 @@ class Reuse:
     def finish(self, html: str, page: Page) -> str:
         """The page as it is written. One that was made anew is put into the cache."""
         if kept := _kept(page):
-            html = with_policy(kept.html, self.policy)
+            html = with_policy(self._cache.html(self._names[page.file.src_uri]), self.policy)
             self.written[page.file.dest_uri] = frozenset(kept.scripts), len(html.encode())
             return html
         uri = page.file.src_uri
@@ -153,7 +153,6 @@ class Reuse:
     def _put(self, html: str, page: Page) -> None:
         uri = page.file.src_uri
         kept = KeptPage(
-            html=html,
             frame=self._frame,
             title=page.title,
             meta=self._metas[uri],
@@ -161,7 +160,7 @@ class Reuse:
             entries=self._entries[self._mark :],
             scripts=sorted(inline_sources(html, of_runs=True)),
         )
-        self._cache.put(self._names[uri], kept)
+        self._cache.put(self._names[uri], kept, html)
 
     @property
     def made(self) -> int:
