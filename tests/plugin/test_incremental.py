@@ -253,6 +253,17 @@ def title_in_nav(project: Project) -> None:
     project.edit("docs/index.md", lambda text: text.replace("# Team", "# Our team"))
 
 
+def abbreviations(project: Project) -> None:
+    """A file that an extension puts below every page."""
+    (project.folder / "abbreviations.md").write_text("*[Team]: These people\n")
+    snippets = "  - pymdownx.snippets: {auto_append: [abbreviations.md]}\n"
+    lines = "markdown_extensions:\n  - abbr\n" + snippets
+    lines += "".join(f"  - {name}\n" for name in ("attr_list", "md_in_html", "toc", "tables"))
+    project.edit("mkdocs.yml", lambda t: re.sub(r"markdown_extensions: .*\n", lines, t))
+    project.mkdocs()
+    project.edit("abbreviations.md", lambda text: text.replace("These", "Those"))
+
+
 @pytest.mark.parametrize(
     ("change", "runs_made", "lists_too"),
     [
@@ -269,6 +280,7 @@ def title_in_nav(project: Project) -> None:
         (plugin_version, RUNS, True),
         (hook, RUNS, True),
         (title_in_nav, RUNS, True),
+        (abbreviations, RUNS, True),
     ],
 )
 def test_an_incremental_build_has_the_bytes_of_a_full_one(project, change, runs_made, lists_too):
