@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 
 from runpages import builder
-from runpages.archive import Archive
+from runpages.archive import Archive, locked
 from runpages.config import load_settings
+from runpages.errors import LockedError
 from runpages.model import Note
 from runs import write_rundir
 
 RUNS = 5
 
 HOOK = """\
-import os, signal
+import logging, os, signal
 from mkdocs.plugins import event_priority
 
 def _maybe(event):
@@ -37,6 +38,10 @@ def on_files(files, config):
 def on_post_page(output, page, config):
     _maybe("page") if page.file.src_uri.startswith("runs/run3") else None
     return output + "<!-- words of a hook -->"
+
+def on_page_content(html, page, config, files):
+    if os.environ.get("WARN") and html and "another" in page.file.src_uri:
+        logging.getLogger("mkdocs.hooks").warning("something is wrong here")
 
 def on_post_build(config):
     _maybe("post_build")
@@ -248,6 +253,17 @@ def title_in_nav(project: Project) -> None:
     project.edit("docs/index.md", lambda text: text.replace("# Team", "# Our team"))
 
 
+def abbreviations(project: Project) -> None:
+    """A file that an extension puts below every page."""
+    (project.folder / "abbreviations.md").write_text("*[Team]: These people\n")
+    snippets = "  - pymdownx.snippets: {auto_append: [abbreviations.md]}\n"
+    lines = "markdown_extensions:\n  - abbr\n" + snippets
+    lines += "".join(f"  - {name}\n" for name in ("attr_list", "md_in_html", "toc", "tables"))
+    project.edit("mkdocs.yml", lambda t: re.sub(r"markdown_extensions: .*\n", lines, t))
+    project.mkdocs()
+    project.edit("abbreviations.md", lambda text: text.replace("These", "Those"))
+
+
 @pytest.mark.parametrize(
     ("change", "runs_made", "lists_too"),
     [
@@ -264,6 +280,7 @@ def title_in_nav(project: Project) -> None:
         (plugin_version, RUNS, True),
         (hook, RUNS, True),
         (title_in_nav, RUNS, True),
+        (abbreviations, RUNS, True),
     ],
 )
 def test_an_incremental_build_has_the_bytes_of_a_full_one(project, change, runs_made, lists_too):
@@ -359,6 +376,18 @@ def test_a_link_to_a_reused_page_is_checked_to_its_anchor(project):
     assert project.mkdocs()[1] == 0
     project.edit("docs/index.md", lambda text: text.replace("#summary", "#nowhere"))
     project.mkdocs(code=1)
+
+
+def test_a_page_that_was_warned_of_is_warned_of_again(project):
+    new_run(project)
+    for _ in range(2):
+        project.mkdocs(code=1, WARN="1")
+    assert project.mkdocs()[1] >= 1
+
+
+def test_pages_are_not_rewritten_while_they_are_read(project):
+    with locked(project.settings.site_cache_path), pytest.raises(LockedError):
+        builder.build(project.settings)
 
 
 def test_two_builds_at_once(project):

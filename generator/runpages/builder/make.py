@@ -99,7 +99,7 @@ def build(
     ConfigError, ForeignFileError, LockedError or SiteSizeError.
     """
     settings = config if isinstance(config, Settings) else load_settings(config)
-    with locked(settings.cache_path):
+    with locked(settings.cache_path), locked(settings.site_cache_path):
         return _Builder(settings, progress).build()
 
 

@@ -300,6 +300,11 @@ class Settings:
     def cache_path(self) -> Path:
         return self.folder / ".cache" / "runpages"
 
+    @property
+    def site_cache_path(self) -> Path:
+        """What builds of the site keep. Its lock also says that the pages are being read."""
+        return self.cache_path / "site"
+
     def check_options(self) -> CheckOptions:
         """The limits that `review` holds a run against."""
         return CheckOptions(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,8 @@ _POLICY = "policy.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPage:
-    """A page as MkDocs made it, and what the rest of the site needs to know of it."""
+    """What the rest of the site needs to know of a page."""
 
-    html: str
-    """All plugins' work included; without the content security policy."""
     frame: str
     """Digest of what the page shows of other pages."""
     title: str | None
@@ -55,6 +53,7 @@ class PageCache:
         return digest.hexdigest()[:40]
 
     def get(self, name: str) -> KeptPage | None:
+        """The page of this name, if there is one and it is not damaged."""
         try:
             data = self._path(name).read_bytes()
         except FileNotFoundError:
@@ -62,22 +61,17 @@ class PageCache:
         told, _, rest = data.partition(b"\n")
         if hashlib.sha256(rest).hexdigest().encode() != told:
             return None
-        head, _, html = rest.partition(b"\n")
         self._used.add(name)
-        return KeptPage(html=html.decode(), **json.loads(head))
+        return KeptPage(**json.loads(rest.partition(b"\n")[0]))
 
-    def put(self, name: str, page: KeptPage) -> None:
-        """Raises TypeError or ValueError if its front matter is more than JSON can tell."""
-        head = {
-            "frame": page.frame,
-            "title": page.title,
-            "meta": page.meta,
-            "anchors": page.anchors,
-            "entries": page.entries,
-            "scripts": page.scripts,
-        }
-        line = json.dumps(head, allow_nan=False)
-        rest = line.encode() + b"\n" + page.html.encode("utf-8", "xmlcharrefreplace")
+    def html(self, name: str) -> str:
+        """The page as MkDocs made it, all plugins' work included, without the content security
+        policy. Read when it is written: all pages at once would be much memory."""
+        return self._path(name).read_bytes().split(b"\n", 2)[2].decode()
+
+    def put(self, name: str, page: KeptPage, html: str) -> None:
+        head = json.dumps({field.name: getattr(page, field.name) for field in fields(page)})
+        rest = head.encode() + b"\n" + html.encode()
         told = hashlib.sha256(rest).hexdigest().encode()
         write_atomically(self._path(name), told + b"\n" + rest, durable=False)
         self._used.add(name)

@@ -34,8 +34,9 @@ _TEMPLATE = "runpages-kept.html"
 class _KeptPage(Page):
     """A page that neither reads nor renders its Markdown, until it is told to."""
 
-    def __init__(self, kept: KeptPage, file: File, config: MkDocsConfig) -> None:
+    def __init__(self, name: str, kept: KeptPage, file: File, config: MkDocsConfig) -> None:
         super().__init__(kept.title, file, config)
+        self.name = name
         self.kept: KeptPage | None = kept
 
     def forget(self) -> None:
@@ -89,10 +90,10 @@ class Reuse:
             uri, source = file.src_uri, file.abs_src_path
             if uri not in self._generated or uri in in_nav or source is None or file.page:
                 continue
-            self._names[uri] = self._cache.name(uri, Path(source).read_bytes())
-            kept = self._cache.get(self._names[uri])
+            name = self._names[uri] = self._cache.name(uri, Path(source).read_bytes())
+            kept = self._cache.get(name)
             if kept is not None:
-                _KeptPage(kept, file, config)  # which is its file's page from now on
+                _KeptPage(name, kept, file, config)  # which is its file's page from now on
 
     def settle(
         self, env: jinja2.Environment, nav: Navigation, config: MkDocsConfig, files: Files
@@ -123,11 +124,13 @@ class Reuse:
         """Its front matter, before plugins add to it."""
         uri = page.file.src_uri
         if uri in self._names and not _kept(page):
-            with suppress(TypeError, ValueError):  # a date, for one
-                self._metas[uri] = json.loads(json.dumps(dict(page.meta), allow_nan=False))
+            with suppress(TypeError, ValueError):  # a date, for one, has no JSON
+                meta = json.loads(json.dumps(dict(page.meta), allow_nan=False))
+                if meta == page.meta:
+                    self._metas[uri] = meta
 
     def rendered(self, page: Page) -> None:
-        if self._warnings.seen:  # to be told again in the next build
+        if self._warnings.seen and not _kept(page):  # to be told again in the next build
             self._names.pop(page.file.src_uri, None)
 
     def before_search(self) -> None:
@@ -141,9 +144,9 @@ class Reuse:
     def finish(self, html: str, page: Page, *, carded: Callable[[str], str]) -> str:
         """The page as it is written. One that was made anew is put into the cache, without the card
         that `carded` adds: that depends on a file beside the page."""
-        if kept := _kept(page):
-            html = with_policy(carded(kept.html), self.policy)
-            self.written[page.file.dest_uri] = frozenset(kept.scripts), len(html.encode())
+        if isinstance(page, _KeptPage) and page.kept:
+            html = with_policy(carded(self._cache.html(page.name)), self.policy)
+            self.written[page.file.dest_uri] = frozenset(page.kept.scripts), len(html.encode())
             return html
         uri = page.file.src_uri
         told = self._warnings.seen or page.links_to_anchors  # what a next build has to tell, too
@@ -154,7 +157,6 @@ class Reuse:
     def _put(self, html: str, page: Page) -> None:
         uri = page.file.src_uri
         kept = KeptPage(
-            html=html,
             frame=self._frame,
             title=page.title,
             meta=self._metas[uri],
@@ -162,7 +164,7 @@ class Reuse:
             entries=self._entries[self._mark :],
             scripts=sorted(inline_sources(html, of_runs=True)),
         )
-        self._cache.put(self._names[uri], kept)
+        self._cache.put(self._names[uri], kept, html)
 
     @property
     def made(self) -> int:

@@ -29,7 +29,7 @@ log = logging.getLogger("mkdocs.plugins.runpages")
 
 
 class Site:
-    """From `begin` to `end` nothing else of runpages works in the project."""
+    """From `begin` to `end` no other build works in the project, nor `runpages build`."""
 
     nav: Navigation
     reuse: Reuse
@@ -47,12 +47,12 @@ class Site:
             config.site_dir = str(self._fresh.folder)
 
     def begin(self) -> None:
-        cache = self._settings.cache_path
+        folder = self._settings.site_cache_path
         try:
-            self._lock.enter_context(locked(cache))
+            self._lock.enter_context(locked(folder))
         except LockedError:
-            log.info("Waiting for another runpages or MkDocs process to end in %s", cache)
-            self._lock.enter_context(locked(cache, wait=True))
+            log.info("Waiting for another build of this project to end")
+            self._lock.enter_context(locked(folder, wait=True))
         if self._fresh:
             self._fresh.begin()
             log.info("The site takes the place of %s when it is complete", self._wanted)
@@ -62,7 +62,7 @@ class Site:
         listed = read_generated(self._settings.section_path).files
         generated = {f"{section}/{path}" for path in listed}
         name = Path(config.config_file_path or "mkdocs.yml").name
-        cache = PageCache(self._settings.cache_path / "site" / name, site_key(config))
+        cache = PageCache(self._settings.site_cache_path / name, site_key(config))
         self.reuse = Reuse(cache, generated)
         self.reuse.choose(files, config)
         link_assets(files, f"{section}/assets/runs/", generated=generated)
