@@ -24,6 +24,7 @@ acceptance: $(STAMP) browser
 	mkdir -p build
 	$(BIN)/python benchmarks/labelled.py $(SHARED)/data/labelled build/labelled.json --by-repository
 	$(BIN)/python $(SHARED)/data/labelled/score.py build/labelled.json | tail -n 12
+	$(BIN)/python benchmarks/branch_writers.py 16 32
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

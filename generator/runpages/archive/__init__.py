@@ -5,5 +5,6 @@ from __future__ import annotations
 from .branch import BRANCH, BranchArchive
 from .files import locked, write_atomically
 from .folder import Archive
+from .objects import ObjectArchive
 
-__all__ = ["BRANCH", "Archive", "BranchArchive", "locked", "write_atomically"]
+__all__ = ["BRANCH", "Archive", "BranchArchive", "ObjectArchive", "locked", "write_atomically"]

@@ -22,7 +22,7 @@ from runpages.errors import ArchiveError, UsageError
 from runpages.model import Note, Run
 
 from .folder import Archive, is_intact
-from .git import Repository, held_repository, remote_of
+from .git import Remote, Repository, held_repository, remote_of
 from .mirror import Files, below, fetch_tip, files_of, mirror, mirror_one, without
 from .notes import NOTES, write_note
 
@@ -55,6 +55,7 @@ class BranchArchive(Archive):
         self.branch = name
         self.max_run_mb = max_run_mb
         self._project = project
+        self._remote: Remote | None = None
 
     def refresh(self, *, whole: bool = False) -> None:
         """Make the mirror what the branch is now; `whole`: with all series and samples."""
@@ -111,8 +112,9 @@ class BranchArchive(Archive):
         self._commit(f"Discard {slug}", lambda before, _: without(before, f"runs/{slug}/"))
 
     def _held(self) -> AbstractContextManager[Repository]:
-        remote = remote_of(self._project, self._remote_name)
-        return held_repository(self.location.with_name(f"{self.location.name}.git"), remote)
+        if self._remote is None:
+            self._remote = remote_of(self._project, self._remote_name)
+        return held_repository(self.location.with_name(f"{self.location.name}.git"), self._remote)
 
     def _fetched(self, path: Path) -> Path:
         if not is_intact(path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runpages.errors import LockedError
 
-__all__ = ["locked", "scratch_file", "write_atomically"]
+__all__ = ["locked", "scratch_file", "waited_for", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -57,4 +57,13 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise LockedError(folder) from error
+        yield
+
+
+@contextmanager
+def waited_for(folder: Path) -> Iterator[None]:
+    """Hold the lock of `folder`, waiting for whoever has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
         yield

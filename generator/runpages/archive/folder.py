@@ -23,10 +23,10 @@ from .notes import NOTES, read_notes, write_note
 from .record import decode, dump
 from .tables import StoredSeries, open_series, write_series
 
-__all__ = ["Archive", "is_intact"]
+__all__ = ["SWEEP_SECONDS", "Archive", "is_intact"]
 
 SCHEMA = "runpages.archive/1"
-_SWEEP_SECONDS = 86_400
+SWEEP_SECONDS = 86_400
 _MEDIA = "samples"
 _WITHDRAWN = b'"withdrawn":'
 """As `dump` writes the key: never within a text, whose quotation marks are escaped."""
@@ -248,7 +248,7 @@ class Archive:
             if path.is_dir():
                 if at_once:
                     shutil.rmtree(path)
-            elif at_once or time.time() - path.stat().st_mtime > _SWEEP_SECONDS:
+            elif at_once or time.time() - path.stat().st_mtime > SWEEP_SECONDS:
                 path.unlink(missing_ok=True)
 
 

@@ -21,7 +21,7 @@ from typing import IO, cast
 
 from runpages.errors import ArchiveError, UsageError
 
-__all__ = ["Remote", "Repository", "held_repository", "remote_of"]
+__all__ = ["Remote", "Repository", "held_repository", "refuse_password", "remote_of"]
 
 _HANDED_ON = r"^(http|credential|url|core\.sshcommand|protocol|ssh)(\.|$)"
 _OF_OTHERS = frozenset(
@@ -56,11 +56,7 @@ def remote_of(project: Path, name: str = "") -> Remote:
     Without a name it is `origin`, or the only remote; a repository without any is its own. Raises
     UsageError if there is no repository or no such remote.
     """
-    if _PASSWORD.search(name):
-        raise UsageError(
-            "[archive] location: an address with a password would stand in the repository for ever;"
-            " leave it to git (a credential helper, an SSH key) and write the address without"
-        )
+    refuse_password(name)
     found = _asked(project, "rev-parse", "--path-format=absolute", "--git-common-dir")
     if found.returncode and name:
         return Remote(address=name)
@@ -90,6 +86,16 @@ def remote_of(project: Path, name: str = "") -> Remote:
     )
     apart = (("remote.origin.pushurl", push),) if push != address else ()
     return Remote(address=address, settings=(*settings, *apart))
+
+
+def refuse_password(address: str) -> None:
+    """Raises UsageError, without the address."""
+    if _PASSWORD.search(address):
+        raise UsageError(
+            "[archive] location: an address with a password would stand in the repository for ever;"
+            " leave it to git (a credential helper, an SSH key) or to the environment, and write"
+            " the address without"
+        )
 
 
 def _from_top(project: Path, address: str) -> str:

@@ -9,7 +9,18 @@ from .files import write_atomically
 from .git import Repository
 from .notes import NOTES
 
-__all__ = ["Files", "below", "fetch_tip", "files_of", "mirror", "mirror_one", "without"]
+__all__ = [
+    "Files",
+    "below",
+    "comes_at_once",
+    "fetch_tip",
+    "files_of",
+    "is_path_of_run",
+    "mirror",
+    "mirror_one",
+    "record_last",
+    "without",
+]
 
 Files = dict[str, str]
 """Path on the branch -> `<mode> blob <id>`, as `git ls-tree` writes it."""
@@ -59,12 +70,16 @@ def mirror(
     Files that were the same at the last time are taken for the same, but for those below
     `suspect`. Unless `whole`, series and samples wait until `mirror_one`.
     """
-    files = {path: about for path, about in files_of(git, tip).items() if _is_ours(path, about)}
+    files = {
+        path: about
+        for path, about in files_of(git, tip).items()
+        if about.startswith("100") and is_path_of_run(path)
+    }
     last = files_of(git, _commit(git, _MIRRORED))
     wanted = [
         path
-        for path, about in sorted(files.items(), key=lambda f: (f[0].endswith("/run.json"), f[0]))
-        if (whole or _comes_at_once(path))
+        for path, about in sorted(files.items(), key=lambda file: record_last(file[0]))
+        if (whole or comes_at_once(path))
         and _lacks(folder / path, about, unsure=last.get(path) != about or path.startswith(suspect))
     ]
     blobs = [files[path].split()[2] for path in wanted]
@@ -88,17 +103,21 @@ def mirror_one(git: Repository, branch: str, folder: Path, path: Path) -> None:
         write_atomically(path, content, durable=False)
 
 
-def _comes_at_once(path: str) -> bool:
+def comes_at_once(path: str) -> bool:
     name = PurePosixPath(path)
     return name.name == "run.json" or name.parent.name == NOTES or name.name.startswith("samples-")
 
 
-def _is_ours(path: str, about: str) -> bool:
-    """A plain file of a run: nothing that git itself would refuse to check out."""
+def record_last(path: str) -> tuple[bool, str]:
+    """Key of the order in which files of runs are written."""
+    return path.endswith("/run.json"), path
+
+
+def is_path_of_run(path: str) -> bool:
+    """Nothing that git itself would refuse to check out."""
     parts = path.split("/")
     return (
-        about.startswith("100")
-        and parts[0] == "runs"
+        parts[0] == "runs"
         and len(parts) > 2
         and not any(part in {"", ".", ".."} or part.startswith(".tmp-") for part in parts)
     )

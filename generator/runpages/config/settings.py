@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runpages.analysis import AnalysisOptions
 from runpages.analysis.energy import EnergyOptions
-from runpages.archive import BRANCH, Archive, BranchArchive
+from runpages.archive import BRANCH, Archive, BranchArchive, ObjectArchive
 from runpages.model import Accelerator, Price, Run, Target
 from runpages.review import CheckOptions
 
@@ -72,7 +72,7 @@ class ArchiveSettings:
 
     location: str = "archive"
     """Folder that keeps the runs, relative to runpages.toml; or `git+branch:NAME`, a branch of its
-    git repository."""
+    git repository; or the address of an object store, as `s3://bucket/folder`."""
     max_run_mb: float = 20.0
     """Of an archive on a branch: a run of more megabytes (10⁶ bytes) is refused."""
 
@@ -276,22 +276,30 @@ class Settings:
     @property
     def archive_path(self) -> Path:
         """The folder of the archive, or of this machine's mirror of it."""
-        if self.archive.location.startswith(BRANCH):
-            digest = hashlib.sha256(self.archive.location.encode()).hexdigest()
+        location = self.archive.location
+        if location.startswith("file://"):
+            return Path(location.removeprefix("file://"))
+        if location.startswith(BRANCH) or "://" in location:
+            digest = hashlib.sha256(location.encode()).hexdigest()
             return self.cache_path / f"archive-{digest[:8]}"
-        return self.folder / self.archive.location
+        return self.folder / location
 
     def open_archive(self, *, refresh: bool = True, whole: bool = False) -> Archive:
-        """The archive. On a branch: `refresh` fetches what it has now, `whole` all files of it at
-        once instead of each when it is read."""
-        if not self.archive.location.startswith(BRANCH):
-            return Archive(self.archive_path)
-        archive = BranchArchive(
-            self.archive.location,
-            project=self.folder,
-            mirror=self.archive_path,
-            max_run_mb=self.archive.max_run_mb,
-        )
+        """The archive. Of one that lies elsewhere `refresh` fetches what it has now, `whole` all
+        files of it at once instead of each when it is read."""
+        location, mirror = self.archive.location, self.archive_path
+        archive: BranchArchive | ObjectArchive
+        if location.startswith(BRANCH):
+            archive = BranchArchive(
+                location,
+                project=self.folder,
+                mirror=mirror,
+                max_run_mb=self.archive.max_run_mb,
+            )
+        elif "://" in location and not location.startswith("file://"):
+            archive = ObjectArchive(location, mirror=mirror)
+        else:
+            return Archive(mirror)
         if refresh:
             archive.refresh(whole=whole)
         return archive
