@@ -112,7 +112,7 @@ class Recorder:
             self.finish(state, f"{kind.__name__}: {error}")
 
     def _now(self) -> dict[str, object]:
-        return {"time": round(time.time(), 3), "attempt": self.attempt}
+        return {"time": round(time.time(), 6), "attempt": self.attempt}
 
     def _write(self, stem: str, row: Mapping[str, object]) -> None:
         with (self.directory / f"{stem}.jsonl").open("a", encoding="utf-8") as stream:

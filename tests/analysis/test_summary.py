@@ -131,3 +131,14 @@ def test_statistics_do_not_depend_on_scale():
     ten = summary({"loss": (steps, 10 * falling(steps))})
     for name in ("final", "best", "smoothed", "area", "mean", "slope"):
         assert getattr(ten, name) == pytest.approx(10 * getattr(one, name))
+
+
+def test_the_final_value_of_what_only_rises_is_its_last():
+    steps = np.arange(1000)
+    noise = np.random.default_rng(0).normal(0, 0.01, 1000)
+    found = {
+        "tokens": summary({"tokens": (steps, 512.0 * (steps + 1))}, "tokens"),
+        "loss": summary({"loss": (steps, 2 + noise)}),
+    }
+    assert (found["tokens"].final, found["tokens"].final_points) == (512_000, 1)
+    assert (found["loss"].final_points, found["loss"].final) == (32, np.median(2 + noise[-32:]))

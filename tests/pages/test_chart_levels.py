@@ -53,7 +53,7 @@ def test_tokens_are_an_axis_only_where_they_are_counted_up():
 
     assert at(axes(lambda s: 512 * (s + 1))["tokens"], 9) == 5120
     assert axes(lambda _: 512)["tokens"] is None
-    assert axes(lambda s: 512 + s % 2)["why"]["tokens"] == "no metric counts tokens"
+    assert axes(lambda s: 512 + s % 2)["why"]["tokens"] == "no metric counts tokens row by row"
 
 
 def test_a_log_without_clock_has_no_time_axis_and_says_so():

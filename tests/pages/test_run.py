@@ -299,7 +299,7 @@ def test_what_is_needed_to_redo_it_stands_present_or_missing() -> None:
 def test_all_figures_are_on_the_page_and_each_once() -> None:
     text = page_of(factory.healthy()).text
     for figure in FIGURES:
-        label = {"tokens_per_second": "Throughput", "energy_kwh": "Energy"}.get(figure.name)
+        label = {"tokens_per_second": "Tokens a second", "energy_kwh": "Energy"}.get(figure.name)
         label = label or {"productive_seconds": "Productive"}.get(figure.name, figure.label)
         assert label in text
     assert text.count("Energy with overheads") == 1
@@ -435,7 +435,7 @@ def test_a_rate_tells_what_was_kept_beside_what_was_done() -> None:
     )
     text = page_of(analyze(run)).text
     assert "between first and last row of each attempt, redone steps counted" in text
-    assert "572.8 tok/s kept, gaps included" in text  # 240,000 tokens in 419 s
+    assert "572.8 tok/s over all the elapsed time" in text  # 240,000 tokens in 419 s
 
 
 def test_steps_of_the_environment_have_a_rate() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from runpages.model import Goodput, MetricSummary, ModelFigures, Quantity, Run, Timing
 
 from .architecture import read_architecture
+from .roles import LOSSES
 from .summary import flatten
 
 __all__ = ["analyze_model"]
@@ -51,7 +52,7 @@ def _nats(
     run: Run, metrics: Mapping[str, MetricSummary], primary: str | None, unit: str
 ) -> Quantity:
     """The final loss in nats, or why it is not known to be one."""
-    if primary is None:
+    if primary is None or metrics[primary].role not in LOSSES:
         return Quantity.unknown("no loss was logged", "nats")
     final = metrics[primary].final
     if not math.isfinite(final):

@@ -17,6 +17,8 @@ SEED_KEYS = ("seed", "random_seed", "rng_seed")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
 _REMOTE = re.compile(r"(https?|ssh|git)://[^\s]+|[\w.-]+@[\w.-]+:[\w./~-]+")
 _LONGEST_COMMENT = 300
+_DATA_KEYS = frozenset({"dataset", "dataset_name", "data_name"})
+"""Last part of the configuration's keys that name the data."""
 _NO_LIBRARIES = frozenset(
     {"python", "wandb", "mlflow", "clearml", "tensorboard", "tensorboardx", "trackio", "dvclive"}
     | {"aim", "comet_ml", "neptune", "runpages", "os", "platform", "system"}
@@ -75,11 +77,23 @@ def _seed(run: Run) -> str:
 def _data(run: Run) -> Needed:
     """A name alone does not say which bytes they were."""
     names = ", ".join(_dataset(one) for one in run.datasets)
+    if not names and (told := _data_setting(run)):
+        return Needed(name="data", value=told, why="a setting's name alone: no version or digest")
     if not names:
         return _item("data", "", "name and version of the data are not known")
     exact = all(one.version or one.digest for one in run.datasets)
     why = "" if exact else "neither version nor digest of all of it was recorded"
     return Needed(name="data", value=names, why=why)
+
+
+def _data_setting(run: Run) -> str:
+    """`shakespeare_char`, as one setting alone says."""
+    found = {
+        str(value)
+        for key, value in flatten(dict(run.config)).items()
+        if key.rpartition(".")[2].casefold() in _DATA_KEYS and isinstance(value, str) and value
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def _dataset(one: Dataset) -> str:

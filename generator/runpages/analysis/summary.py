@@ -25,9 +25,9 @@ def summarize(
 
     final = median of the last max(1 %, 32) finite points, with fewer than 320 points of the last
     tenth, of an evaluation of the last 1 % (one last value of a noisy curve misleads); the last
-    value where that is fewer than three. best = the extreme in the metric's better direction. The
-    area is over `tokens` where their rows cover the curve, else over steps. `at` are the steps to
-    be told.
+    value where that is fewer than three or where they only rise or only fall. best = the extreme in
+    the metric's better direction. The area is over `tokens` where their rows cover the curve, else
+    over steps. `at` are the steps to be told.
     """
     value, step = series.value, series.step
     if not len(value):
@@ -37,6 +37,8 @@ def summarize(
     direction = direction_of(series.role)
     count = len(y)
     last = y[-final_rows(count, evaluation=series.role in EVALUATIONS) :]
+    if len(last) > 1 and (np.all(np.diff(last) >= 0) or np.all(np.diff(last) <= 0)):
+        last = last[-1:]  # a counter, a schedule: no noise to take a median of
     final = float(np.median(last)) if count else float("nan")
     best = best_step = None
     if direction is not None and count:

@@ -17,7 +17,7 @@ __all__ = ["axes", "clock_start"]
 
 NO_CLOCK = "no clock in the log"
 NO_STEP = "no metric is over steps"
-NO_TOKENS = "no metric counts tokens"
+NO_TOKENS = "no metric counts tokens row by row"
 _MOST = 64
 _TOLERANCE = 1e-3
 """Largest error of the line, as a part of all it spans."""

@@ -20,6 +20,7 @@ _LOSS = re.compile(
 )
 
 _MISSING = 4
+_SAME_RATE = 0.03
 _PACED = frozenset({"environment steps", "samples"})
 """Steps that are counted one by one, so that they have a rate."""
 
@@ -81,7 +82,8 @@ def _redo(report: Report) -> Fact:
     """Whether it could be done again: the first question of who wants to build on it."""
     found = report.reproduction
     missing = [item.name for item in found.items if item.why]
-    note = f"missing: {', '.join(missing[:_MISSING])}" if missing else "nothing is missing"
+    words = "missing" if all(not item.value for item in found.items if item.why) else "not whole"
+    note = f"{words}: {', '.join(missing[:_MISSING])}" if missing else "nothing is missing"
     if len(missing) > _MISSING:
         note += f" and {len(missing) - _MISSING} more"
     value = f"{found.recorded} of {len(found.items)}"
@@ -184,14 +186,17 @@ def _pace(report: Report) -> Fact | None:
 
 
 def _useful(report: Report) -> str:
-    """Of a run in attempts: tokens that were kept over all the time that passed."""
-    tokens, elapsed = report.timing.tokens.value, report.timing.elapsed_seconds.value
-    if len(report.run.attempts) < 2 or not tokens or not elapsed:
+    """Tokens that were kept over all the time that passed, where that is another rate."""
+    timing = report.timing
+    tokens, elapsed = timing.tokens.value, timing.elapsed_seconds.value
+    if not tokens or not elapsed:
+        return ""
+    if abs(tokens / elapsed / (timing.tokens_per_second.value or 1) - 1) < _SAME_RATE:
         return ""
     if first_step(report.run) is not None:
         return ""  # tokens of before the log
     number, prefix = units.si(tokens / elapsed, 4)
-    return f"; {number} {prefix}".rstrip() + " tok/s kept, gaps included"
+    return f"; {number} {prefix}".rstrip() + " tok/s over all the elapsed time"
 
 
 def _elapsed(report: Report) -> Fact:

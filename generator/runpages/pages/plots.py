@@ -19,7 +19,7 @@ from runpages.markup import plotly_text
 from runpages.model import Columns, Event
 
 from .downsample import Buckets, bucketed, mean_times
-from .words import SEVERITY_CLASS
+from .words import SEVERITY_CLASS, finding_title
 
 __all__ = ["STEPS", "Axis", "Drawing", "axis_of", "elapsed", "kept"]
 
@@ -247,6 +247,8 @@ class Drawing:
             if all(abs(at - other) >= room for other in taken):
                 taken.append(at)
                 words = _WORDS.get(event.kind, event.kind.replace("_", " "))
+                if finding_title(event) == "Gradient norm spike":
+                    words = "spike"
                 self.notes.append(
                     {"name": "event", "x": x, "y": 1, "yref": "paper", "showarrow": False,
                      "text": plotly_text(words), "yanchor": "bottom"}

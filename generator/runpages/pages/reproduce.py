@@ -46,7 +46,7 @@ def _config(report: Report) -> list[tuple[str, str]]:
 
 
 def _shown(value: object) -> str:
-    return "n/a" if value is None else str(value)[:300]
+    return str(value)[:300]  # None was recorded: no clipping, no limit
 
 
 def _redo(report: Report) -> _Redo:

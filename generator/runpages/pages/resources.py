@@ -134,7 +134,7 @@ def _times(report: Report) -> list[Fact]:
         seconds("Step time, median", timing.step_seconds_p50),
         seconds("Step time, 95th percentile", timing.step_seconds_p95),
         seconds("Step time, 99th percentile", timing.step_seconds_p99),
-        quantity("Throughput", rate, value=number, unit=f"{prefix} tok/s".strip()),
+        quantity("Tokens a second", rate, value=number, unit=f"{prefix} tok/s".strip()),
         quantity("Goodput", report.goodput.percent),
         quantity("MFU", report.utilization.mfu, value=_short(report.utilization.mfu)),
         quantity("HFU", report.utilization.hfu, value=_short(report.utilization.hfu)),

@@ -90,6 +90,8 @@ def _lede(report: Report) -> str:
 def _alone(report: Report) -> str:
     """Of a log with one attempt: that it never stopped only where the log can tell that."""
     told = [*filter(None, [begun_anew(report)]), *gaps_in_knowledge(report.run)]
+    if not told and report.run.start is None:
+        return "One attempt in the log; without a clock it does not tell whether it paused."
     if not told:
         return "One attempt, never interrupted."
     return f"One attempt in the log; {'; '.join(told)}."

@@ -76,7 +76,7 @@ def _idle(event: Event, _ending: str) -> str:
     idle = level is None or event.threshold is None or level <= event.threshold
     other = "" if idle else f" (otherwise {_used(event, level)})"
     most = _used(event, event.threshold)
-    return f"{event.metric} was at {most} or below {_between(event)}{other}."
+    return f"{event.metric} was around {most} or below {_between(event)}{other}: it did nothing."
 
 
 def _underuse(event: Event, _ending: str) -> str:
