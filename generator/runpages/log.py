@@ -26,6 +26,7 @@ from typing import Self
 __all__ = ["Recorder", "start"]
 
 _ROW_KEYS = frozenset({"step", "time", "attempt"})
+_LIBRARIES = ("torch", "jax", "flax", "tensorflow", "mlx", "transformers", "lightning", "numpy")
 
 
 def start(directory: str | os.PathLike[str], **facts: object) -> Recorder:
@@ -55,6 +56,7 @@ class Recorder:
         found: dict[str, object] = {
             "host": socket.gethostname(),
             "python": platform.python_version(),
+            "libraries": _libraries(),
             "os": platform.platform(),
             "command": _command(),
             "cpus": os.cpu_count(),
@@ -140,6 +142,12 @@ def _attempts_in(directory: Path) -> int:
             given = row.get("attempt")
             lives = max(lives + 1, given if type(given) is int else 0)
     return lives or int((directory / "metrics.jsonl").exists())
+
+
+def _libraries() -> dict[str, str]:
+    """Versions of what computes the gradients, as far as it is imported."""
+    found = {name: getattr(sys.modules.get(name), "__version__", "") for name in _LIBRARIES}
+    return {name: str(version) for name, version in found.items() if version}
 
 
 def _command() -> str:

@@ -158,7 +158,7 @@ function unpaired(base, other) {
 function uncounted(pair, rows) {
   const out = [];
   for (const side of pair.filter((s) => s.isGroup)) {
-    for (const found of rows) {
+    for (const found of rows.filter((row) => row.values[side.slug]?.n)) {
       for (const [slug, why] of Object.entries(found.values[side.slug]?.missing ?? {})) {
         const run = side.runs.find((r) => r.slug === slug);
         const label = side.runs.filter((r) => r.name === run.name).length > 1 ? slug : run.name;
@@ -191,6 +191,19 @@ function sentence(found, base, other, tests) {
   if (known(found.hedges_g)) how += `, g = ${number(found.hedges_g, 3)}`;
   const told = `${words}, 95 % interval of the difference ${low} to ${high} (${how}).`;
   return ["better", "worse"].includes(found.verdict) ? `${other.name} is ${found.verdict} than ${base.name}: ${told}` : `${other.name} cannot be told from ${base.name}: ${told}`;
+}
+
+/** What no test of final values says: that a side broke where the other did not. @param {Side} base @param {Side} other */
+function wentWrong(base, other) {
+  const broken = [base, other].map((side) => side.runs.flatMap((run) => run.events.filter((/** @type {any} */ e) => e.severity === "critical")));
+  const counts = [base, other].map((side) => side.runs.reduce((sum, run) => sum + run.counts.critical, 0));
+  for (const [own, calm] of [[0, 1], [1, 0]]) {
+    if (!counts[own] || counts[calm]) continue;
+    const first = broken[own].reduce((one, e) => (e.start < one.start ? e : one), broken[own][0]);
+    const many = counts[own] > 1 ? `${counts[own]} critical findings, the first a` : "a critical";
+    return ` ${[base, other][own].name} has ${many} ${first.kind.replaceAll("_", " ")} at step ${first.start.toLocaleString("en-US")}.`;
+  }
+  return "";
 }
 
 /** The metric that the sides are judged by. @param {Side} base @param {Row[]} own */
@@ -244,7 +257,7 @@ export function judge(sides, rules) {
   const findings = rules.kinds.map((/** @type {string} */ kind) => ({ kind, values: Object.fromEntries(sides.map((s) => [s.slug, found(s, kind)])) }));
   return {
     base: base.slug,
-    verdicts: Object.fromEntries(others.map((o) => [o.slug, sentence(chosen(base, own(o)), base, o, withTest.length)])),
+    verdicts: Object.fromEntries(others.map((o) => [o.slug, sentence(chosen(base, own(o)), base, o, withTest.length) + wentWrong(base, o)])),
     metrics, tests: withTest.length,
     figures: rules.figures.map((/** @type {any[]} */ figure) => figureRow(sides, figure)),
     findings: findings.filter((/** @type {any} */ f) => Object.values(f.values).some((v) => /** @type {any} */ (v).count)),

@@ -18,6 +18,16 @@ import { number } from "./rp-units.js";
 /** @typedef {import("./rp-compare-sheet.js").Sheet} Sheet */
 
 const SENTENCES = 4;
+const SEEDS = 12;
+
+/** Those that are known, as many as one reads. @param {Side} side */
+function seedsOf(side) {
+  const known = side.runs.map((r) => r.seed).filter((seed) => seed !== null);
+  const absent = side.runs.length - known.length;
+  if (!known.length) return "not logged";
+  const told = known.slice(0, SEEDS).join(", ") + (known.length > SEEDS ? ", …" : "");
+  return absent ? `${told}, ${absent} not logged` : told;
+}
 
 class Compare {
   /** @param {HTMLElement} root @param {string} section @param {AbortSignal} signal */
@@ -121,7 +131,7 @@ class Compare {
       const first = side.runs[0];
       const best = ["val_loss", "loss"].map((role) => first.main[role]).find(Boolean);
       const value = best ? first.metrics.find((/** @type {any[]} */ m) => m[0] === best)?.[5] : null;
-      const facts = side.isGroup ? [`${side.runs.length} runs${side.mixed ? "" : `, seeds ${side.runs.map((r) => r.seed ?? "not logged").join(", ")}`}`] : [first.project, first.state, typeof value === "number" ? `${best} ${number(value)}` : ""];
+      const facts = side.isGroup ? [`${side.runs.length} runs${side.mixed ? "" : `, seeds ${seedsOf(side)}`}`] : [first.project, first.state, typeof value === "number" ? `${best} ${number(value)}` : ""];
       const acts = [
         ...(i && sides.length > 1 ? [element("button", { type: "button", className: "rp-link", textContent: "make base", onclick: () => { this.state = { ...this.state, base: side.slug }; void this.show(); } })] : []),
         element("button", { type: "button", className: "rp-link", textContent: "remove", onclick: () => { void this.pick(side.slug, false); } })];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,14 @@ def test_one_run_a_side_is_never_a_verdict(tmp_path):
         assert (absent.value, absent.why) == (None, "one run: no variance known")
     assert "no variance known" in next(iter(comparison.verdicts.values()))
     assert comparison.warnings[0].startswith("one run each of a, b: ")
+
+
+def test_a_run_that_broke_where_the_other_did_not_is_named(tmp_path):
+    good, bad = alone(tmp_path / "a"), alone(tmp_path / "b", final=math.nan)
+    for base, other in ((good, bad), (bad, good)):
+        told = compare(base, [other]).verdicts[other.slug]
+        assert told.endswith(" b has a critical nonfinite at step 3.")
+    assert "critical" not in compare(bad, [replace(bad, slug="c")]).verdicts["c"]
 
 
 def test_a_set_against_one_run_is_no_verdict_either(tmp_path):
@@ -283,6 +292,13 @@ def test_a_setting_of_none_is_recorded(tmp_path):
     )
     (difference,) = comparison.differences
     assert tuple(difference.values.values()) == ((None,), (1.0,))
+
+
+def test_a_metric_that_a_set_never_logged_is_told_once(tmp_path):
+    write_set(tmp_path / "a", BASE)
+    write_set(tmp_path / "b", BETTER, metric="val/accuracy")
+    warnings = compared(tmp_path, "a", "b").warnings
+    assert not [sentence for sentence in warnings if "does not count" in sentence]
 
 
 def test_without_a_common_metric_there_is_no_verdict(tmp_path):

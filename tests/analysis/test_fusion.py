@@ -40,7 +40,7 @@ def test_a_gradient_norm_that_leads_the_loss_is_one_finding_with_its_lead():
     (event,) = events({"train/loss": loss(s500=3), "grad_norm": norm(s496=20)})
     assert (event.kind, event.metric, event.start_step) == ("spike", "train/loss", 500)
     assert event.related == (("grad_norm", 4),)
-    assert event.message.endswith("(gradient norm 4 steps before).")
+    assert event.message.endswith("(also gradient norm, 4 steps before).")
 
 
 def test_two_losses_are_one_finding():

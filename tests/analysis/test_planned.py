@@ -15,7 +15,14 @@ def planned(**facts) -> Quantity:
 
 
 @pytest.mark.parametrize(
-    "config", [{"max_steps": 1000}, {"train": {"max_iters": 1000}}, {"train_iters": 1000.0}]
+    "config",
+    [
+        {"max_steps": 1000},
+        {"train": {"max_iters": 1000}},
+        {"train_iters": 1000.0},
+        {"steps": 1000},
+        {"training": {"steps": 1000}},
+    ],
 )
 def test_it_is_found_under_the_keys_that_programs_use(config):
     assert planned(config=config).value == 1000
@@ -37,6 +44,7 @@ def test_what_the_log_printed_beside_the_step_comes_before_the_settings():
         {"max_steps": 1000, "total_steps": 3000},
         {"max_steps": 100},
         {"max_epochs": 1000},
+        {"scheduler": {"steps": 1000}},
     ],
 )
 def test_nothing_is_planned_where_it_is_not_known(config):

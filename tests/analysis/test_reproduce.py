@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis.builders import falling, make_run
 from runpages.analysis import analyze
-from runpages.model import Code, Dataset
+from runpages.model import Code, Dataset, Hardware
 
 STEPS = np.arange(9)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -59,6 +60,7 @@ def test_a_run_that_recorded_everything():
         ({"datasets": ()}, "data"),
         ({"datasets": (Dataset(name="fineweb"),)}, "data"),
         ({"environment": {}}, "environment"),
+        ({"environment": {"python": "3.12.1", "wandb": "0.21.0"}}, "environment"),
         ({"device": ""}, "hardware"),
     ],
 )
@@ -127,3 +129,13 @@ def test_the_address_is_one_word_to_the_shell():
 def test_a_key_or_name_in_the_address_is_left_out():
     code = Code(commit=COMMIT, remote="https://[redacted]@git.example/lm.git")
     assert redo(code=code).commands.splitlines()[0] == "git clone -- https://git.example/lm.git run"
+
+
+def test_the_name_of_a_host_alone_is_shown_and_is_no_hardware():
+    run = make_run({1: {"loss": (STEPS, falling(STEPS))}})
+    found = analyze(replace(run, hardware=Hardware(hosts=("f3bf117ab786",)))).reproduction
+    (item,) = [item for item in found.items if item.name == "hardware"]
+    assert (item.value, item.why) == (
+        "on f3bf117ab786",
+        "what machine that is was not recorded",
+    )

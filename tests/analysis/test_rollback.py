@@ -46,7 +46,7 @@ def test_the_spike_is_a_finding_of_its_attempt_with_what_it_cost(report):
     assert spike.lost_seconds > 0
     assert spike.lost_device_hours == pytest.approx(spike.lost_seconds / 3600 * 8)
     assert spike.checkpoint_before == 299
-    assert max(value for _, value in spike.evidence) > 5
+    assert spike.start_step in [step for step, _ in spike.evidence]
     assert "Attempt 2 went back to step 300 and did 100 steps again" in spike.message
     (restart,) = [e for e in report.events if e.kind == "restart"]
     assert (restart.start_step, restart.lost_steps) == (300, 100)

@@ -126,3 +126,29 @@ def test_device_hours_without_a_clock_are_of_the_time_that_was_logged():
     assert cost.device_hours.value == pytest.approx(8.0)
     assert cost.device_hours.note.endswith("as logged in train_time_ms; times devices")
     assert cost.usd.value is None
+
+
+def test_tokens_follow_from_a_rate_and_a_time_that_every_step_has():
+    took = np.where(STEPS % 40 == 0, 510.0, 157.0)
+    rows = {
+        "loss": (STEPS, STEPS, falling(STEPS)),
+        "dt_ms": (STEPS, STEPS, took),
+        "tok/sec": (STEPS, STEPS, 8192 / took * 1000),
+    }
+    timing = analyze(run_of(rows, clock=False)).timing
+    assert timing.tokens.value == pytest.approx(8192 * 400)
+    assert timing.tokens.note == "derived: tok/sec × dt_ms = 8,192 a step, 400 steps"
+    assert timing.elapsed_seconds.note.endswith("5.10 s of it in 10 steps of over 3 × the median")
+
+
+@pytest.mark.parametrize("change", ["batch", "gap"])
+def test_no_tokens_are_derived_where_the_batch_changes_or_steps_are_left_out(change):
+    took = np.full(400, 157.0)
+    batch = np.where(STEPS > 200, 16384, 8192) if change == "batch" else np.full(400, 8192)
+    steps = STEPS * 10 if change == "gap" else STEPS
+    rows = {
+        "loss": (steps, STEPS, falling(STEPS)),
+        "dt_ms": (steps, STEPS, took),
+        "tok/sec": (steps, STEPS, batch / took * 1000),
+    }
+    assert analyze(run_of(rows, clock=False)).timing.tokens.why == "no metric counts tokens"

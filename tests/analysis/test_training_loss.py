@@ -25,6 +25,24 @@ def test_a_training_loss_that_falls_bears_an_over_fitting_out():
     assert "train/loss fell meanwhile, from" in event.message
 
 
+def test_the_training_loss_is_told_by_rows_that_the_log_holds():
+    steps = np.arange(0, 1001, 50)
+    train = 2 - 0.0015 * steps
+    event = of_validation(
+        make_run({1: {"train/loss": (steps, train), "val/loss": (EVALS, RISING)}})
+    )
+    assert "from 1.325 at step 450 to 0.5000 at step 1,000." in event.message
+
+
+def test_rows_that_noise_moves_against_the_medians_are_not_told():
+    train = np.linspace(2, 1, 1001)
+    train[450], train[1000] = 0.9, 1.9
+    message = of_validation(run_with(train)).message
+    assert (
+        "fell meanwhile, from a median of 1.522 over the first 55 of its rows there to" in message
+    )
+
+
 def test_a_training_loss_that_rises_as_well_makes_it_a_divergence():
     train = falling(np.arange(1001))
     train[420:] *= np.linspace(1, 1.5, 581)

@@ -445,3 +445,16 @@ def test_runs_of_a_sweep_that_started_together_are_all_kept(tmp_path):
     assert len(pulled.slugs("written")) == 3
     (copy,) = pulled.of("skipped")
     assert "the same run as" in copy.reason
+
+
+@pytest.mark.parametrize(("said", "group"), [("folder", "sweep/wide"), ("all", "all"), ("", "")])
+def test_runs_that_name_no_group_get_the_one_of_their_source(tmp_path, said, group):
+    for name in ("sweep/wide/a", "sweep/wide/b"):
+        write_rundir(tmp_path / "logs" / name)
+    write_rundir(tmp_path / "logs" / "c", group="own")
+    source = SourceSettings(kind="auto", location="logs", settle_minutes=0, group=said)
+    settings = project(tmp_path, source=(source,))
+    builder.pull(settings)
+    archive = Archive(tmp_path / "archive")
+    found = {(run := archive.get(slug)).ref.run_id: run.group for slug in archive.slugs()}
+    assert found == {"sweep/wide/a": group, "sweep/wide/b": group, "c": "own"}

@@ -154,4 +154,4 @@ def test_a_kind_is_not_named_twice_in_a_title_and_reads_as_words():
     shown = with_events(explosion, event(2, "overfit", "v", role="val_loss"), explosion)
     titles = [row.title for row in findings_section(shown)["findings"]]
     assert titles == ["Gradient explosion", "Over-fitting", "Gradient explosion"]
-    assert "One more finding of weight: gradient explosion." in story(shown)
+    assert "One more warning: gradient explosion at step 1." in story(shown)

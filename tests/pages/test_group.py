@@ -29,7 +29,7 @@ def page(tmp_path):
 
 def test_it_shows_mean_sd_n_interval_and_who_is_missing(page):
     text = Seen(html_of(page.markdown)).text
-    assert "4 runs differ in nothing but the seed (seeds 0, 1, 2, 3)" in text
+    assert "4 runs have the same configuration but for the seed (seeds 0, 1, 2, 3)" in text
     assert "val/loss 2.13 0.15 3 1.7539 to 2.5128" in text
     assert "s3: its last value is NaN" in text
 
@@ -94,3 +94,16 @@ def test_further_sets_stand_below_the_largest(tmp_path):
     text = Seen(html_of(made.markdown)).text
     assert "lr 0.2 lr0.2-0, lr0.2-1" in text
     assert "val/loss 1.950 0.071 2 1.3147 to 2.5853" in text
+
+
+def test_of_many_final_values_the_cell_has_the_extremes_and_a_fold_all(tmp_path):
+    for seed in range(8):
+        write_sibling(
+            tmp_path / f"s{seed}", seed=seed, final=2 + seed / 10, group="g", name=f"a/b/{seed}"
+        )
+    reports = list(judged(tmp_path).values())
+    rows = [list_row(report) for report in reports]
+    page = render_group(analyze_group(reports), rows, site=SITE)
+    text = Seen(html_of(page.markdown)).text
+    assert "0: 2.0000, …, 7: 2.7000 all 8 0: 2.0000, 1: 2.1000, 2: 2.2000" in text
+    assert page.markdown.count("h0") == 8  # a dot each; the training losses are equal

@@ -15,7 +15,7 @@ import pytest
 from pages import factory
 from runpages.analysis import AnalysisOptions, analyze, analyze_group
 from runpages.markup import json_bytes
-from runpages.model import Hardware, LoggedEvent, ModelFacts, Price, Target
+from runpages.model import Hardware, LoggedEvent, ModelFacts, Price, Provenance, SeriesSet, Target
 from runpages.pages import group_slug, list_row, render, render_group, render_index, run_json
 from runpages.pages.all_figures import FIGURES
 from runpages.pages.figures import key_figures
@@ -104,8 +104,7 @@ def test_a_healthy_run_has_a_green_chip_and_says_what_was_not_judged() -> None:
 def test_a_run_of_which_little_was_judged_has_no_green_chip() -> None:
     report = factory.report({"cleverness": factory.rows(0, 99, float)}, state="ended")
     page = page_of(report)
-    assert "no findings" not in page.text
-    assert re.search(r"nothing found in \d of 23 kinds", page.text)
+    assert re.search(r"no findings, \d of 23 kinds judged", page.text)
     assert 'rp-chip--good" href' not in render(report).markdown
 
 
@@ -394,3 +393,55 @@ def test_runs_of_one_name_are_told_apart_by_their_ids():
     assert "<small>ogbg/blip · " in words
     assert "<small>b/wmt/blip · " in words
     assert "c/other" not in words.replace("c-other", "")
+
+
+def test_a_run_that_stopped_before_its_plan_says_so_beside_its_state() -> None:
+    rows = {"train/loss": factory.rows(0, 200, factory.falling)}
+    page = page_of(factory.report(rows, state="ended", config={"max_steps": 1000}))
+    assert "ended at 20 % of its plan" in page.text
+    page = page_of(factory.report(rows, state="finished", config={"max_steps": 200}))
+    assert "its plan" not in page.text
+
+
+def test_the_end_of_a_run_that_diverged_is_not_green() -> None:
+    def lost(step: int) -> float:
+        return factory.falling(step) * (9 if step > 150 else 1)
+
+    report = factory.report({"train/loss": factory.rows(0, 200, lost)})
+    assert [event.kind for event in report.events] == ["divergence"]
+    assert 'rp-chip--good"' not in render(report).markdown
+
+
+def test_a_rate_tells_what_was_kept_beside_what_was_done() -> None:
+    def counted(step: int) -> float:
+        return 1000.0 * (step + 1)
+
+    first, second = (
+        factory.rows(0, 150, counted),
+        factory.rows(120, 240, counted, attempt=2, begin=factory.START + 300),
+    )
+    report = factory.rolled_back()
+    run = replace(
+        report.run,
+        series=SeriesSet.of(
+            {
+                "train/loss": factory.joined(
+                    factory.rows(0, 150, factory.falling),
+                    factory.rows(120, 240, factory.falling, attempt=2, begin=factory.START + 300),
+                ),
+                "train/tokens": factory.joined(first, second),
+            }
+        ),
+    )
+    text = page_of(analyze(run)).text
+    assert "between first and last row of each attempt, redone steps counted" in text
+    assert "572.8 tok/s kept, gaps included" in text  # 240,000 tokens in 419 s
+
+
+def test_steps_of_the_environment_have_a_rate() -> None:
+    episodes = {"episodic_return": factory.rows(0, 200, lambda _: 350.0)}
+    made = Provenance(reader="monitor 1", step_unit="environment steps", step_source="sum of l")
+    times = {"start": factory.START, "end": factory.START + 199}
+    run = factory.make_run(episodes, provenance=made, **times)
+    told = {figure.label: figure for figure in key_figures(analyze(run))}
+    assert (told["Throughput"].value, told["Throughput"].unit) == ("1.00", "environment steps/s")

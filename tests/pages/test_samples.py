@@ -13,6 +13,7 @@ from pages import factory
 from runpages import analyze, open_source, sniff
 from runpages.markup import pre
 from runpages.model import Media, Note, Sample
+from runpages.pages.sample_groups import grouped
 from runpages.pages.samples import samples_section
 from runpages.pages.worddiff import marked_pair
 
@@ -332,3 +333,14 @@ def test_sounds_of_older_steps_are_files_of_a_full_run():
 
 def test_where_one_step_is_all_there_is_nothing_more():
     assert older(image(1), text(1, "a"), text(2, "b")) == {}
+
+
+def test_samples_of_ranks_stand_in_the_order_of_their_numbers() -> None:
+    names = ["rank 2 sample 1", "rank 10 sample 0", "eval", "rank 2 sample 0"]
+    samples = tuple(
+        Sample(kind="text", name=name, step=1, prompt="", text=f"of {name}") for name in names
+    )
+    found = grouped(factory.make_run(samples=samples))
+    assert [name for _, name, _, _ in found] == [
+        "rank 2 sample 0", "rank 2 sample 1", "rank 10 sample 0", "eval",
+    ]  # fmt: skip

@@ -118,7 +118,7 @@ def test_losses_of_players_are_counted():
 def test_a_single_further_finding_is_named_without_a_count():
     events = (event(9, "divergence", "critical"), event(1, "grad_explosion"))
     told = story(replace(factory.report(LOSS), events=events))
-    assert told.endswith("One more finding of weight: gradient explosion.")
+    assert told.endswith("One more warning: gradient explosion at step 1.")
 
 
 def test_an_agent_is_judged_by_its_reward():
@@ -130,10 +130,10 @@ def test_the_gravest_finding_is_told_and_the_others_are_counted_by_kind():
     events = (event(9, "divergence", "critical"), event(1, "spike"), event(2, "spike"),
               event(3, "stall", "info"))  # fmt: skip
     told = story(replace(factory.report(LOSS), events=events))
-    assert "A divergence at 9. 2 more findings of weight: 2 × spike." in told
+    assert "A divergence at 9. 2 more warnings: 2 × spike." in told
     assert "stall" not in told
     told = story(replace(factory.report(LOSS), events=events[:2]))
-    assert "A divergence at 9. One more finding of weight: spike." in told
+    assert "A divergence at 9. One more warning: spike at step 1." in told
 
 
 def test_attempts_and_their_redone_steps_are_told():

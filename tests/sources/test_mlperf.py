@@ -117,6 +117,7 @@ def test_the_step_is_what_the_log_counts(
     (name,) = run.series
     assert [step for step, _ in points(run, name)] == steps
     assert run.provenance.step_source == source
+    assert (run.provenance.step_unit == "tokens") == (steps == [50331648])
 
 
 def test_figures_that_count_otherwise_are_left_out_and_told(tmp_path: Path) -> None:

@@ -410,3 +410,17 @@ def test_tables_of_other_programs_are_left_to_others(tmp_path: Path, name: str, 
     path.write_text(text)
     assert list(RunDirectory(str(tmp_path)).discover()) == []
     assert [ref.kind for ref in sniff(tmp_path).runs] == ["tabular"]
+
+
+def test_a_run_is_redone_by_the_command_that_began_it(tmp_path: Path) -> None:
+    starts = [
+        {"event": "start", "command": "python train.py", "libraries": {"torch": "2.9.0"}},
+        {"event": "start", "command": "python train.py --resume\nrm -r x"},
+        {"event": "start", "command": "python train.py"},
+    ]
+    rows = [{"step": 1, "loss": 1.0, "attempt": n} for n in (1, 2, 3)]
+    for name, lines in (("events", starts), ("metrics", rows)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    run = read(tmp_path)
+    assert run.command == "python train.py\n# attempt 2: python train.py --resume rm -r x"
+    assert run.environment == {"torch": "2.9.0"}

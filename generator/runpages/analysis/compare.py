@@ -128,7 +128,7 @@ def _unpaired(base: Contender, other: Contender) -> list[str]:
 
 
 def _uncounted(sides: Sequence[Contender], rows: Sequence[MetricRow]) -> list[str]:
-    """A sentence for each run of a group that does not count for a metric."""
+    """A sentence for each run of a group that lacks a metric that others of it have."""
     out = []
     for side in sides:
         if not side.is_group:
@@ -136,7 +136,7 @@ def _uncounted(sides: Sequence[Contender], rows: Sequence[MetricRow]) -> list[st
         names = labels(side.reports)
         for row in rows:
             found = row.values.get(side.slug)
-            for slug, why in found.missing.items() if found else ():
+            for slug, why in found.missing.items() if found and found.n else ():
                 out.append(f"{side.name}: {names[slug]} does not count for {row.name}: {why}")
     return out
 
@@ -259,7 +259,26 @@ def _verdict(base: Contender, other: Contender, rows: Sequence[MetricRow], tests
     ]
     chosen = next((own[n] for n in candidates if n in own and own[n].delta.known), None)
     chosen = chosen or next((row for row in own.values() if row.delta.known), None)
-    return verdict_sentence(chosen, base=base.name, other=other.name, tests=tests)
+    told = verdict_sentence(chosen, base=base.name, other=other.name, tests=tests)
+    return told + _went_wrong(base, other)
+
+
+def _went_wrong(base: Contender, other: Contender) -> str:
+    """What no test of final values says: that a side broke where the other did not."""
+    broken = {
+        side.slug: [e for r in side.reports for e in r.events if e.severity == "critical"]
+        for side in (base, other)
+    }
+    for side, calm in ((base, other), (other, base)):
+        found = broken[side.slug]
+        if found and not broken[calm.slug]:
+            first = min(found, key=lambda e: e.start_step)
+            many = (
+                f"{len(found)} critical findings, the first a" if len(found) > 1 else "a critical"
+            )
+            kind = first.kind.replace("_", " ")
+            return f" {side.name} has {many} {kind} at step {first.start_step:,}."
+    return ""
 
 
 def _figure(

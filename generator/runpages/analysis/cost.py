@@ -15,6 +15,7 @@ from .continuity import gaps_in_knowledge
 from .elapsed import logged_seconds
 from .energy import EnergyOptions, analyze_energy
 from .intervals import lost_seconds
+from .power import utilisation_by_device
 
 __all__ = ["analyze_cost", "choose_price", "shipped_prices"]
 
@@ -122,7 +123,7 @@ def _device_hours(run: Run, attempts: Sequence[AttemptCost]) -> Quantity:
     if not attempts:
         return Quantity.unknown("nothing was recorded", "h")
     if any(a.devices is None for a in attempts):
-        return Quantity.unknown("number of accelerators not recorded", "h")
+        return Quantity.unknown(_not_counted(run), "h")
     if any(a.device_hours is None for a in attempts):
         return Quantity.unknown("no clock in the log", "h")
     total = sum(a.device_hours or 0.0 for a in attempts)
@@ -130,6 +131,13 @@ def _device_hours(run: Run, attempts: Sequence[AttemptCost]) -> Quantity:
     if any(a.start is None or a.end is None for a in run.attempts):
         note = f"{logged_seconds(run).note}; times devices"
     return Quantity(value=total, unit="h", note=note)
+
+
+def _not_counted(run: Run) -> str:
+    why = "number of accelerators not recorded"
+    if seen := len(utilisation_by_device(run)):
+        why += f": {seen} of the host were sampled, which need not all be its own"
+    return why
 
 
 def _lost(attempts: Sequence[AttemptCost], gaps: Sequence[str]) -> Quantity:

@@ -12,6 +12,7 @@ Ints = NDArray[np.int64]
 
 _DENSE = 320
 """From as many rows on a single one says little: a median over several stands for it."""
+_LEAST_FOR_MEDIAN = 3
 _LAST_QUARTER = 0.25
 _LEAST_FOR_SLOPE = 8
 _SLOPE_BLOCKS = 64
@@ -26,12 +27,15 @@ _REACH = 24.0
 def final_rows(count: int, *, evaluation: bool = False) -> int:
     """How many rows at the end stand for it: max(1 %, 32), of a short curve its last tenth.
 
-    Of an evaluation 1 %, so its last row up to 200 of them: each row is a mean over many examples
+    Fewer than three rows are the last one: a median of two is none.
+
+    Of an evaluation 1 %, so its last row up to 300 of them: each row is a mean over many examples
     already, and while the learning rate falls the rows before are those of a worse model.
     """
-    if evaluation:
-        return max(1, count // 100)
-    return max(count // 100, 32) if count >= _DENSE else max(1, count // 10)
+    if count >= _DENSE and not evaluation:
+        return max(count // 100, 32)
+    part = count // (100 if evaluation else 10)
+    return part if part >= _LEAST_FOR_MEDIAN else 1
 
 
 def smoothed_end(step: Ints, value: Floats) -> tuple[float, float]:

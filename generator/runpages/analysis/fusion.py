@@ -94,12 +94,12 @@ def _joined(first: Event, others: Sequence[Event]) -> Event:
 
 def _clause(first: Event, others: Sequence[Event]) -> str:
     alike = first.kind in _ALIKE
+    apart = ", " if alike else "; "
     roles = [e.role for e in others]
     names = [e.metric if alike else _lead(e, first, alone=roles.count(e.role) == 1) for e in others]
-    shown = ", ".join(names[:_MOST_NAMES])
+    shown = apart.join(names[:_MOST_NAMES])
     more = len(names) - _MOST_NAMES
-    if alike:
-        shown = f"also {shown}"
+    shown = f"also {shown}"
     return f"{shown} and {units.count(more)} more" if more > 0 else shown
 
 
@@ -109,5 +109,5 @@ def _lead(other: Event, first: Event, *, alone: bool) -> str:
     lead = first.start_step - other.start_step
     steps = f"{units.count(abs(lead))} step{'s' if abs(lead) != 1 else ''}"
     if lead > 0:
-        return f"{name} {steps} before"
-    return f"{name} {steps} later" if lead else f"{name} at the same step"
+        return f"{name}, {steps} before"
+    return f"{name}, {steps} later" if lead else f"{name} at the same step"

@@ -135,7 +135,7 @@ def _flop(tokens: Quantity, size: Quantity) -> Quantity:
 
 
 def _productive_rate(timing: Timing, goodput: Goodput) -> Quantity:
-    """The end-to-end rate is over all wall time; this one leaves out what goodput leaves out."""
+    """Tokens that count over the time that counted: what goodput leaves out is left out."""
     if timing.tokens.value is None:
         return Quantity.unknown(timing.tokens.why, "tok/s")
     if not goodput.productive_seconds.value:

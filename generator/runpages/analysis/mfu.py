@@ -128,12 +128,12 @@ def _doubt(percent: float) -> str:
 
 
 def _logged(run: Run) -> Quantity:
-    """What the run itself logged, in its own unit; values that are no utilisation left out."""
+    """What the run itself logged, above 1 per cent; values that are no utilisation left out."""
     for name in run.series.with_role("mfu"):
         values = run.series[name].value
         values = values[np.isfinite(values) & (values > 0)]
         if len(values):
             note = f"median of {name}, as the run computed it"
-            unit = "%" if name.endswith("(%)") else ""
+            unit = "%" if name.endswith("(%)") or float(np.median(values)) > 1 else ""
             return Quantity(value=float(np.median(values)), unit=unit, note=note)
     return Quantity.unknown("the run logged none")

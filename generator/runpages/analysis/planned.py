@@ -10,6 +10,9 @@ from .summary import flatten
 
 __all__ = ["planned_steps"]
 
+_WHOLE_KEYS = frozenset({"steps", "train.steps", "training.steps", "trainer.steps"})
+"""Keys that plan steps by their whole name only (`training.steps`: pytorch/torchtitan
+torchtitan/config/job_config.py): elsewhere `steps` is of a scheduler, an evaluation, a rollout."""
 _UNIT_KEYS = {
     "": (
         "max_steps",  # Hugging Face Trainer, Lightning; -1: the epochs decide
@@ -70,7 +73,10 @@ def _logged(run: Run) -> dict[str, float]:
 def _configured(run: Run, unit: str) -> dict[str, float]:
     wanted = _UNIT_KEYS.get(unit, ())
     flat = flatten(dict(run.config))
-    found = {key: _count(value) for key, value in flat.items() if key.rpartition(".")[2] in wanted}
+    named = [
+        key for key in flat if key.rpartition(".")[2] in wanted or (not unit and key in _WHOLE_KEYS)
+    ]
+    found = {key: _count(flat[key]) for key in named}
     return {f"config.{key}": value for key, value in found.items() if value is not None}
 
 

@@ -10,6 +10,8 @@ from runpages.model import (
     Quantity,
     Report,
     Run,
+    Timing,
+    Utilization,
     main_metric,
 )
 
@@ -52,6 +54,8 @@ def analyze(
     events, judgements = find_run_events(run, transitions, options, primary or "")
     timing, parameters = analyze_timing(run), _parameters(run, options)
     goodput = analyze_goodput(run)
+    utilization = analyze_utilization(run, timing, parameters, options.accelerators)
+    metrics = _with_units(metrics, timing, utilization)
     steps = _steps(run)
     cost = analyze_cost(run, options.prices, options.energy, options.accelerators)
     return Report(
@@ -60,7 +64,7 @@ def analyze(
         metrics=metrics,
         timing=timing,
         goodput=goodput,
-        utilization=analyze_utilization(run, timing, parameters, options.accelerators),
+        utilization=utilization,
         cost=cost,
         judgements=judgements,
         steps=steps,
@@ -100,6 +104,25 @@ def _summaries(run: Run, options: AnalysisOptions) -> dict[str, MetricSummary]:
         if summary is not None:
             out[info.name] = with_standard_error(summary, run, options.examples)
     return out
+
+
+def _with_units(
+    metrics: dict[str, MetricSummary], timing: Timing, utilization: Utilization
+) -> dict[str, MetricSummary]:
+    """Units that no name proves, of what the figures took in them: the time of a step, the MFU."""
+    p50, mfu = timing.step_seconds_p50, utilization.logged
+    taken = {
+        name: "s"
+        for name, summary in metrics.items()
+        if summary.role == "step_seconds" and p50.note.startswith(f"logged as {name}")
+    }
+    if mfu.unit:
+        mine = (name for name, summary in metrics.items() if summary.role == "mfu")
+        taken |= {name: mfu.unit for name in mine if f" {name}," in mfu.note}
+    return {
+        name: replace(summary, unit=taken[name]) if name in taken and not summary.unit else summary
+        for name, summary in metrics.items()
+    }
 
 
 def _roled(run: Run, options: AnalysisOptions) -> Run:

@@ -17,6 +17,11 @@ SEED_KEYS = ("seed", "random_seed", "rng_seed")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
 _REMOTE = re.compile(r"(https?|ssh|git)://[^\s]+|[\w.-]+@[\w.-]+:[\w./~-]+")
 _LONGEST_COMMENT = 300
+_NO_LIBRARIES = frozenset(
+    {"python", "wandb", "mlflow", "clearml", "tensorboard", "tensorboardx", "trackio", "dvclive"}
+    | {"aim", "comet_ml", "neptune", "runpages", "os", "platform", "system"}
+)
+"""Names under which an environment holds the interpreter, the system and the tracker."""
 
 
 def analyze_reproduction(run: Run) -> Reproduction:
@@ -28,8 +33,8 @@ def analyze_reproduction(run: Run) -> Reproduction:
         _item("configuration", _settings(run), "its settings are not known"),
         _item("seed", _seed(run), "it cannot be repeated to the digit"),
         _data(run),
-        _item("environment", _environment(run), "library versions are not known"),
-        _item("hardware", _hardware(run), "what it ran on is not known"),
+        _environment(run),
+        _hardware(run),
     )
     return Reproduction(items=items, commands=_commands(run, {i.name: i for i in items}))
 
@@ -81,15 +86,30 @@ def _dataset(one: Dataset) -> str:
     return " ".join(part for part in (one.name, one.version, one.digest[:16], one.split) if part)
 
 
-def _environment(run: Run) -> str:
-    return ", ".join(f"{name} {version}" for name, version in run.environment.items())
+def _environment(run: Run) -> Needed:
+    """The interpreter and the tracker do not say what computed the gradients."""
+    names = {name.casefold() for name in run.environment}
+    value = ", ".join(f"{name} {version}" for name, version in run.environment.items())
+    why = "library versions are not known"
+    if value and names - _NO_LIBRARIES:
+        why = ""
+    elif value:
+        why = "the version of no training library was recorded"
+    return Needed(name="environment", value=value, why=why)
 
 
-def _hardware(run: Run) -> str:
-    hosts = run.hardware.hosts
+def _hardware(run: Run) -> Needed:
+    """A host's name, which may be a container's, does not say what machine it is."""
+    hosts, machine = run.hardware.hosts, _machine(run)
     more = f" and {len(hosts) - 4} more" if len(hosts) > 4 else ""
     on = f"on {', '.join(hosts[:4])}{more}" if hosts else ""
-    return ", ".join(part for part in (_machine(run), on) if part)
+    why = "what it ran on is not known"
+    if machine:
+        why = ""
+    elif on:
+        why = "what machine that is was not recorded"
+    value = ", ".join(part for part in (machine, on) if part)
+    return Needed(name="hardware", value=value, why=why)
 
 
 def _machine(run: Run) -> str:

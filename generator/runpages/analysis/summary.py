@@ -24,10 +24,10 @@ def summarize(
     """None for a series of which no effective row is left.
 
     final = median of the last max(1 %, 32) finite points, with fewer than 320 points of the last
-    tenth (one last value of a noisy curve misleads); of an evaluation of the last 1 %, which is
-    its last value up to 200 of them. best = the extreme in the metric's better direction. The area
-    is over `tokens` where their rows cover the curve, else over steps. `at` are the steps to be
-    told.
+    tenth, of an evaluation of the last 1 % (one last value of a noisy curve misleads); the last
+    value where that is fewer than three. best = the extreme in the metric's better direction. The
+    area is over `tokens` where their rows cover the curve, else over steps. `at` are the steps to
+    be told.
     """
     value, step = series.value, series.step
     if not len(value):

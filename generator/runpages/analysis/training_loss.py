@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from runpages import units
-from runpages.model import Event, Run
+from runpages.model import Columns, Event, Run
 
 from .attempts import rows_of_attempt
 from .detect import describe, event_id
@@ -35,12 +35,26 @@ def with_training_loss(run: Run, event: Event) -> Event:
             continue
         tenth = max(3, len(value) // 10)
         first, last = float(np.median(value[:tenth])), float(np.median(value[-tenth:]))
-        moved = f"from {units.number(first)} to {units.number(last)}"
+        moved = _moved(rows.take(inside & np.isfinite(rows.value)), first, last, tenth)
         if last - first > _LEAST_CHANGE * abs(first):
             return _diverged(event, f"{name} rose as well, {moved}")
         if first - last > _LEAST_CHANGE * abs(first):
             return _with(event, f"{name} fell meanwhile, {moved}")
     return event
+
+
+def _moved(rows: Columns, first: float, last: float, count: int) -> str:
+    """By the first and the last row where these moved as the medians over `count` rows did."""
+    here, there = float(rows.value[0]), float(rows.value[-1])
+    if (there - here) * (last - first) > 0 and abs(there - here) > _LEAST_CHANGE * abs(here):
+        return (
+            f"from {units.number(here)} at step {units.count(rows.step[0])} "
+            f"to {units.number(there)} at step {units.count(rows.step[-1])}"
+        )
+    return (
+        f"from a median of {units.number(first)} over the first {count} of its rows there to "
+        f"{units.number(last)} over the last"
+    )
 
 
 def _diverged(event: Event, words: str) -> Event:

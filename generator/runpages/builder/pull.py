@@ -8,6 +8,7 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from runpages.archive import Archive, locked
@@ -38,7 +39,7 @@ class _Located(NamedTuple):
 
     ref: RunRef
     location: str
-    time_zone: str
+    source: SourceSettings
     options: Mapping[str, object]
 
 
@@ -84,7 +85,7 @@ def find_runs(settings: Settings) -> FoundRuns:
             names = (ref.run_id, ref.name, ref.project)
             if any(fnmatchcase(n, p) for n in names for p in source.include):
                 options = _options(settings, source, ref.kind) | {"name": ref.source}
-                found.located.append(_Located(ref, location, source.time_zone, options))
+                found.located.append(_Located(ref, location, source, options))
             else:
                 found.skipped.append(
                     (ref.location, f"run {ref.run_id!r} is not in this source's include")
@@ -317,12 +318,12 @@ def _pull(task: _Task) -> list[Outcome]:
 
 
 def _taken(task: _Task, located: _Located, kept: dict[str, Run]) -> Outcome:
-    ref, location, time_zone, options = located
+    ref, location, source, options = located
     if ref.slug in kept:
         return _twice(ref, kept[ref.slug].ref)
     run = open_source(ref.kind, location, **options).read(ref)
-    run, joined = join(run, ref.telemetry, time_zone)
-    run = redact(run)
+    run, joined = join(run, ref.telemetry, source.time_zone)
+    run = redact(replace(run, group=run.group or _group(ref, source)))
     twin = next((other for other in kept.values() if same_run(run, other)), None)
     if twin is not None:
         reason = twin_sentence(run, twin)
@@ -338,6 +339,14 @@ def _taken(task: _Task, located: _Located, kept: dict[str, Run]) -> Outcome:
         kept[ref.slug] = run
         return outcome
     return Outcome(ref=ref, status="skipped", reason=reason, twin=twin.slug if twin else "")
+
+
+def _group(ref: RunRef, source: SourceSettings) -> str:
+    """Of a run that names none, as the source's `group` says."""
+    if source.group != "folder":
+        return source.group
+    folder = PurePosixPath(ref.run_id).parent
+    return "" if "://" in source.location or folder == PurePosixPath(".") else str(folder)
 
 
 def _said(error: RunpagesError | OSError) -> str:

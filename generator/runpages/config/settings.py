@@ -83,6 +83,8 @@ class SourceSettings:
     """Part of every run's identity and URL; default: the folder's own name, or the host."""
     include: tuple[str, ...] = ("*",)
     """Only runs whose id, name or project matches one of these patterns."""
+    group: str = ""
+    """Group of its runs that name none; `folder`: that in which their log lies."""
     settle_minutes: float = 30.0
     """A log without an end marker counts as ended when its last record is older than this."""
     time_zone: str = ""

@@ -14,7 +14,7 @@ from .templating import render_template
 
 __all__ = ["render_browse"]
 
-_NEWEST = 50
+_NEWEST = 25
 """Rows that the page holds itself: each costs every reader layout before the script takes over."""
 
 

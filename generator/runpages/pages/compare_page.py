@@ -26,7 +26,8 @@ _MOST_GROUPS = 100
 
 def render_compare(groups: Mapping[str, int]) -> Page:
     """The page without any comparison: `groups` (name -> runs) are those that have a page."""
-    largest = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
+    many = [(name, n) for name, n in groups.items() if n > 1]
+    largest = sorted(many, key=lambda item: (-item[1], item[0]))
     text = render_template(
         "compare.md.jinja",
         title=markup.yaml("Compare runs"),
@@ -34,11 +35,11 @@ def render_compare(groups: Mapping[str, int]) -> Page:
             {
                 "name": name,
                 "href": f"../by/group/{group_slug(name)}/",
-                "runs": f"{units.count(n)} run{'s' if n > 1 else ''}",
+                "runs": f"{units.count(n)} runs",
             }
             for name, n in largest[:_MOST_GROUPS]
         ],
-        more=units.count(len(groups) - _MOST_GROUPS) if len(groups) > _MOST_GROUPS else "",
+        more=units.count(len(many) - _MOST_GROUPS) if len(many) > _MOST_GROUPS else "",
     )
     return Page(markdown=text.rstrip() + "\n", files={})
 

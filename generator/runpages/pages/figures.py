@@ -6,10 +6,11 @@ import math
 import re
 
 from runpages import units
+from runpages.analysis.continuity import first_step
 from runpages.analysis.roles import LOSSES
 from runpages.model import MetricSummary, Report, main_metric
 
-from .words import Fact, of_planned, quantity
+from .words import Fact, of_planned, one_of, quantity
 
 __all__ = ["delta", "key_figures", "unknown_losses"]
 
@@ -17,6 +18,10 @@ _LOSS = re.compile(
     r"(.*[_/. ])?(loss|nll)(es)?([_/. ].*)?|(D|G|cycle|idt)_[AB]|(G_GAN|G_L1|D_real|D_fake)",
     re.IGNORECASE,
 )
+
+_MISSING = 4
+_PACED = frozenset({"environment steps", "samples"})
+"""Steps that are counted one by one, so that they have a rate."""
 
 
 def delta(summary: MetricSummary, report: Report) -> str:
@@ -40,24 +45,47 @@ def delta(summary: MetricSummary, report: Report) -> str:
 
 def key_figures(report: Report) -> list[Fact]:
     """At most eight, those that are known first; an absent one says why."""
+    primary = report.metrics.get(report.primary or "")
+    no_loss = unknown_losses(report) or "no training loss logged"
     figures = [
         _judged_by(report),
-        _metric(
-            report, "loss", "Training loss", unknown_losses(report) or "no training loss logged"
-        ),
+        *([] if _is_reward(primary) else [_metric(report, "loss", "Training loss", no_loss)]),
         _steps(report),
         _throughput(report),
         _elapsed(report),
-        quantity(
-            "Device-hours",
-            report.cost.device_hours,
-            value=_small(report.cost.device_hours.value),
-            note=_lost(report),
-        ),
-        _energy(report),
-        quantity("Cost", report.cost.usd, value=_money(report.cost.usd.value)),
+        *_cost(report),
+        _redo(report),
     ]
     return sorted(figures, key=lambda figure: bool(figure.why))
+
+
+def _is_reward(summary: MetricSummary | None) -> bool:
+    return summary is not None and summary.role == "reward"
+
+
+def _cost(report: Report) -> list[Fact]:
+    """Money, else device-hours, and energy if that is known."""
+    hours, usd, energy = report.cost.device_hours, report.cost.usd, report.cost.energy.devices_kwh
+    known = [_energy(report)] if energy.known else []
+    if hours.value is None:
+        return [*known, quantity("Cost", hours)]
+    lost = _lost(report)
+    if usd.value is None:
+        note = "; ".join(part for part in (lost, f"no price: {usd.why}") if part)
+        return [quantity("Device-hours", hours, value=_small(hours.value), note=note), *known]
+    note = f"{units.number(hours.value, 3)} device-hours{f', {lost}' if lost else ''} · {usd.note}"
+    return [quantity("Cost", usd, value=_money(usd.value), note=note), *known]
+
+
+def _redo(report: Report) -> Fact:
+    """Whether it could be done again: the first question of who wants to build on it."""
+    found = report.reproduction
+    missing = [item.name for item in found.items if item.why]
+    note = f"missing: {', '.join(missing[:_MISSING])}" if missing else "nothing is missing"
+    if len(missing) > _MISSING:
+        note += f" and {len(missing) - _MISSING} more"
+    value = f"{found.recorded} of {len(found.items)}"
+    return Fact(label="Recorded to redo it", value=value, note=note)
 
 
 def _judged_by(report: Report) -> Fact:
@@ -93,8 +121,9 @@ def _metric(report: Report, role: str, label: str, why: str) -> Fact:
         return Fact(label=label, value="", why=f"{name} holds no finite value")
     tail = "last value"
     if summary.final_points > 1:
+        rows = "episodes" if summary.role == "reward" else "rows"
         spread = units.number(summary.final_mad, 2)
-        tail = f"median of last {units.count(summary.final_points)}, spread {spread}"
+        tail = f"median of last {units.count(summary.final_points)} {rows} (MAD {spread})"
     parts = [delta(summary, report), tail]
     if summary.best is not None and summary.best_step != summary.last_step:
         best = "best episode" if summary.role == "reward" else "best"
@@ -112,8 +141,11 @@ def _steps(report: Report) -> Fact:
     if tokens.value is not None:
         number, prefix = units.si(tokens.value, 4)
         unit = f"{prefix} tokens".strip()
-        done = units.count(steps.value or 0)
-        note = f"in {done} {of_planned(report) or 'steps'}{redone}"
+        unit_of_steps = one_of(report.run.provenance.step_unit)
+        note = f"to {unit_of_steps} {units.count(steps.value or 0)} {of_planned(report)}".rstrip()
+        note = tokens.note if unit_of_steps == "token" else f"{note}{redone}"
+        if tokens.note.startswith("derived"):
+            note += f"; {tokens.note}"
         return Fact(label="Trained on", value=number, unit=unit, note=note)
     if steps.value is None:
         return Fact(label="Steps", value="", why=steps.why)
@@ -129,14 +161,37 @@ def _throughput(report: Report) -> Fact:
     rate = report.timing.tokens_per_second
     if rate.value is not None:
         number, prefix = units.si(rate.value, 4)
-        return Fact(
-            label="Throughput", value=number, unit=f"{prefix} tok/s".strip(), note=rate.note
-        )
+        note = f"{rate.note}{_useful(report)}"
+        return Fact(label="Throughput", value=number, unit=f"{prefix} tok/s".strip(), note=note)
     step = report.timing.step_seconds_p50
+    if step.value is None and (pace := _pace(report)):
+        return pace
     if step.value is None:
         return Fact(label="Step time", value="", why=step.why)
     value, _, unit = units.duration(step.value).partition(" ")
     return Fact(label="Step time, median", value=value, unit=unit, note=step.note)
+
+
+def _pace(report: Report) -> Fact | None:
+    """Of steps that are no optimiser's: how many a second, over all the time."""
+    steps, elapsed = report.steps.value, report.timing.elapsed_seconds.value
+    unit = report.run.provenance.step_unit
+    if unit not in _PACED or not steps or not elapsed or first_step(report.run) is not None:
+        return None
+    number, prefix = units.si(steps / elapsed)
+    unit = f"{prefix} {unit}/s".strip()
+    return Fact(label="Throughput", value=number, unit=unit, note="over all the elapsed time")
+
+
+def _useful(report: Report) -> str:
+    """Of a run in attempts: tokens that were kept over all the time that passed."""
+    tokens, elapsed = report.timing.tokens.value, report.timing.elapsed_seconds.value
+    if len(report.run.attempts) < 2 or not tokens or not elapsed:
+        return ""
+    if first_step(report.run) is not None:
+        return ""  # tokens of before the log
+    number, prefix = units.si(tokens / elapsed, 4)
+    return f"; {number} {prefix}".rstrip() + " tok/s kept, gaps included"
 
 
 def _elapsed(report: Report) -> Fact:

@@ -25,7 +25,7 @@ def header_section(report: Report) -> dict[str, object]:
         "name": title_of(run),
         "slug": run.slug,
         "project": run.ref.project or run.ref.kind or run.ref.source,
-        "state": state_chip(run),
+        "state": state_chip(report),
         "chips": chips,
         "facts": _facts(report),
         "incomplete": run.incomplete,

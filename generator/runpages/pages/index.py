@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from runpages.model import GroupMetric, GroupReport, HardBatch, SeedOutlier, See
 from .comparison import spread_text
 from .document import plain
 from .run import Page
+from .svg import dots
 from .table import STATE_WORDS as _STATES
 from .table import table_rows as _rows
 from .templating import render_template
@@ -19,6 +21,8 @@ from .words import group_slug
 __all__ = ["render_group", "render_index"]
 
 _MOST_COLUMNS = 12
+_MOST_VALUES = 6
+"""Final values in a cell; of more the extremes, the others in a fold."""
 _MOST_DIFFERENCES = 200
 _MOST_COMPARED = 50
 """Runs that the compare page is opened with."""
@@ -67,7 +71,7 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
         title=markup.yaml(f"Group {group.name}"),
         name=group.name,
         compare=f"../../../compare/?runs={','.join(group.slugs[:_MOST_COMPARED])}",
-        rows=_rows([{**row, "group": ""} for row in rows], "../../../"),
+        rows=_rows([{**row, "group": "", "name": names[row["slug"]]} for row in rows], "../../../"),
         metrics=[_metric(metric, names) for metric in group.metrics],
         further=[row for one in group.further_sets for row in _further(one, names)],
         seed_count=len(group.seed_set),
@@ -88,9 +92,15 @@ def render_group(group: GroupReport, rows: Sequence[Mapping[str, Any]], *, site:
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Slug -> name; the slug itself where two runs have one name."""
+    """Slug -> name without the folders that all share; the slug where two runs have one name."""
     told = [row["name"] for row in rows]
-    return {r["slug"]: r["slug"] if told.count(r["name"]) > 1 else r["name"] for r in rows}
+    beginning = os.path.commonprefix(told)  # noqa: RUF071  (cut at a slash: names are no paths)
+    shared = len(beginning.rpartition("/")[0]) if len(told) > 1 else 0
+    shown = [name[shared:].lstrip("/") for name in told]
+    return {
+        row["slug"]: row["slug"] if told.count(row["name"]) > 1 else name
+        for row, name in zip(rows, shown, strict=True)
+    }
 
 
 def _metric(metric: GroupMetric, names: Mapping[str, str]) -> dict[str, Any]:
@@ -101,16 +111,19 @@ def _metric(metric: GroupMetric, names: Mapping[str, str]) -> dict[str, Any]:
     if metric.ci95 is not None:
         low, high = (units.number(limit, 5) for limit in metric.ci95)
         interval = f"{low} to {high}"
+    told = [
+        f"{names.get(slug, slug)}: {units.number(value, 5)}"
+        for slug, value in sorted(metric.values.items(), key=lambda item: item[1])
+    ]
     return {
         "name": metric.name,
         "mean": mean,
         "sd": sd,
         "n": str(metric.n),
         "interval": interval,
-        "values": ", ".join(
-            f"{names.get(slug, slug)}: {units.number(value, 5)}"
-            for slug, value in metric.values.items()
-        ),
+        "dots": dots(list(metric.values.values()), label=f"final values of {metric.name}"),
+        "values": ", ".join(told if len(told) <= _MOST_VALUES else (told[0], "…", told[-1])),
+        "all_values": told if len(told) > _MOST_VALUES else [],
         "missing": "; ".join(
             f"{names.get(slug, slug)}: {why}" for slug, why in metric.missing.items()
         ),

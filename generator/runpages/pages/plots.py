@@ -27,8 +27,6 @@ _KEPT = 400
 """Rows near findings that stay by themselves, most severe findings first."""
 _MARKED = 50
 """Marks of non-finite values; more would be one bar."""
-_ONSET = 0.015
-"""Part of the chart's width that marks the onset of a lasting divergence."""
 _NEAR = 0.02
 _FLAT = 0.01
 """A band that is nowhere wider than this part of the curve's range is not drawn: it is the line."""
@@ -267,7 +265,7 @@ class Drawing:
             )  # fmt: skip
 
     def _span(self, event: Event) -> tuple[float, float] | None:
-        """What the band covers; of what lasts to the end only its onset, so as not to tint all."""
+        """What the band covers."""
         begin, end = float(event.start_step), float(event.end_step)
         if self.axis.kind == "time":
             if self.start is None or event.start_time is None:
@@ -277,9 +275,6 @@ class Drawing:
             end = (last - self.start) / self.axis.seconds
         if event.kind == "restart":
             end = begin  # what was redone is drawn as such
-        if event.kind == "divergence" and event.recovered is False:
-            left, right = self._extent()
-            end = min(end, begin + _ONSET * (right - left))
         return begin, end
 
     def _seconds(self, event: Event) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ from statistics import median
 
 from runpages import markup, units
 from runpages.markup import Safe
-from runpages.model import Provenance, Report
+from runpages.model import MetricSummary, Provenance, Report
 
 from .words import Fact, fact
 
@@ -30,6 +30,7 @@ def provenance_section(report: Report) -> dict[str, object]:
         "provenance": _provenance(report),
         "sentences": _sentences(report),
         "metrics": metrics[:_METRICS],
+        "metrics_words": _table_words(report, len(metrics)),
         "metrics_left": units.count(len(metrics) - _METRICS) if len(metrics) > _METRICS else "",
         "files": tuple((n, units.bytes_text(size)) for n, size in report.run.provenance.files),
         "console": _console(report.run.console),
@@ -95,7 +96,7 @@ def _metrics(report: Report) -> list[tuple[str, ...]]:
                 units.count(summary.superseded),
                 units.count(summary.nonfinite),
                 units.number(summary.first),
-                f"{units.number(summary.final)} ± {units.number(summary.final_mad, 2)}",
+                _final(summary),
                 _number(summary.smoothed),
                 _number(summary.best),
                 f"{units.number(summary.low)} to {units.number(summary.high)}",
@@ -129,6 +130,22 @@ def _cores(report: Report, names: Sequence[str]) -> tuple[str, ...]:
         f"{units.number(low)} to {units.number(high)}",
         *["n/a"] * 2,
     )
+
+
+def _final(summary: MetricSummary) -> str:
+    value = units.number(summary.final)
+    if summary.final_points < 2:
+        return value
+    return f"{value} ± {units.number(summary.final_mad, 2)}"
+
+
+def _table_words(report: Report, rows: int) -> str:
+    """`All 134 metrics, those of each core in one row`."""
+    number = len(report.run.series.whole)
+    if rows > _METRICS:
+        return f"{units.count(_METRICS)} rows of metrics and {units.count(rows - _METRICS)} more"
+    words = "The metric" if number == 1 else f"All {units.count(number)} metrics"
+    return words if rows == number else f"{words}, those of many processor cores in one row"
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ TEXT_MAX = 1500
 """Characters of one text."""
 """Of samples.json: a light page has at most 300 kB of data."""
 
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 _Item = TypeVar("_Item")
 Key = tuple[str, str, str, int]
 """Kind, name, prompt, place within its step."""
@@ -23,6 +25,9 @@ Steps = dict[int | None, list[Sample]]
 
 def grouped(run: Run) -> dict[Key, Steps]:
     """Key -> step -> samples of the last attempt that made any, in the order of first appearance.
+
+    Names that differ in numbers only (`rank 3 sample 1`: ranks print when they come to it) are
+    together, by these.
 
     Media of one step stay together; texts and tables of one step are told by their place in it.
     """
@@ -41,7 +46,14 @@ def grouped(run: Run) -> dict[Key, Steps]:
                 continue
             for place, sample in enumerate(samples):
                 out.setdefault((kind, name, prompt, place), {})[step] = [sample]
-    return out
+    first: dict[str, int] = {}
+    for number, key in enumerate(out):
+        first.setdefault(_DIGITS.sub("#", key[1]), number)
+    return dict(sorted(out.items(), key=lambda item: _by_numbers(item[0][1], first)))
+
+
+def _by_numbers(name: str, first: Mapping[str, int]) -> tuple[int, list[int]]:
+    return first[_DIGITS.sub("#", name)], [int(digits) for digits in _DIGITS.findall(name)]
 
 
 def _order(step: int | None) -> int:

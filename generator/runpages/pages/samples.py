@@ -105,6 +105,7 @@ def samples_section(
         "samples": shown[:_OPEN],
         "more_samples": shown[_OPEN:],
         "sample_count": units.count(len(run.samples)),
+        "sample_groups": units.count(len(groups)),
         "sample_groups_left": units.count(len(groups) - len(shown)) if groups else "0",
         "sample_marks": any("<del>" in (c.words or "") for g in shown for c in g.columns),
         "ratings": [_rating_row(one) for one in summarize_ratings(report.notes)],

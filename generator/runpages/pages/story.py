@@ -13,7 +13,7 @@ from runpages.model import Event, MetricSummary, Report
 
 from .figures import unknown_losses
 from .own_summary import finals
-from .words import ROLE_WORDS, begun_anew, kind_words, of_planned
+from .words import ROLE_WORDS, begun_anew, finding_title, of_planned, one_of
 
 __all__ = ["story"]
 
@@ -46,7 +46,7 @@ def _made(report: Report) -> str:
         model = f"{model or 'model'} of {number} {prefix}".rstrip() + " parameters"
     article = "An" if model[:1].lower() in set("aeiou") else "A"
     who = f"{article} {model}" if model else "The run"
-    step = f"{_one(run.provenance.step_unit)} {units.count(report.steps.value or 0)}"
+    step = f"{one_of(run.provenance.step_unit)} {units.count(report.steps.value or 0)}"
     if planned := of_planned(report):
         step += f" {planned}"
     running = run.state == "running"
@@ -54,7 +54,8 @@ def _made(report: Report) -> str:
     if tokens is not None:
         number, prefix = units.si(tokens)
         seen = f"{number} {prefix}".rstrip()
-        did = f"{'has so far seen' if running else 'saw'} {seen} tokens up to {step}"
+        did = f"{'has so far seen' if running else 'saw'} {seen} tokens"
+        did += "" if run.provenance.step_unit == "tokens" else f" up to {step}"
     elif model:
         did = f"{'has so far been' if running else 'was'} trained to {step}"
     else:
@@ -62,15 +63,6 @@ def _made(report: Report) -> str:
     elapsed = report.timing.elapsed_seconds.value
     lasted = f" in {units.duration(elapsed)}" if elapsed else ""
     return f"{who} {did}{lasted}{_where(report)}."
-
-
-def _one(unit: str) -> str:
-    """`epoch` of `epochs`, `sample of the clock` of `samples of the clock`."""
-    if " or " in unit:  # what the log leaves open
-        return " or ".join(_one(part) for part in unit.split(" or "))
-    name, of, rest = unit.partition(" of ")
-    one = name.removesuffix("es") if name.endswith("ches") else name.removesuffix("s")
-    return f"{one}{of}{rest}" or "step"
 
 
 def _where(report: Report) -> str:
@@ -88,9 +80,14 @@ def _ended(report: Report) -> str:
     if summary.final != summary.final:
         return f"{summary.name} holds no finite value."
     name = ROLE_WORDS.get(summary.role or "", summary.name)
-    text = f"{name} ended at {units.number(summary.final)}"
     told = next((e for e in _weighty(report)), None)
     tells_best = told is not None and (told.kind, told.metric) == ("overfit", summary.name)
+    if tells_best and report.baseline is None:
+        return _scored(report).strip()  # the finding's own words tell the end, too
+    text = f"{name} ended at {units.number(summary.final)}"
+    if summary.final_points > 1:
+        rows = "episodes" if summary.role == "reward" else "rows"
+        text += f" (median of its last {units.count(summary.final_points)} {rows})"
     if _got_worse(summary) and not tells_best:
         at = units.count(summary.best_step or 0)
         text += f", after a best of {units.number(summary.best or 0.0)} at step {at}"
@@ -153,12 +150,19 @@ def _happened(report: Report) -> str:
     first, *more = weighty
     if not more:
         return first.message
-    kinds = Counter(kind_words(e.kind) for e in more)
     if len(more) == 1:
-        return f"{first.message} One more finding of weight: {next(iter(kinds))}."
+        kind, step = finding_title(more[0]), units.count(more[0].start_step)
+        return f"{first.message} One more {more[0].severity}: {_small(kind)} at step {step}."
+    kinds = Counter(_small(finding_title(e)) for e in more)
     counted = ", ".join(f"{units.count(n)} × {kind}" for kind, n in kinds.most_common(3))
     rest = "…" if len(kinds) > 3 else ""
-    return f"{first.message} {units.count(len(more))} more findings of weight: {counted}{rest}."
+    worse = "warnings or worse" if any(e.severity == "critical" for e in more) else "warnings"
+    return f"{first.message} {units.count(len(more))} more {worse}: {counted}{rest}."
+
+
+def _small(title: str) -> str:
+    """In the middle of a sentence; `GPU` stays."""
+    return title if title[:2].isupper() else title[0].lower() + title[1:]
 
 
 def _interrupted(report: Report) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 from runpages import units
 from runpages.markup import Safe, text
 
-__all__ = ["draw", "spark", "ticks"]
+__all__ = ["dots", "draw", "spark", "ticks"]
 
 _W, _H = 1000, 500
 _NARROW = 0.003
@@ -75,8 +75,9 @@ def _label(value: float, *, size: float, step: float) -> str:
         short = number.rstrip("0").rstrip(".") if "." in number else number
         return short + prefix.replace("B", "G")  # bytes stand on some axes: 3B would be three
     if size < 1e-3:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        plain = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+        apart = math.floor(math.log10(abs(value))) - math.floor(math.log10(step) + 1e-9)
+        mantissa, exponent = f"{value:.{max(1, apart)}e}".split("e")
+        plain = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     else:
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         plain = f"{value:,.{digits}f}"
@@ -231,5 +232,18 @@ def spark(values: Sequence[float], *, label: str = "") -> Safe:
     d = _path(xs, 22 - (y - low) / span * 20)
     return Safe(
         f'<svg class="rp-spark" viewBox="0 0 96 24" role="img" aria-label="{text(label)}">'
+        f'<path d="{d}"/></svg>'
+    )
+
+
+def dots(values: Sequence[float], *, label: str = "") -> Safe:
+    """Where values lie between their extremes, one translucent dot each; empty for fewer than 3."""
+    y = np.asarray([v for v in values if math.isfinite(v)], dtype=float)
+    if len(y) < 3 or y.max() <= y.min():
+        return Safe("")
+    at = 4 + 88 * (y - y.min()) / (y.max() - y.min())
+    d = "".join(f"M{x:.1f} 12h0" for x in sorted(at))
+    return Safe(
+        f'<svg class="rp-spark rp-dots" viewBox="0 0 96 24" role="img" aria-label="{text(label)}">'
         f'<path d="{d}"/></svg>'
     )

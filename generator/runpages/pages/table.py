@@ -13,7 +13,7 @@ from .words import Chip, finding_chips, group_slug
 
 __all__ = ["STATE_WORDS", "table_rows", "told_apart"]
 
-STATE_WORDS = {"ended": "ended, no end marker", "running": "still running"}
+STATE_WORDS = {"ended": "ended, not said how", "running": "still running"}
 """States that need more than their name."""
 
 

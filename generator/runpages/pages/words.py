@@ -28,6 +28,8 @@ __all__ = [
     "group_slug",
     "kind_words",
     "of_planned",
+    "one_of",
+    "part_of_plan",
     "quantity",
     "state_chip",
     "title_of",
@@ -101,7 +103,7 @@ _STATES = {
     "failed": ("failed", "crit"),
     "crashed": ("crashed", "crit"),
     "killed": ("killed", "warn"),
-    "ended": ("ended, no end marker", "ended"),
+    "ended": ("ended, not said how", "ended"),
     "running": ("still running when it was read", "running"),
 }
 
@@ -160,20 +162,34 @@ def begun_anew(report: Report) -> str:
     return f"training began anew at step{'s' * (len(anew) > 1)} {places}{more}"
 
 
-def of_planned(report: Report) -> str:
-    """`of 252,780 planned steps (16 %)`; empty where no plan is known.
+def one_of(unit: str) -> str:
+    """`epoch` of `epochs`, `sample of the clock` of `samples of the clock`; `step` of nothing."""
+    if " or " in unit:  # what the log leaves open
+        return " or ".join(one_of(part) for part in unit.split(" or "))
+    name, of, rest = unit.partition(" of ")
+    one = name.removesuffix("es") if name.endswith("ches") else name.removesuffix("s")
+    return f"{one}{of}{rest}" or "step"
 
-    The first step may have the number 0 and the last need not be logged: no per cent is told of
-    what is nearly all.
+
+def part_of_plan(report: Report) -> str:
+    """`16 %` of a run that stopped before its planned end; empty where it did not or none is known.
+
+    The first step may have the number 0 and the last need not be logged: what is nearly all is all.
     """
     done, planned = report.steps.value, report.planned_steps.value
-    if done is None or planned is None:
+    if done is None or planned is None or done >= min(_NEARLY_ALL * planned, planned - 1):
+        return ""
+    return f"{units.percent(done / planned, 2)} %"
+
+
+def of_planned(report: Report) -> str:
+    """`of 252,780 planned steps (16 %)`; empty where no plan is known."""
+    planned = report.planned_steps.value
+    if report.steps.value is None or planned is None:
         return ""
     unit = report.run.provenance.step_unit or "steps"
-    share = done / planned
-    nearly = share >= _NEARLY_ALL or done >= planned - 1
-    percent = "" if nearly else f" ({units.percent(share, 2)} %)"
-    return f"of {units.count(planned)} planned {unit}{percent}"
+    part = part_of_plan(report)
+    return f"of {units.count(planned)} planned {unit}{f' ({part})' if part else ''}"
 
 
 def kind_words(kind: str) -> str:
@@ -210,6 +226,8 @@ def event_counts(events: Iterable[Event]) -> dict[str, int]:
 
 def finding_title(event: Event) -> str:
     """`Loss spike`, `Over-fitting`, `Restart`."""
+    if event.kind == "grad_explosion" and event.recovered and event.start_step == event.end_step:
+        return "Gradient norm spike"
     kind = kind_words(event.kind)
     role = ROLE_WORDS.get(event.role or "", "") if event.kind in _OF_A_ROLE else ""
     title = f"{role} {kind}".strip()
@@ -226,19 +244,28 @@ def finding_chips(counts: Mapping[str, int], judgements: Sequence[Judgement] = (
     for severity, style in SEVERITY_CLASS.items():
         number = counts.get(severity, 0)
         if number:
-            many = "s" if number > 1 and severity != "critical" else ""
+            many = "s" if number > 1 and severity == "warning" else ""
             chips.append(Chip(style=style, words=f"{units.count(number)} {severity}{many}"))
     if chips:
         return chips
     judged = [judgement.kind for judgement in judgements if judgement.judged]
-    if not judgements or _OF_LOSSES & set(judged):
+    if not judgements:
         return [Chip(style="good", words="no findings")]
-    return [Chip(style="ended", words=f"nothing found in {len(judged)} of {len(judgements)} kinds")]
+    style = "good" if _OF_LOSSES & set(judged) else "ended"
+    return [
+        Chip(style=style, words=f"no findings, {len(judged)} of {len(judgements)} kinds judged")
+    ]
 
 
-def state_chip(run: Run) -> Chip:
-    """The state in words; a state that no log claims is not coloured."""
-    words, style = _STATES[run.state]
+def state_chip(report: Report) -> Chip:
+    """The state in words, and where it ended before its plan. A state that no log claims is not
+    coloured, nor is the end of a run green that went critically wrong."""
+    words, style = _STATES[report.run.state]
+    if report.run.state in {"finished", "ended"}:
+        part = part_of_plan(report)
+        words = f"{report.run.state} at {part} of its plan" if part else words
+        worst = any(event.severity == "critical" for event in report.events)
+        style = "ended" if part or worst else style
     return Chip(style=style, words=words)
 
 

@@ -156,7 +156,10 @@ class _Reading:
 
     def _start(self, row: Mapping[str, Any], attempts: Sequence[int]) -> None:
         """One process: it may have gone through several attempts, if it rolled back by itself."""
+        before = text(self.facts.get("command"))
         self.facts |= {k: v for k, v in row.items() if v is not None}
+        if before:
+            self.facts["command"] = _commands(before, text(row.get("command")), attempts[0])
         devices = whole(row.get("devices"))
         for attempt in attempts:
             self.hosts[attempt] = text(row.get("host"))
@@ -237,7 +240,7 @@ class _Reading:
                 devices=whole(facts.get("devices")),
                 cpu_count=whole(facts.get("cpus")),
             ),
-            environment={k: text(facts[k]) for k in ("python", "os") if facts.get(k)},
+            environment=_environment(facts),
             command=text(facts.get("command")),
             seed=whole(facts.get("seed")),
             datasets=(Dataset(name=text(facts["dataset"])),) if facts.get("dataset") else (),
@@ -346,3 +349,19 @@ def _first_start(path: Path) -> dict[str, Any]:
     except OSError:
         pass
     return {}
+
+
+def _commands(before: str, command: str, attempt: int) -> str:
+    """What began the run; how it was resumed stays as a comment below it."""
+    first = before.partition("\n# attempt ")[0]
+    if not command or command == first:
+        return before
+    return f"{before}\n# attempt {attempt}: {' '.join(command.split())}"
+
+
+def _environment(facts: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: text(facts[key]) for key in ("python", "os") if facts.get(key)}
+    libraries = facts.get("libraries")
+    if isinstance(libraries, dict):
+        found |= {str(name): text(version) for name, version in libraries.items()}
+    return {name: version for name, version in found.items() if version}

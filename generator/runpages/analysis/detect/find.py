@@ -60,6 +60,8 @@ __all__ = [
 ]
 
 EVIDENCE_ROWS = 21
+TO_THE_END = frozenset({"divergence", "overfit"})
+"""Kinds that last to the end: their peak may be far from where they began."""
 GRADIENTS = frozenset({"grad_norm"})
 UTILIZATION = frozenset({"gpu_util"})
 SAMPLED = frozenset({"gpu_util", "gpu_memory", "alloc_retries"})
@@ -226,10 +228,11 @@ def _candidates(track: Track, options: DetectorOptions) -> Iterator[Candidate]:
 def event_of(
     track: Track, found: Candidate, time: Floats, *, attempt: int, rank: int | None
 ) -> Event:
-    """A candidate as an event, with the rows around its peak and its sentence."""
+    """A candidate as an event, with its sentence and the rows around its peak, or its onset."""
     step = track.steps
     start = int(step[found.start])
-    first = max(0, min(found.peak - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))
+    middle = found.start if found.kind in TO_THE_END else found.peak
+    first = max(0, min(middle - EVIDENCE_ROWS // 2, len(step) - EVIDENCE_ROWS))
     rows = range(first, min(first + EVIDENCE_ROWS, len(step)))
 
     def clock(position: int) -> float | None:

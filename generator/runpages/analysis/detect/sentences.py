@@ -73,7 +73,8 @@ def _used(event: Event, value: float | None) -> str:
 
 def _idle(event: Event, _ending: str) -> str:
     level = event.baseline_value
-    other = "" if level is None else f" (otherwise {_used(event, level)})"
+    idle = level is None or event.threshold is None or level <= event.threshold
+    other = "" if idle else f" (otherwise {_used(event, level)})"
     most = _used(event, event.threshold)
     return f"{event.metric} was at {most} or below {_between(event)}{other}."
 
