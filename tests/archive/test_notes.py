@@ -16,16 +16,15 @@ RATING = Note(
 GOOD = {"author": "a", "time": "2026-01-01", "kind": "note", "text": "stays"}
 
 
-def archived(folder) -> tuple[Archive, str]:
+def archived(archive: Archive) -> tuple[Archive, str]:
     ref = RunRef(source="s", project="", run_id="r", name="r", state="ended", location="")
     run = Run(ref=ref, name="r", series=SeriesSet.of({}))
-    archive = Archive(folder)
     archive.put(run)
     return archive, run.slug
 
 
-def test_a_note_comes_back_as_it_was_and_changes_the_digest(tmp_path):
-    archive, slug = archived(tmp_path)
+def test_a_note_comes_back_as_it_was_and_changes_the_digest(archive):
+    _, slug = archived(archive)
     before = archive.digest(slug)
     path = archive.add_note(slug, RATING)
     assert archive.notes(slug) == (RATING,)
@@ -48,16 +47,16 @@ def test_notes_are_ordered_by_their_time_whatever_their_names_and_offsets(tmp_pa
     assert [note.text for note in read_notes(tmp_path)[0]] == ["a.json", "z.json", "m.json"]
 
 
-def test_a_run_that_is_pulled_again_keeps_its_notes(tmp_path):
-    archive, slug = archived(tmp_path)
+def test_a_run_that_is_pulled_again_keeps_its_notes(archive):
+    _, slug = archived(archive)
     archive.add_note(slug, RATING)
     archive.put(replace(archive.get(slug), name="renamed"))
     assert archive.notes(slug) == (RATING,)
 
 
-def test_no_note_on_a_run_that_is_not_there(tmp_path):
+def test_no_note_on_a_run_that_is_not_there(archive):
     with pytest.raises(UnknownNameError, match="no run named"):
-        Archive(tmp_path).add_note("nobody", RATING)
+        archive.add_note("nobody", RATING)
 
 
 @pytest.mark.parametrize(

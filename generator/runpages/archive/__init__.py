@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .branch import BRANCH, BranchArchive
 from .files import locked, write_atomically
 from .folder import Archive
 
-__all__ = ["Archive", "locked", "write_atomically"]
+__all__ = ["BRANCH", "Archive", "BranchArchive", "locked", "write_atomically"]

@@ -23,7 +23,7 @@ from .notes import NOTES, read_notes, write_note
 from .record import decode, dump
 from .tables import StoredSeries, open_series, write_series
 
-__all__ = ["Archive"]
+__all__ = ["Archive", "is_intact"]
 
 SCHEMA = "runpages.archive/1"
 _SWEEP_SECONDS = 86_400
@@ -129,7 +129,7 @@ class Archive:
             encoded = dump(record)
             path = folder / "run.json"
             changed = not path.is_file() or path.read_bytes() != encoded
-            if stored and not _is_intact(folder / series_file):
+            if stored and not is_intact(folder / series_file):
                 os.fsync(sink.fileno())
                 temporary.replace(folder / series_file)
                 changed = True
@@ -138,7 +138,7 @@ class Archive:
         if samples:
             files[folder / record.samples_file] = lambda: samples
         for place, content in files.items():
-            if not _is_intact(place):
+            if not is_intact(place):
                 write_atomically(place, content())
                 changed = True
         if not changed:
@@ -160,12 +160,12 @@ class Archive:
             raise ArchiveError(folder, f"withdrawn: {record.withdrawn}", "it cannot be read back")
         samples: tuple[Sample, ...] = ()
         if record.samples_file:
-            content = _intact(folder / record.samples_file).read_bytes()
+            content = self._intact(folder / record.samples_file).read_bytes()
             samples = decode(_RunFields, {"samples": json.loads(content)}).samples
-            samples = tuple(_loading(folder / _MEDIA, sample) for sample in samples)
+            samples = tuple(self._loading(folder / _MEDIA, sample) for sample in samples)
         series = SeriesSet.of({})
         if record.series_file:
-            intact = partial(_intact, folder / record.series_file)
+            intact = partial(self._intact, folder / record.series_file)
             spans = {int(number): span for number, span in record.spans.items()}
             series = open_series(intact, record.series, spans).roled(role_of)
         with _explained(folder / "run.json"):
@@ -207,6 +207,34 @@ class Archive:
         """Forget a run that was never published; no tombstone."""
         shutil.rmtree(self._folder(slug))
 
+    def _fetched(self, path: Path) -> Path:
+        """A file of a run, brought here if it lies elsewhere."""
+        return path
+
+    def _intact(self, path: Path) -> Path:
+        """The content-addressed file itself. Raises ArchiveError if its bytes are not the named."""
+        if not self._fetched(path).is_file():
+            raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD)
+        if not is_intact(path):
+            raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
+        return path
+
+    def _loading(self, folder: Path, sample: Sample) -> Sample:
+        if sample.media is None:
+            return sample
+        load = partial(self._bytes, folder / _media_file(sample.media), sample.media.sha256)
+        return replace(sample, media=replace(sample.media, load=load))
+
+    def _bytes(self, path: Path, sha256: str) -> bytes:
+        try:
+            data = self._fetched(path).read_bytes()
+        except FileNotFoundError as error:
+            problem = "the record names this file, but it is gone"
+            raise ArchiveError(path, problem, _REBUILD) from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
+        return data
+
     def _sweep(self, folder: Path, keep: set[str], *, at_once: bool = False) -> None:
         for path in folder.iterdir():
             if path.name in keep:
@@ -238,23 +266,6 @@ def _kept(sample: Sample) -> Sample:
     return replace(sample, media=replace(sample.media, load=None))
 
 
-def _loading(folder: Path, sample: Sample) -> Sample:
-    if sample.media is None:
-        return sample
-    load = partial(_bytes, folder / _media_file(sample.media), sample.media.sha256)
-    return replace(sample, media=replace(sample.media, load=load))
-
-
-def _bytes(path: Path, sha256: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD) from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
-    return data
-
-
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """What is wrong with the record in `path`, as one sentence."""
@@ -264,7 +275,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise ArchiveError(path, f"not a run record: {error}", _REBUILD) from error
 
 
-def _is_intact(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether the file is there and holds the bytes that its content-addressed name tells."""
     try:
         with path.open("rb") as stream:
@@ -272,12 +283,3 @@ def _is_intact(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return path.stem.rpartition("-")[2] == digest[:_NAME_DIGITS]
-
-
-def _intact(path: Path) -> Path:
-    """The content-addressed file itself. Raises ArchiveError if its bytes are not the named."""
-    if not path.is_file():
-        raise ArchiveError(path, "the record names this file, but it is gone", _REBUILD)
-    if not _is_intact(path):
-        raise ArchiveError(path, "its bytes are not those that were written", _REBUILD)
-    return path

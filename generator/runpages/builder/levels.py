@@ -42,7 +42,7 @@ def choose_full(
 
 def level_of(settings: Settings, slug: str) -> str:
     """`full` or `light`, as the next build makes it; empty for a run that is not published."""
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive(refresh=False)
     begun: dict[str, float | None] = {}
     for one in archive.slugs():
         with suppress(RunpagesError):  # a damaged record has no page; `build` reports it

@@ -95,7 +95,7 @@ def build(
 
 def report_of(settings: Settings, slug: str, *, with_baseline: bool = True) -> Report:
     """The report of an archived run under these settings."""
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive(refresh=False)
     options = settings.analysis_options()
     pinned = settings.baseline.default
     baseline = None
@@ -117,7 +117,7 @@ class _Builder:
     def __init__(self, settings: Settings, progress: Progress | None) -> None:
         self.settings = settings
         self.progress = progress
-        self.archive = Archive(settings.archive_path)
+        self.archive = settings.open_archive(whole=True)
         self.failed: list[tuple[str, str]] = []
         self.begun: dict[str, float | None] = {}
         """Starts of the runs to be published."""

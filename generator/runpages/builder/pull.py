@@ -48,7 +48,7 @@ class _Task:
     """Runs that may be one and the same, read one after the other."""
 
     located: tuple[_Located, ...]
-    archive: str
+    archive: Archive
     since: float | None
     running: bool
     """Keep runs that are still running (a preview shows them; a pull waits)."""
@@ -163,7 +163,7 @@ def pull(
     or slug; `since` (UTC seconds) leaves out runs that ended before. `dry_run` reads and writes
     nothing: what would be read is told as `written`. Raises LockedError.
     """
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive()
     with nullcontext() if dry_run else locked(settings.cache_path):
         found = find_runs(settings)
         known = Known(settings, archive)
@@ -175,7 +175,7 @@ def pull(
             outcomes += [Outcome(ref=ref, status="written") for ref in once.values()]
         else:
             tasks = [
-                _Task(located=group, archive=str(archive.location), since=since, running=running)
+                _Task(located=group, archive=archive, since=since, running=running)
                 for group in _alike(fresh)
             ]
             outcomes += _read_all(settings, tasks, known, progress)
@@ -335,7 +335,7 @@ def _taken(task: _Task, located: _Located, kept: dict[str, Run]) -> Outcome:
     elif task.since is not None and run.end is not None and run.end < task.since:
         reason = BEFORE
     else:
-        outcome = replace(_keep(Archive(task.archive), run), ref=ref, joined=joined)
+        outcome = replace(_keep(task.archive, run), ref=ref, joined=joined)
         kept[ref.slug] = run
         return outcome
     return Outcome(ref=ref, status="skipped", reason=reason, twin=twin.slug if twin else "")

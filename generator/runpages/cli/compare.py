@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from runpages.analysis import compare
-from runpages.archive import Archive
 from runpages.config import load_settings
 from runpages.errors import UsageError
 from runpages.pages import comparison_json
@@ -40,7 +39,7 @@ def compare_runs(
         names.insert(0, settings.baseline.default)
     if len(names) < 2:
         raise UsageError("name two runs or groups to compare, or set [baseline] default")
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive()
     kept = dict(kept_runs(archive))
     sides = [side_of(settings, archive, kept, name, seeds=seeds) for name in names]
     slugs = [side.slug for side in sides]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from runpages.archive import Archive
 from runpages.config import load_settings
 from runpages.errors import UsageError
 from runpages.model import Note
@@ -48,7 +47,7 @@ def note(
 def keep(said: Note, run: str, *, config: str, as_json: bool) -> None:
     """Write what was said into the archive, now and by its author or the user, and say where."""
     settings = load_settings(config)
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive()
     slug = find_slug(archive, run)
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     text, secrets = redact_text(said.text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from runpages.archive import Archive
 from runpages.config import load_settings
 from runpages.errors import UnknownNameError
 from runpages.model import Note, Run, Sample
@@ -35,7 +34,7 @@ def rate(
     run: str, sample: str, scale: str, value: float, author: str, config: str, as_json: bool
 ) -> None:
     """Rate a sample of RUN. A second rating of a sample by the same rater replaces the first."""
-    archive = Archive(load_settings(config).archive_path)
+    archive = load_settings(config).open_archive()
     found = _sample(archive.get(find_slug(archive, run)), sample)
     said = Note(
         author=author,

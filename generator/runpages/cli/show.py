@@ -30,7 +30,7 @@ _LEVELS = {
 def show(run: str, config: str, as_json: bool) -> None:
     """Show what is known of RUN: a slug, the beginning of one, or a run's name."""
     settings = load_settings(config)
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive()
     report = builder.report_of(settings, find_slug(archive, run))
     if as_json:
         click.echo(json.dumps(run_json(report), allow_nan=False, ensure_ascii=True))

@@ -33,7 +33,7 @@ def reviewed(settings: Settings, run: str, *, baseline: str = "") -> Reviewed:
 
     Raises UsageError if the run is part of its own baseline.
     """
-    archive = Archive(settings.archive_path)
+    archive = settings.open_archive()
     slug = find_slug(archive, run)
     report = _report(settings, slug)
     base = baseline or settings.baseline.default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from runpages.analysis import AnalysisOptions
 from runpages.analysis.energy import EnergyOptions
+from runpages.archive import BRANCH, Archive, BranchArchive
 from runpages.model import Accelerator, Price, Run, Target
 from runpages.review import CheckOptions
 
@@ -68,7 +70,10 @@ class ArchiveSettings:
     """`[archive]`"""
 
     location: str = "archive"
-    """Folder that keeps the runs, relative to runpages.toml."""
+    """Folder that keeps the runs, relative to runpages.toml; or `git+branch:NAME`, a branch of its
+    git repository."""
+    max_run_mb: float = 20.0
+    """Of an archive on a branch: a run of more megabytes (10⁶ bytes) is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +274,26 @@ class Settings:
 
     @property
     def archive_path(self) -> Path:
+        """The folder of the archive, or of this machine's mirror of it."""
+        if self.archive.location.startswith(BRANCH):
+            digest = hashlib.sha256(self.archive.location.encode()).hexdigest()
+            return self.cache_path / f"archive-{digest[:8]}"
         return self.folder / self.archive.location
+
+    def open_archive(self, *, refresh: bool = True, whole: bool = False) -> Archive:
+        """The archive. On a branch: `refresh` fetches what it has now, `whole` all files of it at
+        once instead of each when it is read."""
+        if not self.archive.location.startswith(BRANCH):
+            return Archive(self.archive_path)
+        archive = BranchArchive(
+            self.archive.location,
+            project=self.folder,
+            mirror=self.archive_path,
+            max_run_mb=self.archive.max_run_mb,
+        )
+        if refresh:
+            archive.refresh(whole=whole)
+        return archive
 
     @property
     def cache_path(self) -> Path:

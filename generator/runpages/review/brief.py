@@ -92,7 +92,7 @@ def brief(report: Report, comparison: Comparison | None = None, *, links: Links)
     return Brief(
         slug=run.slug,
         name=title_of(run),
-        state=state_chip(run).words + (", incomplete" if run.incomplete else ""),
+        state=state_chip(report).words + (", incomplete" if run.incomplete else ""),
         findings=", ".join(c.words for c in finding_chips(counts, report.judgements)),
         verdict=next((n for n in reversed(report.notes) if n.kind == "verdict"), None),
         sentence=comparison.verdicts[run.slug] if comparison else _ended(report),
