@@ -34,8 +34,8 @@ def check_top(folder: Path) -> None:
     top = next((p for p in (folder, *folder.parents) if (p / ".git").exists()), folder)
     if top != folder:
         raise UsageError(
-            f"--ci: hosts look for workflows at the top of the repository ({top}); put runpages.toml"
-            " there, or use the action (action.yml) with its `working-directory`"
+            f"--ci: hosts look for workflows at the top of the repository ({top}); put"
+            " runpages.toml there, or use the action (action.yml) with its `working-directory`"
         )
 
 
