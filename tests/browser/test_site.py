@@ -240,7 +240,7 @@ def test_a_finding_is_shown_in_the_curves(visit, spiked):
     one.wait_range("lr", 276, 284)
     assert re.search(r"\?x=280\.\.280#curves$", one.page.url)
     top = one.page.locator("#curves").bounding_box()["y"]
-    assert 0 <= top < 20
+    assert 0 <= top < 200
 
 
 def test_a_finding_in_the_address_is_open(visit, spiked):

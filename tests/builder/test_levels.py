@@ -14,6 +14,7 @@ from runpages.builder.levels import check_size, choose_full
 from runpages.config import Settings, SourceSettings
 from runpages.errors import SiteSizeError
 from runpages.model import Note
+from runpages.review import COMPANIONS
 from runs import backdate, write_rundir
 
 HOUR = 3600.0
@@ -78,6 +79,7 @@ def test_a_run_that_ages_out_loses_its_finer_files_and_nothing_else(tmp_path, ol
     built = builder.build(settings)
     assert built.written == (new,)
     light = {n: d for n, d in before.items() if not n.startswith(("detail-", "window-"))}
+    light = {n: d for n, d in light.items() if n not in COMPANIONS}
     assert len(light) < len(before)
     assert data_of(tmp_path, old) == light
     assert page.read_bytes() == words
@@ -92,8 +94,10 @@ def test_a_run_that_comes_back_gets_only_its_finer_files(tmp_path, old):
     Archive(tmp_path / "archive").withdraw(new, "contains private data")
     built = builder.build(settings)
     own = {path for path in built.files_written if old in path and not path.startswith("by/")}
-    finer = [name for name in data_of(tmp_path, old) if name.startswith(("detail-", "window-"))]
+    files = data_of(tmp_path, old)
+    finer = [name for name in files if name.startswith(("detail-", "window-"))]
     assert len(finer) > 8
+    finer += COMPANIONS
     assert own == {f"assets/runs/{old}/{name}" for name in finer}
     assert listed(tmp_path) == [old]
 
@@ -134,6 +138,15 @@ def test_a_run_too_short_for_finer_levels_is_not_listed(tmp_path):
     add_run(tmp_path, "short", hours_ago=1, steps=50)
     builder.build(settings_of(tmp_path))
     assert listed(tmp_path) == []
+
+
+def test_a_run_without_finer_levels_gets_card_and_badge_when_it_becomes_full(tmp_path):
+    slug = add_run(tmp_path, "short", hours_ago=1, steps=50)
+    builder.build(settings_of(tmp_path, full_runs=0))
+    assert not set(COMPANIONS) & data_of(tmp_path, slug).keys()
+    builder.build(settings_of(tmp_path, full_runs=1))
+    assert set(COMPANIONS) <= data_of(tmp_path, slug).keys()
+    assert builder.build(settings_of(tmp_path, full_runs=1)).files_written == ()
 
 
 def test_a_run_without_a_date_counts_as_the_oldest(tmp_path):

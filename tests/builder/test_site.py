@@ -224,16 +224,28 @@ def test_a_lost_cache_changes_no_byte(tmp_path, logs):
     assert tree(tmp_path / "docs") == before
 
 
-def test_a_withdrawn_run_loses_its_page(tmp_path, logs):
+def test_a_withdrawn_run_leaves_a_page_that_says_so_and_nothing_else(tmp_path, logs):
     put_logs(logs, tmp_path)
     slug = builder.pull(project(tmp_path)).slugs("written")[0]
     builder.build(project(tmp_path))
-    Archive(tmp_path / "archive").withdraw(slug, "contains private data")
+    Archive(tmp_path / "archive").withdraw(slug, "<b>private</b> data")
     built = builder.build(project(tmp_path))
     assert built.withdrawn == (slug,)
-    assert not any(
-        slug in path for path in tree(tmp_path / "docs/runs") if path != ".generated.json"
-    )
+    left = [path for path in tree(tmp_path / "docs/runs") if slug in path]
+    assert left == [f"{slug}.md"]
+    page = (tmp_path / "docs/runs" / left[0]).read_text()
+    assert f"withdrawn: {markup.text('<b>private</b> data')}" in page
+    assert slug not in (tmp_path / "docs/runs/index.md").read_text()
+
+
+def test_a_run_that_may_never_have_had_a_page_leaves_none(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    slug = builder.pull(settings).slugs("written")[0]
+    Archive(tmp_path / "archive").withdraw(slug, "contains private data")
+    chosen = replace(settings, publish=replace(settings.publish, include=("p/*",)))
+    builder.build(chosen)
+    assert not (tmp_path / f"docs/runs/{slug}.md").exists()
 
 
 def test_a_withdrawn_run_is_not_read_back(tmp_path):
@@ -294,6 +306,41 @@ def test_only_what_publish_includes_gets_a_page(tmp_path, logs):
     assert len(built.written) == 2
     index = (tmp_path / "docs/runs/index.md").read_text()
     assert "spiked" not in index
+
+
+def test_what_is_published_is_decided_anew_when_the_setting_or_the_run_changes(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    slugs = builder.pull(settings).slugs("written")
+    builder.build(settings)
+    narrow = replace(settings, publish=replace(settings.publish, include=(slugs[0],)))
+    assert builder.build(narrow).unchanged == (slugs[0],)
+    assert set(builder.build(settings).written) == set(slugs[1:])
+
+
+def test_without_the_cache_the_bytes_are_the_same(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    builder.pull(settings)
+    builder.build(settings)
+    builder.build(settings)  # from the cache
+    before = tree(tmp_path / "docs")
+    shutil.rmtree(settings.cache_path)
+    builder.build(settings)
+    assert tree(tmp_path / "docs") == before
+
+
+def test_a_damaged_cache_is_no_cache(tmp_path, logs):
+    put_logs(logs, tmp_path)
+    settings = project(tmp_path)
+    builder.pull(settings)
+    builder.build(settings)
+    before = tree(tmp_path / "docs")
+    for path in settings.cache_path.rglob("*"):
+        if path.is_file() and path.parent.name != "pull":
+            path.write_bytes(path.read_bytes()[:-7])
+    builder.build(settings)
+    assert tree(tmp_path / "docs") == before
 
 
 def test_the_baseline_is_pinned_and_must_exist(tmp_path, logs):

@@ -47,13 +47,14 @@ def scratch_file(folder: Path) -> Iterator[tuple[Path, BufferedRandom]]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`; raises LockedError at once if another process has it."""
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of `folder`; unless it is to wait, raises LockedError at once if another
+    process has it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     with path.open("w") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise LockedError(folder) from error
         yield

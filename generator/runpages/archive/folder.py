@@ -28,6 +28,8 @@ __all__ = ["Archive", "is_intact"]
 SCHEMA = "runpages.archive/1"
 _SWEEP_SECONDS = 86_400
 _MEDIA = "samples"
+_WITHDRAWN = b'"withdrawn":'
+"""As `dump` writes the key: never within a text, whose quotation marks are escaped."""
 _NAME_DIGITS = 12
 """Of a file's sha256 in its name."""
 _REBUILD = "restore it from a copy, or pull the run again with --run"
@@ -92,7 +94,9 @@ class Archive:
         return tuple(slug for slug in self._all() if slug not in gone)
 
     def _all(self) -> list[str]:
-        return sorted(path.parent.name for path in self.location.glob("runs/*/run.json"))
+        with suppress(FileNotFoundError), os.scandir(self.location / "runs") as folders:
+            return sorted(one.name for one in folders if Path(one.path, "run.json").is_file())
+        return []
 
     def __contains__(self, slug: object) -> bool:
         return isinstance(slug, str) and (self._folder(slug) / "run.json").is_file()
@@ -101,8 +105,10 @@ class Archive:
         """Slug -> reason of the runs that were withdrawn."""
         found = {}
         for slug in self._all():
-            with suppress(ArchiveError):
-                found[slug] = self._record(slug).withdrawn
+            # most records have no such key: they need not be parsed
+            if _WITHDRAWN in (self._folder(slug) / "run.json").read_bytes():
+                with suppress(ArchiveError):
+                    found[slug] = self._record(slug).withdrawn
         return {slug: reason for slug, reason in found.items() if reason}
 
     def put(self, run: Run) -> bool:
@@ -176,7 +182,7 @@ class Archive:
         """sha256 over everything that is kept of the run, notes included."""
         folder = self._folder(slug)
         digest = hashlib.sha256((folder / "run.json").read_bytes())
-        for path in sorted(folder.glob(f"{NOTES}/*.json")):
+        for path in sorted((folder / NOTES).glob("*.json")):
             digest.update(path.name.encode() + b"\n" + path.read_bytes())
         return digest.hexdigest()
 

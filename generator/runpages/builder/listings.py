@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runpages.config import SiteSettings
@@ -11,19 +11,31 @@ from runpages.markup import json_bytes
 from runpages.model import GroupReport, Report
 from runpages.pages import Page, render_index
 from runpages.pages.browse import render_browse
-from runpages.pages.by import listings, render_listing, render_overview
+from runpages.pages.by import Listing, listings, render_listing, render_overview
 from runpages.pages.columns import index_files
 from runpages.pages.compare_page import comparing_rules, render_compare
 from runpages.pages.feed import render_feed, render_llms
 from runpages.pages.listing import Entry
 
-__all__ = ["index_pages", "seed_set_of"]
+__all__ = ["index_pages", "listing_file", "seed_set_of"]
+
+
+def listing_file(listing: Listing) -> bytes:
+    """The Markdown of one listing."""
+    return render_listing(listing).markdown.encode()
 
 
 def index_pages(
-    newest: Sequence[Entry], seed_sets: Sequence[Mapping[str, Any]], *, site: SiteSettings
+    newest: Sequence[Entry],
+    seed_sets: Sequence[Mapping[str, Any]],
+    *,
+    site: SiteSettings,
+    listing: Callable[[Listing], bytes] = listing_file,
 ) -> dict[str, bytes]:
-    """Path below the section -> bytes, of everything that is made of all runs; newest first."""
+    """Path below the section -> bytes, of everything that is made of all runs; newest first.
+
+    `listing` may remember what `listing_file` gave.
+    """
     found = listings(newest)
     groups = Counter(row["group"] for row in newest if row["group"])
     pages: dict[str, Page] = {
@@ -31,9 +43,9 @@ def index_pages(
         "browse.md": render_browse(newest),
         "compare.md": render_compare(groups),
         "by/index.md": render_overview(found, groups),
-        **{one.path: render_listing(one) for one in found},
     }
     files = {path: page.markdown.encode() for path, page in pages.items()}
+    files.update((one.path, listing(one)) for one in found)
     files["assets/index/comparing.json"] = json_bytes(comparing_rules())
     files["feed.xml"] = render_feed(newest, site=site)
     files["llms.txt"] = render_llms(newest, site=site)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,17 @@ from runpages.engine import open_engine, run_all
 from runpages.errors import ConfigError, RunpagesError
 from runpages.model import Report
 from runpages.pages import Page, group_slug, list_row, render, render_group
+from runpages.pages.by import Listing
 from runpages.pages.listing import listed_facts
 from runpages.pages.templating import template_folder
 from runpages.redact import redact_text
+from runpages.review import COMPANIONS, Links, companions
 
 from .assets import shared_assets
 from .levels import check_size, choose_full, full_list
-from .listings import index_pages, seed_set_of
+from .listings import index_pages, listing_file, seed_set_of
+from .remembered import RunFacts, remembered
+from .tombstones import tombstones
 from .write import read_generated, write_section
 
 __all__ = ["Built", "archive_state", "build", "report_of", "rows"]
@@ -64,9 +69,14 @@ class _Card:
     row: dict[str, Any]
     files: dict[str, str]
     finer: dict[str, str] = field(default_factory=dict)
-    """Files that are written of full runs only."""
+    """Files that are written of full runs only; an empty digest is of one that was not made."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What pages about many runs need beside the row; of a group, its seed set."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the page has files to fetch of a full run, beside what is for others."""
+        return any(Path(path).name not in COMPANIONS for path in self.finer)
 
     def wanted(self, *, full: bool) -> dict[str, str]:
         """Path -> digest of what a run of this level has."""
@@ -121,6 +131,8 @@ class _Builder:
         self.failed: list[tuple[str, str]] = []
         self.begun: dict[str, float | None] = {}
         """Starts of the runs to be published."""
+        self.digests: dict[str, str] = {}
+        """Of every archived run that is not withdrawn."""
         self.generator = _generator_digest() + _own_templates(settings)
         pinned = settings.baseline.default
         if pinned and pinned not in self.archive:
@@ -147,18 +159,21 @@ class _Builder:
         files.update(group_files)
         unchanged.update(group_kept)
         ordered = _ordered([{**card.row, **card.facts} for card in cards.values()])
-        files.update(index_pages(ordered, seed_sets, site=self.settings.site))
-        files.update(full_list(s for s, card in cards.items() if s in full and card.finer))
+        listing = partial(self._listing, keys)
+        files.update(index_pages(ordered, seed_sets, site=self.settings.site, listing=listing))
+        files.update(full_list(s for s, card in cards.items() if s in full and card.has_levels))
         files.update(shared_assets())
+        withdrawn = self.archive.withdrawn()
+        files.update(tombstones(withdrawn, self.settings))
         check_size(section, files, unchanged, max_mb=self.settings.site.max_mb)
-        state = archive_state(self.archive)
+        state = _state(self.digests)
         done = write_section(section, files, unchanged, archive=state)
         for slug, page in rendered.items():
             self._cache("pages", slug, page.card)
         return Built(
             written=tuple(sorted(rendered)),
             unchanged=tuple(sorted(kept)),
-            withdrawn=tuple(sorted(self.archive.withdrawn())),
+            withdrawn=tuple(sorted(withdrawn)),
             failed=tuple(sorted(self.failed)),
             files_written=done.written,
             remarks=tuple((s, told) for s in cards for told in self.archive.unreadable_notes(s)),
@@ -196,19 +211,26 @@ class _Builder:
             f"{baseline} {self.archive.digest(baseline)}" if baseline else "",
         ]
         keys = {}
+        facts = RunFacts(self.settings.cache_path, self.settings.publish)
         for slug in self.archive.slugs():
+            self.digests[slug] = digest = self.archive.digest(slug)
             try:
-                run = self.archive.get(slug)
+                start, end, published = facts.of(slug, digest, self.archive)
             except RunpagesError as error:
                 self.failed.append((slug, str(error)))
                 continue
-            if not self.settings.publish.matches(run):
-                continue
-            self.begun[slug] = run.start
-            prices = self._prices(run.end)
-            parts = [*common, self.archive.digest(slug), repr(prices)]
-            keys[slug] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+            if published:
+                self.begun[slug] = start
+                parts = [*common, digest, repr(self._prices(end))]
+                keys[slug] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        facts.keep()
         return keys
+
+    def _listing(self, keys: Mapping[str, str], listing: Listing) -> bytes:
+        """The keys of its runs tell all that it shows of them."""
+        path = self.settings.cache_path / "listings" / listing.path
+        inputs = [self.generator, *(keys[row["slug"]] for row in listing.entries)]
+        return remembered(path, inputs, partial(listing_file, listing))
 
     def _prices(self, end: float | None) -> list[object]:
         """The price rows that can hold at the run's end: later ones do not touch its page."""
@@ -294,8 +316,14 @@ def _page(task: _Task) -> _Rendered:
     settings = task.settings
     page = render(report, section=settings.site.section, templates=settings.templates_path)
     files = _section_files(page, f"{task.slug}.md", task.settings.site.section)
-    digests = _digests(files)
     finer = {name.removeprefix(f"{settings.site.section}/") for name in page.finer}
+    beside = [f"assets/runs/{task.slug}/{name}" for name in COMPANIONS]
+    if task.full:  # a card takes as long to draw as the charts of its page
+        links = Links(url=settings.site.url, section=settings.site.section)
+        made = companions(report, links=links)
+        files |= {path: made[Path(path).name] for path in beside}
+    digests = {**dict.fromkeys(beside, ""), **_digests(files)}
+    finer |= set(beside)
     card = _Card(
         key=task.key,
         row=list_row(report),
@@ -337,10 +365,12 @@ def _ordered(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def archive_state(archive: Archive) -> str:
     """Digest of all that the archive holds: the plugin compares it with the built one."""
-    digest = hashlib.sha256()
-    for slug in archive.slugs():
-        digest.update(f"{slug} {archive.digest(slug)}\n".encode())
-    return digest.hexdigest()
+    return _state({slug: archive.digest(slug) for slug in archive.slugs()})
+
+
+def _state(digests: Mapping[str, str]) -> str:
+    told = "".join(f"{slug} {digest}\n" for slug, digest in digests.items())
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _sources_of_pages() -> Iterator[tuple[str, bytes]]:

@@ -17,7 +17,7 @@ from .sample_groups import Steps, spread
 
 __all__ = ["all_media"]
 
-ROOM = Room(23, 700_000)
+ROOM = Room(20, 700_000)
 """Beside media.json: with the finer levels of the charts a full run stays within its 60 files."""
 _STEPS = 64
 _STRIP = 16

@@ -12,6 +12,9 @@ from .words import Fact, event_counts, fact, finding_chips, group_slug, state_ch
 
 __all__ = ["header_section"]
 
+_ABOUT = 200
+"""Characters: hosts show about as many."""
+
 
 def header_section(report: Report) -> dict[str, object]:
     """Values for the template, ready to print."""
@@ -22,6 +25,7 @@ def header_section(report: Report) -> dict[str, object]:
     compared = f"{run.slug},{baseline.slug}&base={baseline.slug}" if baseline else run.slug
     return {
         "title": markup.yaml(title_of(run)),
+        "about": markup.yaml(_about(report)),
         "name": title_of(run),
         "slug": run.slug,
         "project": run.ref.project or run.ref.kind or run.ref.source,
@@ -36,6 +40,12 @@ def header_section(report: Report) -> dict[str, object]:
         "verdict": verdict(report),
         "figures": key_figures(report),
     }
+
+
+def _about(report: Report) -> str:
+    """What a search engine and the card of a link say of the page: state, then the story."""
+    words = f"{state_chip(report).words.capitalize()}. {story(report)}".strip()
+    return words if len(words) <= _ABOUT else words[:_ABOUT].rsplit(" ", 1)[0] + " …"
 
 
 def _facts(report: Report) -> list[Fact]:

@@ -76,7 +76,11 @@ def write_bundle(records: Iterable[Record], folder: Path, *, name: str) -> None:
                 filters={},
                 sort={},
             )
-        service.ask(type="WriteFiles", index_id=index, output_path=str(folder.resolve()))
+        # WriteFiles answers before all is on the disk, and ends with a file empty on a busy machine
+        for file in service.ask(type="GetFiles", index_id=index)["files"]:
+            path = folder / file["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(base64.b64decode(file["content"]))
 
 
 class _Service:
@@ -96,9 +100,9 @@ class _Service:
             with suppress(BrokenPipeError):  # what was not sent would be sent once more at the end
                 questions.close()
             raise SearchError("Pagefind's program ended before its work was done") from error
-        answer = b""
+        answer = bytearray()
         while not answer.endswith(b","):
-            more = os.read(answers.fileno(), 1 << 16)
+            more = os.read(answers.fileno(), 1 << 20)
             if not more:
                 raise SearchError("Pagefind's program ended before its work was done")
             answer += more

@@ -34,7 +34,7 @@ LISTS = "lists"
 """Our pages about many runs."""
 UNDATED = "undated"
 """Runs without a start."""
-_FORMAT = "1"
+_FORMAT = "2"
 """Raised when the same entries give other records."""
 _MOST = 2500
 """Runs of a half-year that are one shard. A query asks every shard, so few are better

@@ -6,11 +6,13 @@ from .actions import annotation, finding_commands, write_outputs, write_summary
 from .brief import Brief, brief
 from .check import FAIL_ON, Checked, CheckOptions, check
 from .comment import MOST_CHARACTERS, as_markdown, as_text
+from .companions import COMPANIONS, companions
 from .hosts import HOSTS
 from .links import Links
 from .post import Posted, post_sticky
 
 __all__ = [
+    "COMPANIONS",
     "FAIL_ON",
     "HOSTS",
     "MOST_CHARACTERS",
@@ -24,6 +26,7 @@ __all__ = [
     "as_text",
     "brief",
     "check",
+    "companions",
     "finding_commands",
     "post_sticky",
     "write_outputs",

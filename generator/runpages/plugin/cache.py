@@ -1,0 +1,102 @@
+"""Built pages, kept from one build of the site to the next.
+
+Each lies in a file whose name is the digest of all that it was made of, so there is no list that
+could be wrong: what is found fits. The first line is the digest of the rest: a damaged file is
+none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runpages.archive import write_atomically
+
+__all__ = ["KeptPage", "PageCache"]
+
+_FORMAT = "1"
+"""Raised when what is kept of a page changes its meaning."""
+_POLICY = "policy.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPage:
+    """A page as MkDocs made it, and what the rest of the site needs to know of it."""
+
+    html: str
+    """All plugins' work included; without the content security policy."""
+    frame: str
+    """Digest of what the page shows of other pages."""
+    title: str | None
+    meta: dict[str, Any]
+    """Its front matter."""
+    anchors: list[str]
+    entries: list[dict[str, Any]]
+    """Of the search."""
+    scripts: list[str]
+    """Sources for the policy."""
+
+
+class PageCache:
+    """Pages below `folder`, all made under one `site_key`; safe to delete."""
+
+    def __init__(self, folder: Path, site_key: str) -> None:
+        self._folder = folder
+        self._site_key = site_key
+        self._used: set[str] = set()
+
+    def name(self, src_uri: str, source: bytes) -> str:
+        """Of the page made of this Markdown."""
+        digest = hashlib.sha256(f"{_FORMAT}\n{self._site_key}\n{src_uri}\n".encode())
+        digest.update(source)
+        return digest.hexdigest()[:40]
+
+    def get(self, name: str) -> KeptPage | None:
+        try:
+            data = self._path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        told, _, rest = data.partition(b"\n")
+        if hashlib.sha256(rest).hexdigest().encode() != told:
+            return None
+        head, _, html = rest.partition(b"\n")
+        self._used.add(name)
+        return KeptPage(html=html.decode(), **json.loads(head))
+
+    def put(self, name: str, page: KeptPage) -> None:
+        """Raises TypeError or ValueError if its front matter is more than JSON can tell."""
+        head = {
+            "frame": page.frame,
+            "title": page.title,
+            "meta": page.meta,
+            "anchors": page.anchors,
+            "entries": page.entries,
+            "scripts": page.scripts,
+        }
+        line = json.dumps(head, allow_nan=False)
+        rest = line.encode() + b"\n" + page.html.encode("utf-8", "xmlcharrefreplace")
+        told = hashlib.sha256(rest).hexdigest().encode()
+        write_atomically(self._path(name), told + b"\n" + rest, durable=False)
+        self._used.add(name)
+
+    def policy(self) -> str:
+        """The content security policy of the last build; only a guess, as no page holds it."""
+        try:
+            return (self._folder / _POLICY).read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return ""
+
+    def keep_policy(self, meta: str) -> None:
+        write_atomically(self._folder / _POLICY, meta.encode(), durable=False)
+
+    def sweep(self) -> None:
+        """Delete all that was neither asked for nor put."""
+        for path in self._folder.glob("??/*"):
+            if path.parent.name + path.name not in self._used:
+                path.unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name[2:]
