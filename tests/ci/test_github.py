@@ -13,6 +13,7 @@ from archive.repositories import bare, clone, git
 from ci.runner import ROOT, GitHub, bash, environment, filled, outputs, read
 from cli.test_compare import runpages
 from review.hosts import TOKEN, serving
+from runpages.archive.git import remote_of
 from siblings import write_sibling
 
 WORKFLOWS = ".github/workflows"
@@ -80,6 +81,7 @@ def test_a_run_that_the_tracker_cannot_tell_does_not_stop_the_others(team):
     finally:
         shutil.move(team.base / "away", team.base / "logs")
     assert results == {"pull": "failure", "build": "success", "deploy": "success"}, team.said
+    assert "1 pages written, 2 unchanged" in team.said  # the pages came with the cache
     assert {"base", "new", "third"} <= slugs(team.published)
 
 
@@ -222,6 +224,28 @@ def test_the_install_of_the_action_is_its_own_checkout_or_what_is_named(tmp_path
     for package, wanted in (("", "/checkout"), ("runpages==1.2.3", "runpages==1.2.3")):
         code, said = bash(step["run"], cwd=tmp_path, env=env | {"PACKAGE": package})
         assert (code, said.split()) == (0, ["-m", "pip", "install", wanted])
+
+
+def test_the_credentials_that_checkout_leaves_reach_the_archive(tmp_path):
+    """Since its version 6 they lie in a file outside, included for this clone's .git alone."""
+    folder = clone(bare(tmp_path / "remote.git"), tmp_path / "work")
+    kept = tmp_path / "credentials.config"
+    key, value = "http.https://github.com/.extraheader", "AUTHORIZATION: basic dDprM3k="
+    git(folder, "config", "--file", str(kept), key, value)
+    git(folder, "config", f"includeIf.gitdir:{folder}/.git.path", str(kept))
+    assert (key, value) in remote_of(folder).settings
+
+
+def test_branch_and_section_are_those_of_the_settings(tmp_path):
+    runpages("init", cwd=tmp_path)
+    settings = tmp_path / "runpages.toml"
+    told = settings.read_text().replace('"archive"', '"git+branch:kept@origin"')
+    settings.write_text(told.replace("[site]\n", '[site]\nsection = "experiments"\n'))
+    runpages("init", "--ci", "github", cwd=tmp_path)
+    build = read(tmp_path / WORKFLOWS / "runpages.yml")["jobs"]["build"]["steps"]
+    assert any('"refs/heads/kept"' in step.get("run", "") for step in build)
+    (cached,) = [s["with"]["path"] for s in build if "actions/cache@" in s.get("uses", "")]
+    assert cached.split() == [".cache/runpages", "docs/experiments"]
 
 
 def test_json_names_what_was_written_and_existing_files_stay(tmp_path):
