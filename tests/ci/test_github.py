@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,19 +72,25 @@ def test_finished_runs_are_published_through_the_branch_of_the_archive(team):
     assert not list(team.base.glob("run-1-build/work/archive*"))
 
 
-def test_a_run_that_the_tracker_cannot_tell_does_not_stop_the_others(team):
-    """The source is gone, the archive has one run more: pull fails, the site has all three."""
+def test_jobs_that_end_at_once_are_published_though_the_tracker_is_down(team):
+    """Two training jobs pull at the same time, each in its clone. Then the source is gone: the
+    workflow's pull fails, and the site has all there is."""
     project = team.base / "project"
-    write_sibling(team.base / "logs" / "third", final=1.8)
-    runpages("pull", cwd=project)
+    places = {"third": project, "fourth": clone(team.remote, team.base / "another")}
+    for name in places:
+        write_sibling(team.base / "logs" / name, final=1.8)
+    command = [sys.executable, "-m", "runpages", "pull", "--run"]
+    env = environment(team.base)
+    jobs = [subprocess.Popen([*command, name], cwd=p, env=env) for name, p in places.items()]
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
     shutil.move(team.base / "logs", team.base / "away")
     try:
         results = team.run(project / WORKFLOWS / "runpages.yml")
     finally:
         shutil.move(team.base / "away", team.base / "logs")
     assert results == {"pull": "failure", "build": "success", "deploy": "success"}, team.said
-    assert "1 pages written, 2 unchanged" in team.said  # the pages came with the cache
-    assert {"base", "new", "third"} <= slugs(team.published)
+    assert {"base", "new", "third", "fourth"} <= slugs(team.published)
+    assert "2 pages written, 2 unchanged" in team.said  # the pages came with the cache
 
 
 def review(team: GitHub, description: str) -> dict[str, str]:
