@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .assets import plotly_bundle
+from .ci import ARCHIVE_BRANCH, CI_HOSTS, add_ci, check_top
 from .levels import level_of
 from .make import Built, archive_state, build, report_of, rows
 from .outcome import Outcome, Pulled
@@ -11,12 +12,16 @@ from .pull import find_runs, pull
 from .write import read_generated
 
 __all__ = [
+    "ARCHIVE_BRANCH",
+    "CI_HOSTS",
     "Built",
     "Outcome",
     "Pulled",
+    "add_ci",
     "add_to_project",
     "archive_state",
     "build",
+    "check_top",
     "find_runs",
     "level_of",
     "plotly_bundle",

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-__all__ = ["add_to_project", "write_project"]
+__all__ = ["add_to_project", "write_missing", "write_project"]
 
 _MKDOCS = """\
 site_name: {title}
@@ -65,7 +65,7 @@ _SETTINGS = """\
 title = {title}
 {csp}
 [archive]
-location = "archive"
+location = {archive}
 
 [[source]]
 kind = "auto"
@@ -80,6 +80,7 @@ def write_project(
     locations: tuple[str, ...],
     section: str = "runs",
     settle_minutes: float | None = None,
+    archive: str = "archive",
 ) -> list[Path]:
     """Make `folder` an MkDocs project whose runs come from `locations`; returns what was written.
 
@@ -88,7 +89,11 @@ def write_project(
     folder.mkdir(parents=True, exist_ok=True)
     extra = f"settle_minutes = {settle_minutes:g}\n" if settle_minutes is not None else ""
     settings = _SETTINGS.format(
-        title=json.dumps(title), location=json.dumps(locations[0]), extra=extra, csp="csp = true\n"
+        title=json.dumps(title),
+        archive=json.dumps(archive),
+        location=json.dumps(locations[0]),
+        extra=extra,
+        csp="csp = true\n",
     )
     for location in locations[1:]:
         settings += f'\n[[source]]\nkind = "auto"\nlocation = {json.dumps(location)}\n{extra}'
@@ -98,10 +103,12 @@ def write_project(
         "runpages.toml": settings,
         ".gitignore": f"/docs/{section}/\n/site/\n/.cache/\n",
     }
-    return _write_missing(folder, wanted)
+    return write_missing(folder, wanted)
 
 
-def add_to_project(folder: Path, *, logs: str = "logs", section: str = "runs") -> list[Path]:
+def add_to_project(
+    folder: Path, *, logs: str = "logs", section: str = "runs", archive: str = "archive"
+) -> list[Path]:
     """Add runpages to the MkDocs project in `folder`: settings, plugin line, .gitignore entry."""
     mkdocs = folder / "mkdocs.yml"
     text = mkdocs.read_text(encoding="utf-8")
@@ -109,10 +116,16 @@ def add_to_project(folder: Path, *, logs: str = "logs", section: str = "runs") -
     name = f"{title.group(1)}: training runs" if title else "Training runs"
     docs = re.search(r"^docs_dir:\s*[\"']?([\w./-]+)", text, re.MULTILINE)
     docs_dir = docs.group(1) if docs else "docs"
-    settings = _SETTINGS.format(title=json.dumps(name), location=json.dumps(logs), extra="", csp="")
+    settings = _SETTINGS.format(
+        title=json.dumps(name),
+        archive=json.dumps(archive),
+        location=json.dumps(logs),
+        extra="",
+        csp="",
+    )
     if docs_dir != "docs":
         settings = settings.replace("[archive]", f"docs_dir = {json.dumps(docs_dir)}\n\n[archive]")
-    written = _write_missing(folder, {"runpages.toml": settings})
+    written = write_missing(folder, {"runpages.toml": settings})
     changed = _with_plugin(text)
     if changed != text:
         mkdocs.write_text(changed, encoding="utf-8")
@@ -145,7 +158,8 @@ def _with_plugin(text: str) -> str:
     return f"{text.rstrip()}\n\nplugins:\n  - search\n  - runpages\n"
 
 
-def _write_missing(folder: Path, wanted: dict[str, str]) -> list[Path]:
+def write_missing(folder: Path, wanted: dict[str, str]) -> list[Path]:
+    """Write the files that are not there; returns them."""
     written = []
     for name, text in wanted.items():
         path = folder / name
