@@ -14,7 +14,7 @@ from runpages.builder.levels import check_size, choose_full
 from runpages.config import Settings, SourceSettings
 from runpages.errors import SiteSizeError
 from runpages.model import Note
-from runpages.review import COMPANIONS
+from runpages.review.companions import COMPANIONS
 from runs import backdate, write_rundir
 
 HOUR = 3600.0

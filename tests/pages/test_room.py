@@ -11,7 +11,7 @@ import pytest
 
 from pages import factory
 from runpages.pages import render
-from runpages.review import COMPANIONS
+from runpages.review.companions import COMPANIONS
 
 FRAME = 20_000
 """Material's own part of a page."""

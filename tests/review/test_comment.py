@@ -89,6 +89,20 @@ def test_no_more_than_eight_metrics_and_the_rest_is_counted():
     assert "| 4 more on the page |" in text
 
 
+def test_a_reward_is_told_though_it_is_not_compared(base):
+    report = factory.report({"rollout/episode_return": factory.rows(0, 50, float)}, run_id="agent")
+    assert report.primary == "rollout/episode_return"
+    rows = [r for r in as_markdown(told(report, base)).splitlines() if "episode_return" in r]
+    assert re.fullmatch(
+        r"\| `rollout/episode_return` ↑ \| [\d.]+ \| not compared \| n/a \|", rows[0]
+    )
+
+
+def test_one_reason_for_both_sides_stands_once(spiked, base):
+    (row,) = [r for r in as_markdown(told(spiked, base)).splitlines() if "cost, USD" in r]
+    assert re.fullmatch(r"\| cost, USD ↓ \| n/a: [\w ,]+ \| n/a \| n/a \|", row)
+
+
 def test_what_both_sides_recorded_stands_before_what_one_lacks(base):
     report = factory.healthy(run_id="own", config={"a_new": 1, "lr": 0.2},
                              environment={"python": "3.11"})  # fmt: skip

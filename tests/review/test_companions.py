@@ -16,8 +16,9 @@ from PIL import Image
 
 from pages import factory
 from runpages.model import Columns, Note
-from runpages.review import COMPANIONS, Links, companions
+from runpages.review import Links
 from runpages.review.card import draw_card
+from runpages.review.companions import COMPANIONS, companions
 from runpages.review.lettering import Pen, drawable
 
 HERE = Path(__file__).parent

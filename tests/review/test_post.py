@@ -9,8 +9,8 @@ import pytest
 
 from review.hosts import PLACES, TOKEN, serving
 from runpages.errors import PassingPostError, PostError, UsageError
-from runpages.review import HOSTS, post_sticky
-from runpages.review.hosts import github_number
+from runpages.review.hosts import HOSTS, github_number
+from runpages.review.post import post_sticky
 
 MARKER = "<!-- runpages:review -->"
 

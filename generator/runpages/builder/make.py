@@ -24,7 +24,8 @@ from runpages.pages.by import Listing
 from runpages.pages.listing import listed_facts
 from runpages.pages.templating import template_folder
 from runpages.redact import redact_text
-from runpages.review import COMPANIONS, Links, companions
+from runpages.review import Links
+from runpages.review.companions import COMPANIONS, companions
 
 from .assets import shared_assets
 from .levels import check_size, choose_full, full_list

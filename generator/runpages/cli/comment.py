@@ -9,14 +9,12 @@ import click
 from runpages.config import load_settings
 from runpages.errors import UsageError
 from runpages.review import (
-    HOSTS,
     Brief,
     Links,
     as_markdown,
     as_text,
     brief,
     finding_commands,
-    post_sticky,
     write_outputs,
     write_summary,
 )
@@ -62,7 +60,7 @@ actions_option = click.option(
 )
 @click.option(
     "--post",
-    type=click.Choice(sorted(HOSTS)),
+    type=click.Choice(("github", "gitlab")),
     help="Create or update one comment in the pull or merge request; the token is taken from "
     "GITHUB_TOKEN or GITLAB_TOKEN.",
 )
@@ -85,6 +83,9 @@ def comment(
     as_json: bool,
 ) -> None:
     """Print what a review has to know of RUN, in at most 4,000 characters; --post puts it there."""
+    from runpages.review.hosts import HOSTS  # which needs requests
+    from runpages.review.post import post_sticky
+
     settings = load_settings(config)
     thread = HOSTS[post](os.environ, number=pr) if post else None
     found = reviewed(settings, run, baseline=baseline)

@@ -6,7 +6,7 @@ The words are those of the run page and of `runpages compare`; none of them is e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from runpages import units
@@ -149,6 +149,14 @@ def _order(report: Report, name: str, *, known: bool) -> tuple[bool, bool, bool]
 
 
 def _compared(report: Report, comparison: Comparison) -> Iterator[Row]:
+    primary = report.metrics.get(report.primary or "")
+    if primary is not None and primary.name not in [row.name for row in comparison.metrics]:
+        # a reward is no figure of a model's quality that `compare` tests
+        yield from (
+            replace(row, base="not compared", difference="n/a")
+            for row in _own(report)
+            if row.name == primary.name
+        )
     rows = sorted(
         comparison.metrics, key=lambda row: _order(report, row.name, known=row.delta.known)
     )

@@ -141,7 +141,8 @@ def _table(told: Brief, room: _Room) -> Iterator[str]:
 
 
 def _cells(told: Brief, row: Row, room: _Room) -> list[str]:
-    cells = [row.value, *([row.base, row.difference] if told.base else [])]
+    base = "n/a" if row.base == row.value and row.base.startswith("n/a") else row.base
+    cells = [row.value, *([base, row.difference] if told.base else [])]
     return [comment_text(_cut(cell, room.reasons)) for cell in cells]
 
 
