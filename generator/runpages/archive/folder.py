@@ -95,7 +95,7 @@ class Archive:
 
     def _all(self) -> list[str]:
         with suppress(FileNotFoundError), os.scandir(self.location / "runs") as folders:
-            return sorted(one.name for one in folders if Path(one.path, "run.json").is_file())
+            return sorted(one.name for one in folders if os.path.isfile(f"{one.path}/run.json"))
         return []
 
     def __contains__(self, slug: object) -> bool:
@@ -106,7 +106,7 @@ class Archive:
         found = {}
         for slug in self._all():
             # most records have no such key: they need not be parsed
-            if _WITHDRAWN in (self._folder(slug) / "run.json").read_bytes():
+            if _WITHDRAWN in _content(f"{self.location}/runs/{slug}/run.json"):
                 with suppress(ArchiveError):
                     found[slug] = self._record(slug).withdrawn
         return {slug: reason for slug, reason in found.items() if reason}
@@ -180,10 +180,13 @@ class Archive:
 
     def digest(self, slug: str) -> str:
         """sha256 over everything that is kept of the run, notes included."""
-        folder = self._folder(slug)
-        digest = hashlib.sha256((folder / "run.json").read_bytes())
-        for path in sorted((folder / NOTES).glob("*.json")):
-            digest.update(path.name.encode() + b"\n" + path.read_bytes())
+        folder = f"{self.location}/runs/{slug}"  # asked of every run by every build: no Path
+        digest = hashlib.sha256(_content(f"{folder}/run.json"))
+        names: list[str] = []
+        with suppress(FileNotFoundError):
+            names = sorted(n for n in os.listdir(f"{folder}/{NOTES}") if n.endswith(".json"))
+        for name in names:
+            digest.update(name.encode() + b"\n" + _content(f"{folder}/{NOTES}/{name}"))
         return digest.hexdigest()
 
     def notes(self, slug: str) -> tuple[Note, ...]:
@@ -263,6 +266,11 @@ def _named(stem: str, digest: hashlib._Hash, extension: str) -> str:
 def _media_file(media: Media) -> str:
     # `image/png` -> `png`: media types are our own words, not the log's
     return f"{media.sha256[:_NAME_DIGITS]}.{media.media_type.partition('/')[2]}"
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
 
 
 def _kept(sample: Sample) -> Sample:

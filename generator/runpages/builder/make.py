@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -348,7 +349,8 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def _present(section: Path, wanted: Mapping[str, str], listed: Mapping[str, str]) -> bool:
     return all(
-        listed.get(path) == digest and (section / path).is_file() for path, digest in wanted.items()
+        listed.get(path) == digest and os.path.isfile(f"{section}/{path}")
+        for path, digest in wanted.items()
     )
 
 

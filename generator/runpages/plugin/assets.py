@@ -21,15 +21,16 @@ def link_assets(files: Files, folder: str, *, generated: Collection[str]) -> int
     made: set[str] = set()
     for file in ours:
         files.remove(file)
-        if file.inclusion.is_excluded() or file.abs_src_path is None:
+        if file.inclusion.is_excluded():
             continue
-        target = file.abs_dest_path
-        place = os.path.dirname(target)  # noqa: PTH120 - 80,000 times
+        # plain strings: 80,000 files
+        source, target = f"{file.src_dir}/{file.src_uri}", f"{file.dest_dir}/{file.dest_uri}"
+        place = target.rpartition("/")[0]
         if place not in made:
             Path(place).mkdir(parents=True, exist_ok=True)
             made.add(place)
         try:
-            os.link(file.abs_src_path, target)
+            os.link(source, target)
         except OSError:  # another file system, or one without links
-            shutil.copyfile(file.abs_src_path, target)
+            shutil.copyfile(source, target)
     return len(ours)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class PageCache:
     def get(self, name: str) -> KeptPage | None:
         """The page of this name, if there is one and it is not damaged."""
         try:
-            data = self._path(name).read_bytes()
+            data = self._content(name)
         except FileNotFoundError:
             return None
         told, _, rest = data.partition(b"\n")
@@ -67,13 +68,14 @@ class PageCache:
     def html(self, name: str) -> str:
         """The page as MkDocs made it, all plugins' work included, without the content security
         policy. Read when it is written: all pages at once would be much memory."""
-        return self._path(name).read_bytes().split(b"\n", 2)[2].decode()
+        return self._content(name).split(b"\n", 2)[2].decode()
 
     def put(self, name: str, page: KeptPage, html: str) -> None:
         head = json.dumps({field.name: getattr(page, field.name) for field in fields(page)})
         rest = head.encode() + b"\n" + html.encode()
         told = hashlib.sha256(rest).hexdigest().encode()
-        write_atomically(self._path(name), told + b"\n" + rest, durable=False)
+        path = self._folder / name[:2] / name[2:]
+        write_atomically(path, told + b"\n" + rest, durable=False)
         self._used.add(name)
 
     def policy(self) -> str:
@@ -88,9 +90,11 @@ class PageCache:
 
     def sweep(self) -> None:
         """Delete all that was neither asked for nor put."""
-        for path in self._folder.glob("??/*"):
-            if path.parent.name + path.name not in self._used:
-                path.unlink()
+        for folder in self._folder.glob("??"):
+            for name in os.listdir(folder):
+                if folder.name + name not in self._used:
+                    (folder / name).unlink()
 
-    def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / name[2:]
+    def _content(self, name: str) -> bytes:
+        with open(f"{self._folder}/{name[:2]}/{name[2:]}", "rb") as stream:  # no Path: every page
+            return stream.read()

@@ -49,12 +49,11 @@ def write_policy(
     """
     known = known or {}
     pages = {}
-    for path in _pages(site, section):
-        if path.relative_to(site).as_posix() in known:
-            continue
-        text = _read(path)
-        if with_policy(text, _META) != text:
-            pages[path] = text
+    for name in _pages(site, section):
+        if name not in known:
+            text = _read(site / name)
+            if with_policy(text, _META) != text:
+                pages[site / name] = text
     sources: set[str] = set().union(*known.values())
     for path, text in pages.items():
         sources |= inline_sources(text, of_runs=path.relative_to(site).parts[0] == section)
@@ -75,12 +74,14 @@ def with_policy(html: str, meta: str) -> str:
     return _PLACE.sub(lambda found: found[0] + meta, html, count=1)
 
 
-def _pages(site: Path, section: str) -> Iterator[Path]:
-    """Not below the folders of runs' data: four times as many as there are pages."""
-    data = site / section / "assets/runs"
+def _pages(site: Path, section: str) -> Iterator[str]:
+    """Paths in the site. Not below the folders of runs' data: four times as many as there are
+    pages."""
+    root, data = f"{site}{os.sep}", str(site / section / "assets/runs")
     for folder, folders, names in os.walk(site):
-        folders[:] = sorted(name for name in folders if Path(folder, name) != data)
-        yield from (Path(folder, name) for name in sorted(names) if name.endswith(".html"))
+        folders[:] = sorted(name for name in folders if os.path.join(folder, name) != data)
+        inside = f"{folder}{os.sep}".removeprefix(root).replace(os.sep, "/")
+        yield from (f"{inside}{name}" for name in sorted(names) if name.endswith(".html"))
 
 
 def _read(path: Path) -> str:

@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -90,7 +89,8 @@ class Reuse:
             uri, source = file.src_uri, file.abs_src_path
             if uri not in self._generated or uri in in_nav or source is None or file.page:
                 continue
-            name = self._names[uri] = self._cache.name(uri, Path(source).read_bytes())
+            with open(source, "rb") as stream:
+                name = self._names[uri] = self._cache.name(uri, stream.read())
             kept = self._cache.get(name)
             if kept is not None:
                 _KeptPage(name, kept, file, config)  # which is its file's page from now on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,12 +74,12 @@ class Site:
 
     def known(self) -> dict[str, frozenset[str]]:
         """Scripts of the kept pages that nobody has touched since they were written."""
-        site = Path(self._config.site_dir)
+        site = self._config.site_dir
         written = self.reuse.written
         return {
             path: scripts
             for path, (scripts, size) in written.items()
-            if (site / path).stat().st_size == size
+            if os.stat(f"{site}/{path}").st_size == size
         }
 
     def complete(self, policy: str) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mkdocs.structure.files import File
 from mkdocs.structure.pages import Page
@@ -40,10 +40,10 @@ class Dates:
             page = file.page
             if page is None:
                 continue
-            path = PurePosixPath(file.src_uri)
             self._before.append((page, page.update_date))
-            if str(path.parent) == section and path.stem in ended:
-                page.update_date = ended[path.stem]
+            slug = file.src_uri.removeprefix(f"{section}/").removesuffix(".md")
+            if f"{section}/{slug}.md" == file.src_uri and slug in ended:
+                page.update_date = ended[slug]
             elif page.update_date == built:
                 page.update_date = ""
 
