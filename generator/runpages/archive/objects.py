@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from runpages.errors import ArchiveError
@@ -141,7 +140,7 @@ class ObjectArchive(Archive):
         old = {
             path
             for path, written in self._store.times(f"runs/{slug}").items()
-            if isinstance(written, datetime) and time.time() - written.timestamp() > SWEEP_SECONDS
+            if time.time() - written.timestamp() > SWEEP_SECONDS
         }
         self._store.delete({path for path in old - keep if Path(path).parent.name != NOTES})
 
