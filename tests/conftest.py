@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from archive.object_store import keys_for, s3_server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,3 +38,20 @@ def chromium() -> str:
             pytest.fail("no Chromium found; `make browser` installs one by apt")
         pytest.skip("no Chromium found; install one or set RUNPAGES_CHROMIUM")
     return found
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Address of an S3-compatible server with the bucket `bucket`."""
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto")
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def s3_keys(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's address; s3:// means it."""
+    for name, value in keys_for(s3).items():
+        monkeypatch.setenv(name, value)
+    return s3

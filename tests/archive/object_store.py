@@ -54,5 +54,6 @@ def keys_for(address: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # bodies with a length
         "AWS_EC2_METADATA_DISABLED": "true",
     }

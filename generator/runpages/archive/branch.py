@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from runpages.errors import ArchiveError, UsageError
 from runpages.model import Note, Run
 
-from .folder import Archive, is_intact
+from .folder import Archive, is_intact, withdrawal
 from .git import Remote, Repository, held_repository, remote_of
 from .mirror import Files, below, fetch_tip, files_of, mirror, mirror_one, without
 from .notes import NOTES, write_note
@@ -206,10 +206,6 @@ def _check_not_withdrawn(slug: str, before: Files, own: Files, git: Repository) 
     record = f"runs/{slug}/run.json"
     if before.get(record, own[record]) == own[record]:
         return
-    with tempfile.TemporaryDirectory(prefix="runpages-") as name:
-        path = Path(name) / PurePosixPath(record)
-        path.parent.mkdir(parents=True)
-        (content,) = git.blobs([before[record].split()[2]])
-        path.write_bytes(content)
-        if reason := Archive(name).withdrawn().get(slug):
-            raise ArchiveError(slug, f"withdrawn: {reason}", "it is not kept again")
+    (content,) = git.blobs([before[record].split()[2]])
+    if reason := withdrawal(content):
+        raise ArchiveError(slug, f"withdrawn: {reason}", "it is not kept again")

@@ -23,7 +23,7 @@ from .notes import NOTES, read_notes, write_note
 from .record import decode, dump
 from .tables import StoredSeries, open_series, write_series
 
-__all__ = ["SWEEP_SECONDS", "Archive", "is_intact"]
+__all__ = ["SWEEP_SECONDS", "Archive", "is_intact", "withdrawal"]
 
 SCHEMA = "runpages.archive/1"
 SWEEP_SECONDS = 86_400
@@ -253,6 +253,15 @@ class Archive:
                     shutil.rmtree(path)
             elif at_once or time.time() - path.stat().st_mtime > SWEEP_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def withdrawal(content: bytes) -> str:
+    """The reason in a run.json; empty in that of a run that was not withdrawn, or is damaged."""
+    try:
+        data = json.loads(content)
+    except ValueError:
+        return ""
+    return str(data.get("withdrawn", "")) if isinstance(data, dict) else ""
 
 
 def _addressed(stem: str, data: bytes, extension: str) -> str:

@@ -12,14 +12,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from runpages.errors import ArchiveError
 from runpages.model import Note, Run
 
 from .files import waited_for, write_atomically
-from .folder import SWEEP_SECONDS, Archive, is_intact
+from .folder import SWEEP_SECONDS, Archive, is_intact, withdrawal
 from .mirror import comes_at_once, is_path_of_run, record_last
 from .notes import NOTES, write_note
 from .store import Store
@@ -75,7 +74,8 @@ class ObjectArchive(Archive):
             changed = False
             for _ in range(_TRIES_MAX):
                 before, tag = self._store.read(record)
-                _check_not_withdrawn(run.slug, before)
+                if reason := withdrawal(before or b""):
+                    raise ArchiveError(run.slug, f"withdrawn: {reason}", "it is not kept again")
                 changed = self._store.upload(own, below=f"runs/{run.slug}") or changed
                 if before == encoded:
                     break
@@ -141,18 +141,6 @@ class ObjectArchive(Archive):
         old = {
             path
             for path, written in self._store.times(f"runs/{slug}").items()
-            if isinstance(written, datetime) and time.time() - written.timestamp() > SWEEP_SECONDS
+            if time.time() - written.timestamp() > SWEEP_SECONDS
         }
         self._store.delete({path for path in old - keep if Path(path).parent.name != NOTES})
-
-
-def _check_not_withdrawn(slug: str, record: bytes | None) -> None:
-    """Another machine may have withdrawn the run since this one looked."""
-    if record is None:
-        return
-    with tempfile.TemporaryDirectory(prefix="runpages-") as name:
-        path = Path(name) / "runs" / slug / "run.json"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(record)
-        if reason := Archive(name).withdrawn().get(slug):
-            raise ArchiveError(slug, f"withdrawn: {reason}", "it is not kept again")

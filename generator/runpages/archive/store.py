@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ class Store:
         import fsspec
 
         try:
-            return tuple(fsspec.core.url_to_fs(self.url, use_listings_cache=False))
+            options = {"use_listings_cache": False, "skip_instance_cache": True}
+            return tuple(fsspec.core.url_to_fs(self.url, **options))
         except ImportError as error:
             if self.kind in _CONDITIONAL:
                 raise MissingExtraError(f"an archive at {self.kind}://", "s3") from error
@@ -56,10 +58,10 @@ class Store:
         """Path -> tag of every file."""
         return {path: _tag(info) for path, info in self._infos(below).items()}
 
-    def times(self, below: str) -> dict[str, Any]:
-        """Path -> when it was written, as the store says it."""
-        infos = self._infos(below)
-        return {path: info.get("LastModified", info.get("created")) for path, info in infos.items()}
+    def times(self, below: str) -> dict[str, datetime]:
+        """Path -> when it was written, of the files of which the store says it."""
+        told = {path: _written(info) for path, info in self._infos(below).items()}
+        return {path: time for path, time in told.items() if time is not None}
 
     def _infos(self, below: str) -> dict[str, dict[str, Any]]:
         system, root = self._opened
@@ -164,8 +166,21 @@ class _OvertakenError(Exception):
 def _tag(info: Mapping[str, Any]) -> str:
     if tag := info.get("ETag") or info.get("etag"):
         return str(tag)
-    written = info.get("LastModified", info.get("mtime", info.get("created", "")))
-    return f"{info.get('size')} {written}"
+    return f"{info.get('size')} {_written(info)}"
+
+
+def _written(info: Mapping[str, Any]) -> datetime | None:
+    """Fsspec leaves the name and the form to each store."""
+    names = ("LastModified", "last_modified", "updated", "mtime", "created")
+    time = next((info[name] for name in names if name in info), None)
+    if isinstance(time, int | float):
+        return datetime.fromtimestamp(time, UTC)
+    if isinstance(time, str):
+        try:
+            return datetime.fromisoformat(time)
+        except ValueError:
+            return None
+    return time if isinstance(time, datetime) else None
 
 
 def _failures() -> tuple[type[Exception], ...]:

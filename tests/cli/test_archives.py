@@ -1,4 +1,4 @@
-"""Pull in one clone, build in another: the archive is a branch between them."""
+"""Pull in one place, build in another: the archive between them is a branch, or in a bucket."""
 
 from __future__ import annotations
 
@@ -101,3 +101,19 @@ def test_a_run_that_is_too_large_does_not_keep_others_out(tmp_path, remote):
     assert done.returncode == 3
     assert "keep the archive in a folder or an object store" in done.stderr
     assert "1 new or changed" in done.stdout
+
+
+def test_pulled_here_built_there_by_way_of_a_bucket(tmp_path, s3_keys):
+    for name in ("trainer", "builder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "runpages.toml").write_text(
+            f'[archive]\nlocation = "s3://bucket{tmp_path}"\n'
+            '[[source]]\nkind = "auto"\nlocation = "logs"\n'
+        )
+    for seed in range(5):  # more than are read without worker processes
+        write_rundir(tmp_path / f"trainer/logs/{seed}", seed=seed)
+    assert "5 new or changed" in runpages("pull", cwd=tmp_path / "trainer")
+    assert "0 new or changed, 5 unchanged" in runpages("pull", cwd=tmp_path / "trainer")
+    (tmp_path / "builder/logs").mkdir()
+    assert "5 pages written" in runpages("build", cwd=tmp_path / "builder")
+    assert "0 pages written" in runpages("build", cwd=tmp_path / "builder")
