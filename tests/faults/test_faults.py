@@ -6,6 +6,7 @@ one go, byte for byte.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -27,7 +28,9 @@ COMMANDS = {
     "site": ("mkdocs", "build", "-q"),
 }
 PLACES = {"pull": "archive", "build": "docs", "site": "site"}
-FEW = 7
+HALF = ".tmp-"
+"""What a killed writer leaves in the archive: no reader looks at it, and a day later it is swept."""
+FEW = 4
 """Faults of each kind in the usual run of the tests; all of them in `make acceptance`."""
 
 
@@ -41,7 +44,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".lock" and not path.name.startswith(HALF)
     }
 
 
@@ -89,7 +92,10 @@ def check(name: str, mode: str, number: int, before: Path, folder: Path, wanted:
     place = PLACES[name]
     old, new = tree(before / place), tree(wanted / place)
     for path, data in tree(folder / place).items():
-        whole = data in (old.get(path), new.get(path)) or "part" in path or path not in new
+        if path.endswith(".generated.json"):  # names what is old and what is new meanwhile
+            assert json.loads(data)
+            continue
+        whole = data in (old.get(path), new.get(path))
         assert whole, f"{path} is neither as it was nor as it will be"
     if name == "site":
         assert tree(folder / place) in (old, new)

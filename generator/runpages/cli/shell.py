@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -37,6 +38,8 @@ __all__ = [
 OK = 0
 PARTIAL = 3
 FINDINGS = 4
+_SYSTEM_REFUSES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""A full or read-only disk, rights: no fault of ours or of a log."""
 
 config_option = click.option(
     "-f",
@@ -62,6 +65,13 @@ class RunpagesGroup(click.Group):
         except RunpagesError as error:
             click.echo(f"Error: {_plain(redact_text(str(error))[0])}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in _SYSTEM_REFUSES:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            told = f"{place}{error.strerror}; what was done is kept, the same command does the rest"
+            click.echo(f"Error: {_plain(redact_text(told)[0])}", err=True)
+            ctx.exit(PARTIAL)
         except KeyboardInterrupt as error:
             number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
             said = "Stopped. What was done is kept; the same command does the rest."
