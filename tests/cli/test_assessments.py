@@ -188,3 +188,20 @@ def test_a_mistake_is_a_sentence(project, arguments):
     folder, slug = project
     assert "Error: " in runpages(*arguments, cwd=folder, code=2).stderr
     assert notes_of(folder, slug) == []
+
+
+def test_a_withdrawn_run_is_gone_and_its_page_says_why(project):
+    folder, slug = project
+    runpages("withdraw", "tiny", "--reason", "  ", cwd=folder, code=2)
+    told = json.loads(
+        runpages("withdraw", "tiny", "--reason", "wrong <data>", "--json", cwd=folder).stdout
+    )
+    assert (told["schema"], told["run"], told["reason"]) == (
+        "runpages.withdraw/1", slug, "wrong <data>",
+    )  # fmt: skip
+    assert json.loads(runpages("build", "--json", cwd=folder).stdout)["withdrawn"] == [slug]
+    assert [path.name for path in (folder / "archive/runs" / slug).iterdir()] == ["run.json"]
+    page = (folder / "docs/runs" / f"{slug}.md").read_text()
+    assert "wrong &lt;data&gt;" in page or "wrong &#60;data&#62;" in page
+    runpages("pull", cwd=folder)
+    assert json.loads(runpages("list", "--json", cwd=folder).stdout)["runs"] == []

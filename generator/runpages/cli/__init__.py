@@ -22,6 +22,7 @@ from .shell import RunpagesGroup
 from .show import show
 from .sources import sources
 from .verdict import verdict
+from .withdraw import withdraw
 
 __all__ = ["main"]
 
@@ -37,7 +38,7 @@ def main() -> None:
 
 _VERBS = (
     *(demo, preview, init, pull, build, list_runs, show, compare_runs),
-    *(note, verdict, rate),
+    *(note, verdict, rate, withdraw),
     *(comment, check),
     *(sources, doctor),
 )
