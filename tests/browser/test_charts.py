@@ -575,7 +575,7 @@ def test_an_axis_that_the_log_does_not_have_is_not_offered(opened, query: str) -
     tab.wait("loss", "e.layout.xaxis.range[1] === 99")
     assert tab.page.get_by_label("wall time", exact=True).is_disabled()
     assert tab.page.locator("label[title='no clock in the log']").count() == 2
-    assert tab.page.locator("label[title='no metric counts tokens']").count() == 1
+    assert tab.page.locator("label[title='no metric counts tokens row by row']").count() == 1
 
 
 def test_a_hardware_log_alone_counts_time(opened) -> None:
