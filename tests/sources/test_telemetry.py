@@ -173,7 +173,12 @@ def test_a_log_beside_a_run_is_joined_by_time(tmp_path):
     with (logs / "run" / "metrics.jsonl").open("a") as stream:
         stream.write(json.dumps({"step": 9, "time": start + 12, "train/loss": 1.0}) + "\n")
     smi(logs / "gpu.csv", start - 3, 30)
-    smi(logs / "run" / "own.csv", start + 0.001, 5, header=HEADER.replace("memory.used", "memory.free"))
+    smi(
+        logs / "run" / "own.csv",
+        start + 0.001,
+        5,
+        header=HEADER.replace("memory.used", "memory.free"),
+    )
     smi(logs / "later.csv", start + 5000)
     settings = Settings(
         folder=tmp_path,
