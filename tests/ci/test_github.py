@@ -69,7 +69,7 @@ def test_finished_runs_are_published_through_the_branch_of_the_archive(team):
     assert {re.sub(r"-[0-9a-f]{10}$", "", name) for name in listed} == {"runs/base", "runs/new"}
     assert {"base", "new"} <= slugs(team.published)
     assert "git+branch" in (team.base / "project/runpages.toml").read_text()
-    assert not list(team.base.glob("run-1-build/work/archive*"))
+    assert not list((team.base / "run-1-build" / "work").glob("archive*"))
 
 
 def test_jobs_that_end_at_once_are_published_though_the_tracker_is_down(team):

@@ -30,9 +30,9 @@ _RESULT = re.compile(r"result_\d+\.txt")
 _COUNTERS = ("step_num", "samples_count", "epoch_num", "step")
 """Metadata that tell how far the training was, in the order of preference."""
 _UNITS = {"samples_count": "samples", "epoch_num": "epochs or tokens"}
-"""For GPT-3 `epoch_num` counts tokens, for others epochs: the log does not say which."""
+"""For GPT-3 `epoch_num` counts tokens, for others epochs or samples: the log does not say which."""
 _MOST_EPOCHS = 1e6
-"""No training makes as many epochs: what counts further counts tokens."""
+"""No training makes as many epochs: where GPT-3 counts further, it counts tokens."""
 _MOST_SETTINGS = 2000
 _MOST_ROWS = 2_000_000
 _MOST_COUNTS = 1_000_000
@@ -360,7 +360,8 @@ def _axis(reading: _Reading) -> _Axis:
     batch = whole(reading.settings.get("global_batch_size"))
     if counter == "samples_count" and batch and all(count % batch == 0 for count in counts):
         return _Axis(same, batch, "samples_count / global_batch_size", "")
-    if counter == "epoch_num" and max(counts) > _MOST_EPOCHS:
+    gpt3 = reading.settings.get("submission_benchmark") == "gpt3"
+    if gpt3 and counter == "epoch_num" and max(counts) > _MOST_EPOCHS:
         return _Axis(same, 1, counter, "tokens")
     return _Axis(same, 1, counter, _UNITS.get(counter, ""))
 
